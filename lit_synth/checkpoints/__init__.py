@@ -1,0 +1,1 @@
+"""Our release format, and importers of foreign ones."""

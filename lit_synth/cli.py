@@ -1,0 +1,105 @@
+"""The console script `lit-synth`: Lightning's verbs and the tools' verbs.
+
+Nothing heavy is imported before the verb is known, so that help and version answer at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from lit_synth import __version__
+from lit_synth.errors import InputError
+
+TRAINING = {
+    "fit": "train, or go on with a run that was stopped",
+    "validate": "evaluate a run's last checkpoint on the validation split",
+    "test": "evaluate a run's last checkpoint on the test split",
+    "predict": "write a run's images to a folder",
+}
+TOOLS = {
+    "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
+    "rank-sources": "rank pretrained GANs for a target folder",
+    "train-classifier": "train the classifier whose features measure images",
+    "study": "list, run and report the studies behind every claim",
+    "bench": "time a config: images/s, ms per phase, memory, trainer overhead",
+    "demo": "mine two bundled digit GANs and compare with the alternatives",
+    "doctor": "say what machine, precision and libraries there are, and what will be slow",
+}
+EXIT_INPUT = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: Arguments without the program's name; None takes them from `sys.argv`.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verb = argv[0] if argv else "--help"
+    if verb in ("-h", "--help"):
+        print(_help())
+        return 0
+    if verb == "--version":
+        print(f"lit-synth {__version__}")
+        return 0
+    if verb not in TRAINING and verb not in TOOLS:
+        verbs = ", ".join([*TRAINING, *TOOLS])
+        print(f"lit-synth: there is no verb '{verb}': choose from {verbs}.", file=sys.stderr)
+        return EXIT_INPUT
+    return _run(verb, argv)
+
+
+def _run(verb: str, argv: list[str]) -> int:
+    from datamodules.errors import DataError
+
+    try:
+        if verb in TRAINING:
+            from lit_synth.training_cli import train
+
+            return train(argv)
+        return _tool(verb, argv)
+    except (InputError, DataError) as error:
+        if os.environ.get("LIT_SYNTH_DEBUG"):
+            raise
+        print(f"lit-synth: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        print(
+            "lit-synth: interrupted; the same command goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _tool(verb: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"lit_synth.tools.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(prog="lit-synth")
+    module.add_parser(parser.add_subparsers())
+    return module.run(parser.parse_args(argv))
+
+
+def _help() -> str:
+    width = max(map(len, [*TRAINING, *TOOLS])) + 2
+    rows = [f"  {verb:{width}}{text}" for verb, text in {**TRAINING, **TOOLS}.items()]
+    split = len(TRAINING)
+    return "\n".join(
+        [
+            f"lit-synth {__version__}: GANs on scarce, unpaired, disjoint or biased data",
+            "",
+            "usage: lit-synth VERB [options]        lit-synth VERB --help for its options",
+            "",
+            "training (one YAML is one run, any value can be overridden on the command line):",
+            *rows[:split],
+            "",
+            "tools:",
+            *rows[split:],
+            "",
+            "start here: lit-synth fit --config configs/minegan.yaml",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Frozen feature extractors with a stated input range, and how each is obtained."""

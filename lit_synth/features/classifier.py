@@ -1,0 +1,216 @@
+"""Features of a small classifier, trained on real labelled images and kept as a release."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_synth.checkpoints.release import load_release, save_release
+from lit_synth.errors import InputError
+from lit_synth.features.base import Extractor, Features
+from lit_synth.features.hashing import content_hash, image_digests
+from lit_synth.networks.classifier import SmallClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a reference classifier is trained; part of the key of its cache.
+
+    Attributes:
+        iterations: Updates of Adam, whose step falls to 0 along a cosine.
+        batch_size: Images per update, drawn with replacement.
+        lr: First step size.
+        shift_px: Images are moved by up to this many pixels, with their border repeated.
+        noise: Standard deviation of added Gaussian noise, images being in [-1, 1].
+        seed: Seed of the weights and of every draw.
+    """
+
+    iterations: int = 600
+    batch_size: int = 64
+    lr: float = 2e-3
+    shift_px: int = 1
+    noise: float = 0.1
+    seed: int = 0
+
+
+class ReleaseClassifier(Extractor):
+    """Features and logits of the network `classifier` of a release folder.
+
+    Args:
+        folder: Written by `train_classifier`.
+
+    Raises:
+        InputError: If the release holds no SmallClassifier.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):  # building networks draws initial weights
+            release = load_release(folder)
+        network = release.network("classifier")
+        if not isinstance(network, SmallClassifier):
+            raise InputError(
+                f"The classifier of {folder} is a {type(network).__name__}, expected a "
+                "SmallClassifier; train one with `lit-synth train-classifier`."
+            )
+        self.network = network
+        self.name = f"classifier {release.folder.name}"
+        self.sha256 = release.sha256
+        self.size, self.channels = network.image_size, network.image_channels
+        self.num_classes = network.num_classes
+        self.resize = f"bilinear, antialiased, to {self.size}x{self.size}; {self.channels} channels"
+        self.note = (
+            f"The classifier knows only its {self.num_classes} classes: compare its numbers with "
+            "each other, never with published Inception scores."
+        )
+        self.release = release
+        self.freeze()
+
+    def forward(self, images: Tensor) -> Features:
+        x = _with_channels(images, self.channels)
+        if x.shape[-2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
+        features = self.network.features(x)
+        return Features(features, self.network.classify(features))
+
+    def refuse_seen(self, images: Tensor) -> None:
+        """Raise InputError if any of the images (N, C, H, W) was among the training images."""
+        seen = set(self.release.extra["trained_on"]["images"])
+        shared = sum(digest in seen for digest in image_digests(images))
+        if shared:
+            raise InputError(
+                f"{self.name} was trained on {shared} of the {len(images)} images that it is to "
+                "judge; judge held-out images, or train a classifier on others."
+            )
+
+
+def train_classifier(
+    images: Tensor,
+    labels: Tensor,
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    held_out: tuple[Tensor, Tensor] | None = None,
+) -> Path:
+    """Train a classifier on real images and write it as a release.
+
+    Args:
+        images: Real training images (N, C, H, W) in [-1, 1].
+        labels: Their classes (N,), integers from 0.
+        folder: Where the release goes.
+        recipe: How to train; None is `Recipe()`.
+        held_out: Images and labels whose accuracy goes on the card.
+
+    Returns:
+        The folder.
+    """
+    recipe = recipe or Recipe()
+    _check(images, labels)
+    network = _fit(images, labels, recipe)
+    accuracy = None
+    if held_out is not None:
+        with torch.no_grad():
+            predicted = network(held_out[0]).argmax(1)
+        accuracy = float((predicted == held_out[1]).double().mean())
+    extra = {
+        "recipe": dataclasses.asdict(recipe),
+        "trained_on": {
+            "sha256": content_hash(images, labels),
+            "count": len(images),
+            "images": image_digests(images),
+        },
+        "held_out_accuracy": accuracy,
+    }
+    card = (
+        f"# Classifier of {network.num_classes} classes at {network.image_size} pixels\n\n"
+        f"Trained on {len(images)} real images (content {content_hash(images, labels)[:12]}); "
+        f"accuracy on held-out images: {'not measured' if accuracy is None else f'{accuracy:.2%}'}."
+        "\n\nIt judges generated images. It must not judge the images that it was trained on, "
+        "whose digests are in config.yaml.\n"
+    )
+    return save_release(folder, {"classifier": network}, card, extra)
+
+
+def trained_classifier(
+    images: Tensor, labels: Tensor, cache_dir: str | Path, recipe: Recipe | None = None
+) -> ReleaseClassifier:
+    """Classifier of these images: from the cache if it was ever trained there, else trained now.
+
+    The cache is keyed by the content of images and labels and by the recipe, never by a path.
+
+    Args:
+        images: Real training images (N, C, H, W) in [-1, 1].
+        labels: Their classes (N,), integers from 0.
+        cache_dir: Folder of such classifiers.
+        recipe: How to train; None is `Recipe()`.
+    """
+    recipe = recipe or Recipe()
+    settings = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
+    key = hashlib.sha256((content_hash(images, labels) + settings).encode()).hexdigest()[:16]
+    folder = Path(cache_dir) / f"classifier-{key}"
+    if not (folder / "card.md").is_file():  # written last, so a killed run leaves none
+        train_classifier(images, labels, folder, recipe)
+    return ReleaseClassifier(folder)
+
+
+def _fit(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:
+    rng = torch.Generator().manual_seed(recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = SmallClassifier(
+            image_size=images.shape[-1],
+            image_channels=images.shape[1],
+            num_classes=int(labels.max()) + 1,
+        )
+    optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
+    with torch.inference_mode(False), torch.enable_grad():
+        for _ in range(recipe.iterations):
+            rows = torch.randint(len(images), (recipe.batch_size,), generator=rng)
+            x = _shifted(images[rows], recipe.shift_px, rng)
+            x = x + recipe.noise * torch.randn(x.shape, generator=rng)
+            optimizer.zero_grad()
+            F.cross_entropy(network(x), labels[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+def _shifted(images: Tensor, pixels: int, rng: torch.Generator) -> Tensor:
+    """Move each image by its own whole number of pixels in both directions."""
+    n, _, height, width = images.shape
+    padded = F.pad(images, [pixels] * 4, mode="replicate")
+    top = torch.randint(2 * pixels + 1, (n, 1), generator=rng) + torch.arange(height)
+    left = torch.randint(2 * pixels + 1, (n, 1), generator=rng) + torch.arange(width)
+    picked = padded[torch.arange(n)[:, None, None], :, top[:, :, None], left[:, None, :]]
+    return picked.movedim(-1, 1)
+
+
+def _check(images: Tensor, labels: Tensor) -> None:
+    if images.ndim != 4 or labels.shape != images.shape[:1] or images.shape[-1] != images.shape[-2]:
+        raise InputError(
+            f"A classifier is trained on square images (N, C, S, S) and labels (N,), given shapes "
+            f"{tuple(images.shape)} and {tuple(labels.shape)}; crop or label the images."
+        )
+    classes = sorted(set(labels.tolist()))
+    if len(classes) < 2 or classes != list(range(len(classes))):
+        raise InputError(
+            f"A classifier needs two or more classes labelled 0, 1, 2, ... with images of each, "
+            f"given the labels {classes}; relabel them."
+        )
+
+
+def _with_channels(images: Tensor, channels: int) -> Tensor:
+    if images.shape[1] == channels:
+        return images
+    if images.shape[1] == 1:
+        return images.expand(-1, channels, -1, -1)
+    if channels == 1 and images.shape[1] == 3:
+        return images.mean(1, keepdim=True)
+    raise InputError(
+        f"Images with {images.shape[1]} channels cannot be read by a classifier of {channels}; "
+        "select or convert channels first."
+    )

@@ -1,0 +1,57 @@
+"""Penalties on a critic's input gradient, always in float32."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lit_synth.errors import InputError
+
+Critic = Callable[[Tensor], Tensor]
+
+
+def gradient_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor, alpha: Tensor) -> Tensor:
+    """E[(||grad D(alpha x + (1 - alpha) x_fake)||_2 - 1)^2] (WGAN-GP, arXiv:1704.00028, eq 3).
+
+    Args:
+        critic: Maps images to scores, shape (N,) or (N, ...); each depends on its own image alone.
+        x_real: Real images (N, C, H, W).
+        x_fake: Generated images (N, C, H, W).
+        alpha: One mixing weight per image (N, 1, 1, 1), drawn from U(0, 1) by the caller.
+
+    Returns:
+        Scalar mean over images, differentiable in the critic's weights, not in the images.
+
+    Raises:
+        InputError: If the shapes do not match.
+    """
+    expected = (len(x_real),) + (1,) * (x_real.ndim - 1)
+    if x_real.shape != x_fake.shape or alpha.shape != expected:
+        raise InputError(
+            f"gradient_penalty got x_real {tuple(x_real.shape)}, x_fake {tuple(x_fake.shape)} and "
+            f"alpha {tuple(alpha.shape)}; give images of one shape and one alpha per image, "
+            f"{expected}."
+        )
+    x_mix = alpha * x_real + (1 - alpha) * x_fake
+    return (_gradient_norm(critic, x_mix) - 1).square().mean()
+
+
+def r1_penalty(critic: Critic, x_real: Tensor) -> Tensor:
+    """E[||grad D(x)||_2^2] on real images (R1, arXiv:1801.04406, eq 9, without gamma / 2).
+
+    Args:
+        critic: Maps images to scores, shape (N,) or (N, ...); each depends on its own image alone.
+        x_real: Real images (N, C, H, W).
+
+    Returns:
+        Scalar mean over images, differentiable in the critic's weights.
+    """
+    return _gradient_norm(critic, x_real).square().mean()
+
+
+def _gradient_norm(critic: Critic, x: Tensor) -> Tensor:
+    """||grad_x D(x)||_2 over all pixels of each image, shape (N,), with its graph."""
+    x = x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
+    with torch.autocast(x.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return torch.linalg.vector_norm(gradient.flatten(1), dim=1)

@@ -1,0 +1,174 @@
+"""Method: the only base class, what every training method shares and nothing more."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+
+from lit_synth.errors import InputError
+from lit_synth.stages import Stage, check_stages, stage_at
+
+
+class Method(pl.LightningModule, ABC):
+    """A training method with manual, multi-optimizer steps.
+
+    A subclass takes its networks by injection, and defines `configure_optimizers`,
+    `training_step(batch)` (one iteration: one batch of real images), `prior` and `generate`.
+
+    Randomness in a training step comes from `randn`, `rand` and `randint`. Each draws for the whole
+    global batch from one seeded generator that is saved in the checkpoint, and returns this
+    process's slice: a resumed run goes on exactly, and W processes draw what one would.
+
+    Hyperparameters are not stored in checkpoints: the run's `config.yaml` is the truth.
+
+    Args:
+        stages: The stretches of training, in order.
+    """
+
+    def __init__(self, stages: list[Stage]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.stages = check_stages(stages)
+        self._rng = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+        self._entered: Stage | None = None
+        self._trainable: dict[str, list[nn.Parameter]] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    @abstractmethod
+    def prior(self, n: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """Draw the random inputs of `n` images on the CPU from `rng`."""
+
+    @abstractmethod
+    def generate(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the images (N, C, H, W) in [-1, 1] that the method is judged on.
+
+        Args:
+            batch: What `prior` returns, on the module's device.
+        """
+
+    # Duration.
+
+    @property
+    def iteration(self) -> int:
+        """Batches that `training_step` has finished: inside a step, its index from 0."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    @property
+    def total_iterations(self) -> int:
+        """Iterations of all stages together."""
+        return sum(stage.iterations for stage in self.stages)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that the current iteration falls in."""
+        return stage_at(self.stages, self.iteration)[1]
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> int | None:  # noqa: ARG002
+        if self.iteration >= self.total_iterations:
+            self.trainer.should_stop = True
+            return -1
+        if self.stage is not self._entered:
+            self._enter(self.stage)
+        return None
+
+    def _enter(self, stage: Stage) -> None:
+        """Freeze and thaw networks for `stage`; at its first iteration, apply its resets."""
+        if not self._trainable:
+            self._trainable = {
+                name: [p for p in self._network(name).parameters() if p.requires_grad]
+                for name in {name for each in self.stages for name in each.freeze}
+            }
+        for name, parameters in self._trainable.items():
+            frozen = name in stage.freeze
+            for parameter in parameters:
+                parameter.requires_grad_(not frozen)
+            self._network(name).train(not frozen)
+        index, _ = stage_at(self.stages, self.iteration)
+        at_its_start = self.iteration == sum(each.iterations for each in self.stages[:index])
+        if at_its_start and stage.reset_optimizers:
+            for optimizer in self.optimizers():
+                optimizer.optimizer.state.clear()
+        self._entered = stage
+
+    def _network(self, name: str) -> nn.Module:
+        network = getattr(self, name, None)
+        if not isinstance(network, nn.Module):
+            children = ", ".join(child for child, _ in self.named_children())
+            raise InputError(f"a stage freezes '{name}', but the networks are: {children}.")
+        return network
+
+    # Optimisation.
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> list[LightningOptimizer]:  # type: ignore[override]  # always a list: every method here has at least two players or wraps its one
+        optimizers = super().optimizers(use_pl_optimizer)  # type: ignore[call-overload]  # Lightning's overloads want a literal
+        listed = optimizers if isinstance(optimizers, list) else [optimizers]
+        return cast("list[LightningOptimizer]", listed)
+
+    def minimize(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+        """Take one optimizer step down the gradient of the scalar `loss`."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+
+    # Randomness.
+
+    def randn(self, n: int, *shape: int) -> Tensor:
+        """Draw this process's (n, *shape) slice of a standard normal global batch."""
+        return self._draw(lambda m: torch.randn(m, *shape, generator=self._rng), n)
+
+    def rand(self, n: int, *shape: int) -> Tensor:
+        """Draw this process's (n, *shape) slice of a uniform [0, 1) global batch."""
+        return self._draw(lambda m: torch.rand(m, *shape, generator=self._rng), n)
+
+    def randint(self, high: int, n: int) -> Tensor:
+        """Draw this process's (n,) slice of integers, uniform over 0..high-1."""
+        return self._draw(lambda m: torch.randint(high, (m,), generator=self._rng), n)
+
+    def _draw(self, draw: Callable[[int], Tensor], n: int) -> Tensor:
+        everyones = draw(n * self.trainer.world_size)
+        return everyones.narrow(0, self.trainer.global_rank * n, n).to(self.device)
+
+    # Logging.
+
+    def track(self, **terms: Tensor) -> None:
+        """Add scalars to the running means that are logged as `train/<name>`."""
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value.detach().float()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def tracked(self) -> dict[str, float]:
+        """Return the mean of every term since the last call, and start anew."""
+        means = {name: (total / self._counts[name]).item() for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+    # Checkpoints.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["rng"] = self._rng.get_state()
+        checkpoint["tracked"] = {"sums": self._sums, "counts": self._counts}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._rng.set_state(checkpoint["rng"])
+        self._sums = checkpoint["tracked"]["sums"]
+        self._counts = checkpoint["tracked"]["counts"]
+
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+        """Return the networks worth shipping by name, and JSON-able facts that belong to them."""
+        return dict(self.named_children()), {}
+
+    # Lightning's verbs: evaluation and image writing are the callbacks' work.
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        pass
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        pass
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
+        return self.generate(batch)

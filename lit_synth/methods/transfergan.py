@@ -1,0 +1,99 @@
+"""TransferGAN: a GAN for few images from a pretrained one (Wang et al. 2018, arXiv:1805.01677)."""
+
+import torch
+from torch import Tensor, nn
+
+from lit_synth.checkpoints.release import load_release
+from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
+from lit_synth.losses.diffaugment import DiffAugment
+from lit_synth.losses.penalties import gradient_penalty
+from lit_synth.method import Method
+from lit_synth.networks.transfer import freeze_lowest, initialise_from
+from lit_synth.stages import Stage
+
+
+class TransferGAN(Method):
+    """Train WGAN-GP on target images from a source's generator, critic, both or neither.
+
+    Only weights are transferred: the optimizers start afresh, and nothing is frozen unless asked.
+    Follows the thesis, chapter 2. DiffAugment (arXiv:2006.10738) and FreezeD (arXiv:2002.10964)
+    are later and off by default.
+
+    Args:
+        generator: Maps z (N, latent_dim) to images (N, C, H, W).
+        critic: Maps images to scores (N,).
+        stages: Usually one.
+        source: Release with a `generator` and a `critic`: a folder or a bundled name.
+        init_g: Initialise the generator from the source?
+        init_d: Initialise the critic from the source?
+        augment: DiffAugment policy on everything the critic sees: any of `color`, `translation`,
+            `cutout`, joined by commas; empty for none.
+        freeze_d: Critic layers, counted from the image, that keep the source's weights.
+        lambda_gp: Weight of the gradient penalty.
+        n_critic: Critic minibatches per generator step.
+        lr: Adam learning rate of both (thesis: 1e-4, or 1e-5 below some 1,000 images).
+        betas: Adam's decay rates.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        stages: list[Stage],
+        source: str | None = None,
+        init_g: bool = True,
+        init_d: bool = True,
+        augment: str = "",
+        freeze_d: int = 0,
+        lambda_gp: float = 10.0,
+        n_critic: int = 5,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.0, 0.9),
+    ) -> None:
+        super().__init__(stages)
+        self.generator, self.critic = generator, critic
+        if source is not None:
+            release = load_release(source)
+            if init_g:
+                initialise_from(generator, release.network("generator"))
+            if init_d:
+                initialise_from(critic, release.network("critic"))
+        freeze_lowest(critic, freeze_d)
+        self.augment = DiffAugment(augment)
+        self.lambda_gp, self.n_critic, self.lr, self.betas = lambda_gp, n_critic, lr, betas
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        nets = (self.generator, self.critic)
+        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+
+    def training_step(self, batch: dict[str, Tensor]) -> None:
+        x = batch["image"]
+        n = len(x)
+        opt_g, opt_d = self.optimizers()
+
+        # Critic: score real above fake (eq. 2.3).
+        with self.toggled_optimizer(opt_d):
+            with torch.no_grad():
+                x_fake = self.generator(self.randn(n, self.generator.latent_dim))
+            x, x_fake = self.augment(x, self.rand), self.augment(x_fake, self.rand)
+            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_adv = wasserstein_critic_loss(d_real, d_fake)
+            d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(n, 1, 1, 1))
+            self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)
+        self.track(d_adv=d_adv, d_gp=d_gp)
+
+        # Generator: raise the critic's score of fakes (eq. 2.4).
+        if (self.iteration + 1) % self.n_critic == 0:
+            with self.toggled_optimizer(opt_g):
+                x_fake = self.generator(self.randn(n, self.generator.latent_dim))
+                g_adv = wasserstein_generator_loss(self.critic(self.augment(x_fake, self.rand)))
+                self.minimize(g_adv, opt_g)
+            self.track(g_adv=g_adv)
+
+    def prior(self, n: int, rng: torch.Generator) -> dict[str, Tensor]:
+        """Draw z (n, latent_dim) from a standard normal."""
+        return {"z": torch.randn(n, self.generator.latent_dim, generator=rng)}
+
+    @torch.no_grad()
+    def generate(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.generator(batch["z"])

@@ -1,0 +1,154 @@
+"""The training verbs: Lightning's command line over self-contained YAML files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+import datamodules  # noqa: F401  registers the data modules by class name
+import lit_synth.baselines
+import lit_synth.callbacks
+import lit_synth.methods
+import lit_synth.networks  # registers the networks by class name
+from lit_synth import loggers, runs
+from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
+from lit_synth.errors import InputError
+from lit_synth.method import Method
+
+TRAINER_DEFAULTS = {
+    "max_epochs": -1,  # the stages' iterations end the run
+    "accelerator": "auto",
+    "devices": 1,
+    "log_every_n_steps": 50,
+    "use_distributed_sampler": False,  # the stream gives each process its slice
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,  # ours counts iterations
+}
+
+
+def train(argv: Sequence[str]) -> int:
+    """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
+    SynthCLI(args=list(argv))
+    return 0
+
+
+class SynthCLI(LightningCLI):
+    """Lightning's command line with run folders, automatic resume and our callbacks.
+
+    Checkpoints never change the configuration: the YAML and the command line are the truth.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        super().__init__(
+            Method,
+            pl.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_defaults=dict(TRAINER_DEFAULTS),
+            save_config_callback=None,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={"prog": "lit-synth"},
+            args=args,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning would warn that sys.argv holds arguments too: here they are the same.
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: Lightning would let a checkpoint override it."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleGrid, "samples")
+        parser.add_lightning_class_args(Evaluate, "evaluate")
+        parser.add_argument(
+            "--runs_dir", type=str, default="runs", help="Parent of all run folders."
+        )
+        parser.add_argument(
+            "--run_id",
+            type=str | None,
+            default=None,
+            help="Folder of this run (default: seed<seed>).",
+        )
+        parser.add_argument("--n_images", type=int, default=64, help="predict: images to write.")
+        parser.add_argument(
+            "--out",
+            type=str | None,
+            default=None,
+            help="predict: folder (default: <run>/predictions).",
+        )
+
+    @property
+    def _settings(self) -> Any:
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        settings = self._settings
+        config_name = Path(str(settings.config[-1])).stem if settings.config else "run"
+        run_id = settings.run_id or f"seed{settings.seed_everything}"
+        self.folder = runs.run_folder(settings.runs_dir, config_name, run_id)
+        settings.trainer.default_root_dir = str(self.folder)
+        settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
+        self._dump_config()
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        trainer_callbacks = lit_synth.callbacks.always_on()
+        if self.subcommand == "predict":
+            out = self._settings.out or self.folder / "predictions"
+            trainer_callbacks.append(ImageWriter(out))
+        self.trainer_defaults["callbacks"] = trainer_callbacks
+        return super().instantiate_trainer(**kwargs)
+
+    def before_fit(self) -> None:
+        runs.prepare(self.folder, self.config_dump, self._settings.ckpt_path)
+        self.config_init.fit.ckpt_path = runs.find_checkpoint(self.folder, self._settings.ckpt_path)
+        # Evaluation during training is the Evaluate callback's, at its own iterations.
+        self.trainer.limit_val_batches = 0
+
+    def before_validate(self) -> None:
+        self._require_checkpoint()
+
+    def before_test(self) -> None:
+        self._require_checkpoint()
+
+    def before_predict(self) -> None:
+        self._require_checkpoint()
+
+    def _require_checkpoint(self) -> None:
+        found = runs.find_checkpoint(self.folder, self._settings.ckpt_path)
+        if found is None:
+            raise InputError(
+                f"no checkpoint in {self.folder}: train first with `lit-synth fit`."
+            )
+        self.config_init[self.subcommand].ckpt_path = found
+
+    def predict(self, model: Method, ckpt_path: str, **_: Any) -> None:
+        """Write `--n_images` images drawn from the seed."""
+        inputs = PriorBatches(model, self._settings.n_images, self._settings.seed_everything)
+        self.trainer.predict(
+            model,
+            DataLoader(inputs, batch_size=None),
+            ckpt_path=ckpt_path,
+            return_predictions=False,
+        )
+
+
+class PriorBatches(IterableDataset[dict[str, Tensor]]):
+    """Random inputs for `n` images in batches of 100, drawn from `seed`."""
+
+    def __init__(self, method: Method, n: int, seed: int) -> None:
+        self.method, self.n, self.seed = method, n, seed
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        rng = torch.Generator().manual_seed(self.seed)
+        for start in range(0, self.n, 100):
+            yield self.method.prior(min(100, self.n - start), rng)
