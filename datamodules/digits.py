@@ -12,25 +12,25 @@ from datamodules.mixes import check_classes, check_counts, first_of_each, in_pro
 from datamodules.splits import MemoryImages
 from datamodules.transforms import TransformSpec
 
-HELD_OUT = 30  # images of each class in val, and as many in test
+HELD_OUT: dict[SplitName, int] = {"val": 12, "test": 24}  # images of each class
 NAMES = [str(digit) for digit in range(10)]
 
 
 class Digits(ImageDataModule):
     """Handwritten digits 0 to 9, all of them or a mix of classes by count.
 
-    Split: of each class, 60 images evenly spaced in file order are held out, in turn for val and
-    for test; so train has 1,197 images (114 to 123 a class), val and test have 30 of each class.
+    Split: of each class, 36 images evenly spaced in file order are held out, every third for val,
+    the others for test; so train has 1,437 images (138 to 147 a class), val 12 and test 24 of each.
 
     A mix takes the first `counts[c]` training images of each class c in file order. Its val and
-    test splits keep the same proportions: 30 images of the largest class, and the first
-    round(30 * share of the largest) held-out images of every other, at least one.
+    test splits keep the same proportions: all held-out images of the largest class, and the first
+    of every other in proportion, rounded, at least one.
 
     Args:
         image_size: Side in pixels; the 8x8 originals are resized bicubically and clamped.
         channels: 1, or 3 with the grey value repeated.
         classes: Digits to keep; all when None.
-        counts: A mix, e.g. {2: 60, 7: 110, 9: 30}; instead of `classes`.
+        counts: A mix, e.g. {2: 60, 7: 140}; instead of `classes`.
         limit: Keep only the first `limit` training images; instead of `counts`.
         relabel: Number the kept classes 0, 1, ... in ascending order of their digits.
         batch_size: Images per batch and process.
@@ -40,7 +40,7 @@ class Digits(ImageDataModule):
     """
 
     resize_rule = "8x8 to image_size: bicubic (torch, antialias), clamped, rounded to 8 bits"
-    split_rule = "60 of each class evenly spaced in file order held out: even ones val, odd test"
+    split_rule = "36 of each class evenly spaced in file order held out: every third val, else test"
 
     def __init__(
         self,
@@ -83,7 +83,8 @@ class Digits(ImageDataModule):
 
     def _chosen(self, labels: Tensor, name: SplitName) -> Tensor:
         if self.counts is not None:
-            counts = self.counts if name == "train" else in_proportion(self.counts, HELD_OUT)
+            held_out = HELD_OUT.get(name)
+            counts = in_proportion(self.counts, held_out) if held_out else self.counts
             return first_of_each(labels, counts, NAMES)
         chosen = torch.nonzero(torch.isin(labels, torch.tensor(self.classes))).flatten()
         if name != "train" or self.limit is None:
@@ -99,10 +100,11 @@ class Digits(ImageDataModule):
 def split_positions(labels: Tensor) -> dict[SplitName, Tensor]:
     """Return the positions of each split, ascending, by the rule that `Digits` states."""
     held = torch.zeros(len(labels), dtype=torch.int64)
+    total = sum(HELD_OUT.values())
     for digit in range(10):
         found = torch.nonzero(labels == digit).flatten()
-        spaced = found[(torch.arange(2 * HELD_OUT) * len(found)) // (2 * HELD_OUT)]
-        held[spaced[0::2]], held[spaced[1::2]] = 1, 2
+        spaced = found[(torch.arange(total) * len(found)) // total]
+        held[spaced], held[spaced[::3]] = 2, 1
     names: tuple[SplitName, ...] = ("train", "val", "test")
     return {name: torch.nonzero(held == i).flatten() for i, name in enumerate(names)}
 

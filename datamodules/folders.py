@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, cast
 
 import PIL
 import torch
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.decoding import Kind, Resize, UnreadableError, kind_of, open_image, to_pixels
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 IN_MEMORY_BYTES = 2**30
 _LISTED = 20
+_SLOW = 2000  # files whose check takes long enough to be announced
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def scan(source: Source) -> list[Verdict]:
     """
     cache = _cache_file(source.root)
     known = _read_cache(cache)
+    if len(source.names) >= _SLOW:
+        rank_zero_info(f"Checking {len(source.names)} files of {source.root} ...")
 
     def judge(name: str) -> Verdict:
         data = source.read(name)

@@ -68,13 +68,20 @@ class Method(pl.LightningModule, ABC):
         """The stage that the current iteration falls in."""
         return stage_at(self.stages, self.iteration)[1]
 
-    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> int | None:  # noqa: ARG002
-        if self.iteration >= self.total_iterations:
-            self.trainer.should_stop = True
-            return -1
+    def on_train_start(self) -> None:
+        self._stop_when_done()
+
+    def on_train_batch_start(self, *_: Any) -> None:
         if self.stage is not self._entered:
             self._enter(self.stage)
-        return None
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._stop_when_done()
+
+    def _stop_when_done(self) -> None:
+        # Not by skipping a batch: Lightning would count it as one more iteration.
+        if self.iteration >= self.total_iterations:
+            self.trainer.should_stop = True
 
     def _enter(self, stage: Stage) -> None:
         """Freeze and thaw networks for `stage`; at its first iteration, apply its resets."""
@@ -154,6 +161,7 @@ class Method(pl.LightningModule, ABC):
         checkpoint["tracked"] = {"sums": self._sums, "counts": self._counts}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        _check_same_architecture(self.state_dict(), checkpoint["state_dict"])
         self._rng.set_state(checkpoint["rng"])
         self._sums = checkpoint["tracked"]["sums"]
         self._counts = checkpoint["tracked"]["counts"]
@@ -172,3 +180,16 @@ class Method(pl.LightningModule, ABC):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         return self.generate(batch)
+
+
+def _check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    """Raise InputError, naming the first tensor that differs, unless names and shapes agree."""
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = (
+            list(state[name].shape) if name in state else "missing" for state in (ours, theirs)
+        )
+        if here != there:
+            raise InputError(
+                f"the checkpoint is of another architecture: {name} is {there} there and {here} "
+                "here; give the settings that it was trained with."
+            )

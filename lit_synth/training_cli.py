@@ -1,5 +1,7 @@
 """The training verbs: Lightning's command line over self-contained YAML files."""
 
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,11 @@ TRAINER_DEFAULTS = {
 
 def train(argv: Sequence[str]) -> int:
     """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
+    # Lightning's notes on devices and products; its warnings stay.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Lightning 2.6 calls a function that torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
     SynthCLI(args=list(argv))
     return 0
 
@@ -110,7 +117,7 @@ class SynthCLI(LightningCLI):
 
     def before_fit(self) -> None:
         runs.prepare(self.folder, self.config_dump, self._settings.ckpt_path)
-        self.config_init.fit.ckpt_path = runs.find_checkpoint(self.folder, self._settings.ckpt_path)
+        self._load_from(runs.find_checkpoint(self.folder, self._settings.ckpt_path))
         # Evaluation during training is the Evaluate callback's, at its own iterations.
         self.trainer.limit_val_batches = 0
 
@@ -129,9 +136,13 @@ class SynthCLI(LightningCLI):
             raise InputError(
                 f"no checkpoint in {self.folder}: train first with `lit-synth fit`."
             )
-        self.config_init[self.subcommand].ckpt_path = found
+        self._load_from(found)
 
-    def predict(self, model: Method, ckpt_path: str, **_: Any) -> None:
+    def _load_from(self, checkpoint: Path | None) -> None:
+        self.config_init[self.subcommand].ckpt_path = checkpoint
+        self.config_init[self.subcommand].weights_only = True  # a checkpoint never executes code
+
+    def predict(self, model: Method, ckpt_path: Path, **_: Any) -> None:
         """Write `--n_images` images drawn from the seed."""
         inputs = PriorBatches(model, self._settings.n_images, self._settings.seed_everything)
         self.trainer.predict(

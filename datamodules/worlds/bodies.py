@@ -16,6 +16,7 @@ from datamodules.worlds.scenery import TINT
 _TYRE = torch.tensor([0.07, 0.07, 0.08])
 _RIM = torch.tensor([0.72, 0.73, 0.75])
 _DARK = torch.tensor([0.13, 0.13, 0.15])
+_STRIPE = torch.tensor([0.93, 0.93, 0.93])
 _HEADLIGHT = torch.tensor([1.0, 0.96, 0.75])
 _TAILLIGHT = torch.tensor([0.85, 0.08, 0.06])
 # By light: what windows show, at their lower and upper edge.
@@ -46,10 +47,11 @@ class Painter:
     dice: Dice
 
     def constant(self, value: float) -> Tensor:
+        """Return the same value for every vehicle (N,)."""
         return torch.full((len(self.canvas),), value)
 
     def flat(self, coverage: Tensor, colour: Tensor) -> None:
-        """Paint a colour as the light tints it."""
+        """Paint a colour, (3,) or (N, 3), as the light tints it."""
         paint(self.canvas, coverage, colour * TINT[self.light])
 
     def body(self, coverage: Tensor, top: Tensor, lighten: float = 0.0) -> None:
@@ -68,12 +70,12 @@ class Painter:
     def seam(self, at: Tensor, bottom: Tensor, top: Tensor) -> None:
         """Paint the thin line of a door."""
         line = self.frame.box(at - 0.006, at + 0.006, bottom, top)
-        self.flat(line * 0.45, _DARK.expand(len(at), 3))
+        self.flat(line * 0.45, _DARK)
 
     def shadow(self) -> None:
         """Darken the road under the vehicle."""
         flattened = (self.frame.u / 0.54).square() + ((self.frame.v + 0.005) / 0.05).square()
-        self.flat((1 - flattened).clamp_(0, 1) * 0.7, _TYRE.expand(len(self.canvas), 3))
+        self.flat((1 - flattened).clamp_(0, 1) * 0.7, _TYRE)
 
     def wheels(self, places: list[Tensor], radius: Tensor) -> None:
         """Paint arch, tyre, rim and hub at each place (N,)."""
@@ -81,10 +83,10 @@ class Painter:
         r = radius[:, None, None]
         arch = self.frame.coverage(distance - r * 1.2)
         upper = self.frame.coverage(r * 0.7 - self.frame.v)
-        self.flat(arch * upper, _DARK.expand(len(radius), 3))
-        self.flat(self.frame.coverage(distance - r), _TYRE.expand(len(radius), 3))
-        self.flat(self.frame.coverage(distance - r * 0.58), _RIM.expand(len(radius), 3))
-        self.flat(self.frame.coverage(distance - r * 0.2), _DARK.expand(len(radius), 3))
+        self.flat(arch * upper, _DARK)
+        self.flat(self.frame.coverage(distance - r), _TYRE)
+        self.flat(self.frame.coverage(distance - r * 0.58), _RIM)
+        self.flat(self.frame.coverage(distance - r * 0.2), _DARK)
 
     def lamps(self, front: float, rear: float, height: Tensor) -> None:
         """Paint headlight and tail light, which do not dim at night."""
@@ -107,14 +109,14 @@ def draw_car(p: Painter) -> None:
     rake_rear, rake_front = dice.between(0.25, 0.75), dice.between(0.75, 1.05)
     p.shadow()
     p.body(p.frame.slab(rear, front, belt - 0.03, roof, rake_rear, rake_front, 0.035), roof)
-    p.body(p.frame.slab(c(-0.5), c(0.5), c(0.065), belt, 0.08, 0.18, 0.05), roof)
+    p.body(p.frame.slab(c(-0.5), c(0.5), c(0.065), belt, 0.08, 0.18, 0.05), belt * 1.3)
     door = (rear + front) / 2 + dice.between(-0.03, 0.03)
     pane = p.frame.slab(
         rear + 0.055, front - 0.065, belt - 0.01, roof - 0.035, rake_rear, rake_front, 0.015
     )
     p.glass(pane * (1 - p.frame.box(door - 0.012, door + 0.012, belt - 0.1, roof)), belt, roof)
     p.seam(door, c(0.09), belt)
-    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.065), c(0.09)) * 0.6, _DARK.expand(len(belt), 3))
+    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.065), c(0.09)) * 0.6, _DARK)
     p.wheels([dice.between(-0.33, -0.29), dice.between(0.29, 0.33)], dice.between(0.082, 0.1))
     p.lamps(0.49, -0.495, belt - 0.07)
 
@@ -132,7 +134,7 @@ def draw_bus(p: Painter) -> None:
     p.body(p.frame.slab(c(-0.5), c(0.5), c(0.05), roof, 0.01, 0.05, 0.03), roof)
     p.flat(
         p.frame.box(c(-0.5), c(0.49), low * 0.74, low * 0.86) * 0.75,
-        torch.ones(len(roof), 3) * 0.93,
+        _STRIPE,
     )
     panes = 5 + dice.below(3)
     step = 0.78 / panes
@@ -142,7 +144,7 @@ def draw_bus(p: Painter) -> None:
     p.glass(row * p.frame.coverage(off_centre * step[:, None, None]), low, high)
     p.glass(p.frame.box(c(0.335), c(0.395), c(0.085), high), low * 0.2, high)
     p.glass(p.frame.slab(c(0.425), c(0.505), low * 0.9, high + 0.01, 0.0, 0.05, 0.01), low, high)
-    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.05), c(0.07)) * 0.6, _DARK.expand(len(roof), 3))
+    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.05), c(0.07)) * 0.6, _DARK)
     p.wheels([dice.between(-0.32, -0.26), dice.between(0.2, 0.26)], dice.between(0.06, 0.07))
     p.lamps(0.495, -0.5, c(0.1))
 
@@ -153,11 +155,11 @@ def draw_truck(p: Painter) -> None:
     box, cab = dice.between(0.44, 0.52), dice.between(0.32, 0.37)
     back, gap = dice.between(0.16, 0.2), dice.between(0.035, 0.06)
     p.shadow()
-    p.flat(p.frame.box(c(-0.48), c(0.47), c(0.06), c(0.115)), _DARK.expand(len(box), 3))
-    p.body(p.frame.slab(c(-0.5), back, c(0.115), box, radius=0.008), box, lighten=0.22)
+    p.flat(p.frame.box(c(-0.48), c(0.47), c(0.06), c(0.115)), _DARK)
+    p.body(p.frame.slab(c(-0.5), back, c(0.115), box, radius=0.008), box, lighten=0.08)
     ribs = (p.frame.u * 14 - (p.frame.u * 14).floor() - 0.5).abs() - 0.07
     inside = p.frame.box(c(-0.47), back - 0.03, c(0.135), box - 0.03)
-    p.flat(inside * p.frame.coverage(ribs / 14) * 0.22, _DARK.expand(len(box), 3))
+    p.flat(inside * p.frame.coverage(ribs / 14) * 0.22, _DARK)
     p.body(p.frame.slab(back + gap, c(0.5), c(0.07), cab, 0.0, 0.16, 0.03), cab)
     low = cab * dice.between(0.56, 0.6)
     window = p.frame.slab(back + gap + 0.07, c(0.475), low, cab - 0.035, 0.0, 0.16, 0.01)
@@ -185,7 +187,7 @@ def draw_van(p: Painter) -> None:
     p.glass(p.frame.box(c(-0.45), c(0.06), belt + 0.02, high) * (1 - split) * glazed, belt, roof)
     p.seam(c(0.08), c(0.1), roof - 0.05)
     p.seam(dice.between(-0.22, -0.15), c(0.1), roof - 0.05)
-    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.06), c(0.085)) * 0.6, _DARK.expand(len(roof), 3))
+    p.flat(p.frame.box(c(-0.49), c(0.49), c(0.06), c(0.085)) * 0.6, _DARK)
     p.wheels([dice.between(-0.34, -0.3), dice.between(0.29, 0.33)], dice.between(0.078, 0.09))
     p.lamps(0.485, -0.498, belt - 0.075)
 

@@ -1,5 +1,7 @@
 """Random numbers that are a pure function of (seed, index, roll), for whole vectors of indices."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,12 +25,18 @@ class Dice:
     def between(self, low: float, high: float) -> Tensor:
         """Return the next roll (N,), uniform in [low, high)."""
         self._rolls += 1
-        bits = _mix(self._state + np.uint64(self._rolls) * _GOLDEN) >> np.uint64(40)
+        steps = np.array([self._rolls], np.uint64)
+        bits = _mix(self._state + steps * _GOLDEN) >> np.uint64(40)
         return low + (high - low) * torch.from_numpy(bits.astype(np.float32)) / 2**24
 
     def below(self, n: int) -> Tensor:
         """Return the next roll, int64 (N,) uniform in 0..n - 1."""
         return self.between(0, n).long().clamp(max=n - 1)
+
+    def weighted(self, weights: Sequence[float]) -> Tensor:
+        """Return the next roll, int64 (N,) in 0..len(weights) - 1 with these probabilities."""
+        edges = torch.tensor(weights).cumsum(0)[:-1]
+        return torch.bucketize(self.between(0, sum(weights)), edges, right=True)
 
     def several(self, count: int, low: float, high: float) -> Tensor:
         """Return the next `count` rolls (N, count), uniform in [low, high)."""

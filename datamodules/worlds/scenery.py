@@ -8,6 +8,7 @@ from datamodules.worlds.drawing import column, gradient, paint
 
 BACKGROUNDS = ("city", "hills", "mountains", "coast")
 LIGHTS = ("noon", "overcast", "sunset", "night")
+LIGHT_SHARES = (0.4, 0.25, 0.2, 0.15)  # how often each
 
 # Tables by background: colour and shape of the silhouette on the horizon, colour of the verge.
 _FAR = torch.tensor(
@@ -22,13 +23,14 @@ _HIGH = torch.tensor([0.38, 0.20, 0.34, 0.11])
 
 # Tables by light: sky above and at the horizon, the tint of all that is lit, the sun or moon.
 _SKY_TOP = torch.tensor(
-    [[0.26, 0.52, 0.88], [0.60, 0.64, 0.69], [0.32, 0.30, 0.55], [0.03, 0.04, 0.12]]
+    [[0.26, 0.52, 0.88], [0.66, 0.71, 0.77], [0.32, 0.30, 0.55], [0.03, 0.04, 0.12]]
 )
 _SKY_LOW = torch.tensor(
-    [[0.74, 0.87, 0.97], [0.82, 0.84, 0.86], [0.98, 0.62, 0.36], [0.12, 0.14, 0.28]]
+    [[0.74, 0.87, 0.97], [0.86, 0.88, 0.90], [0.98, 0.62, 0.36], [0.12, 0.14, 0.28]]
 )
-TINT = torch.tensor([[1.0, 1.0, 1.0], [0.82, 0.84, 0.87], [0.98, 0.80, 0.70], [0.42, 0.44, 0.58]])
+TINT = torch.tensor([[1.0, 1.0, 1.0], [0.88, 0.90, 0.92], [0.98, 0.80, 0.70], [0.42, 0.44, 0.58]])
 _SUN = torch.tensor([[1.0, 0.97, 0.80], [0.88, 0.89, 0.90], [1.0, 0.86, 0.50], [0.92, 0.93, 0.86]])
+_CLOUDS = torch.tensor([1.0, 0.8, 0.45, 0.1])  # how opaque
 _GLOW = torch.tensor([0.0, 0.0, 0.45, 0.9])  # lit windows of houses
 
 _ASPHALT = torch.tensor([0.34, 0.34, 0.37])
@@ -57,6 +59,8 @@ def draw_scenery(
     canvas = gradient(_SKY_TOP[light], _SKY_LOW[light], (y / verge).clamp(0, 1))
     canvas = canvas.expand(-1, -1, -1, size).contiguous()
     _draw_sun(canvas, x, y, light, dice)
+    for _ in range(2):
+        _draw_cloud(canvas, x, y, light, dice)
 
     heights = _silhouette(background, dice, size)
     far = ((y - verge + heights[:, None, :]) * size + 0.5).clamp_(0, 1)
@@ -100,6 +104,20 @@ def _draw_sun(canvas: Tensor, x: Tensor, y: Tensor, light: Tensor, dice: Dice) -
     disc = ((radius - distance) * canvas.shape[-1] + 0.5).clamp_(0, 1)
     visible = column((light != 1).float())  # clouds hide it
     paint(canvas, disc * visible, _SUN[light])
+
+
+def _draw_cloud(canvas: Tensor, x: Tensor, y: Tensor, light: Tensor, dice: Dice) -> None:
+    """Paint three overlapping puffs on one flat base."""
+    across, base = column(dice.between(0, 1)), column(dice.between(0.12, 0.36))
+    width = column(dice.between(0.05, 0.09))
+    places = torch.stack([-1.1 * width, torch.zeros_like(width), 1.2 * width])
+    radii = torch.stack([0.7 * width, width, 0.6 * width])
+    down = (y - base).square()
+    distance = (((x - across - places).square() + down).sqrt_() - radii).amin(0)
+    distance = torch.maximum(distance, y - base - 0.2 * width)
+    opacity = column(dice.between(0.3, 0.8) * _CLOUDS[light])
+    puff = (0.5 - distance * canvas.shape[-1]).clamp_(0, 1)
+    paint(canvas, puff * opacity, torch.lerp(_SKY_LOW[light], torch.ones(3), 0.6))
 
 
 def _draw_house_windows(

@@ -13,7 +13,7 @@ from datamodules.transforms import TransformSpec
 from datamodules.worlds.bodies import DRAWERS, Painter
 from datamodules.worlds.dice import Dice
 from datamodules.worlds.drawing import Frame
-from datamodules.worlds.scenery import BACKGROUNDS, LIGHTS, draw_scenery
+from datamodules.worlds.scenery import BACKGROUNDS, LIGHT_SHARES, draw_scenery
 
 Kind = Literal["bus", "car", "truck", "van"]
 Colour = Literal["red", "orange", "yellow", "green", "blue", "purple", "white", "black"]
@@ -30,7 +30,7 @@ COLOURS: dict[Colour, tuple[float, float, float]] = {
     "black": (0.15, 0.15, 0.17),
 }
 _RGB = torch.tensor(list(COLOURS.values()))
-_LENGTH = torch.tensor([[0.80, 0.94], [0.58, 0.80], [0.76, 0.92], [0.60, 0.80]])  # by kind
+_LENGTH = torch.tensor([[0.80, 0.94], [0.66, 0.86], [0.76, 0.92], [0.64, 0.82]])  # by kind
 _SPLIT_SEED: dict[SplitName, int] = {"train": 1, "val": 2, "test": 3}
 _CHUNK = 32  # images whose intermediate results fit in a core's cache
 
@@ -51,7 +51,7 @@ def sample_factors(split: SplitName, index: Tensor) -> Batch:
         "kind": kind,
         "colour": dice.below(len(COLOURS)),
         "background": dice.below(len(BACKGROUNDS)),
-        "light": dice.below(len(LIGHTS)),
+        "light": dice.weighted(LIGHT_SHARES),
         "length": length,
         "x": 0.5 + slack * dice.between(-1, 1),
         "y": dice.between(0.74, 0.84),

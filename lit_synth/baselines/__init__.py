@@ -1,5 +1,9 @@
 """What the papers compare with, under the same contract, one file each."""
 
+from lit_synth.baselines.bsa import BSA
+from lit_synth.baselines.dgn_am import DGNAM
+from lit_synth.baselines.ppgn import PPGN
+from lit_synth.baselines.vae import VAE
 from lit_synth.baselines.wgan_gp import WGANGP
 
-__all__ = ["WGANGP"]
+__all__ = ["BSA", "DGNAM", "PPGN", "VAE", "WGANGP"]

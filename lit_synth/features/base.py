@@ -1,6 +1,7 @@
 """The contract of a feature extractor, and how images go through one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 import torch
@@ -40,6 +41,14 @@ class Extractor(nn.Module):
         """Stop all gradients into the weights; every constructor ends with it."""
         return self.requires_grad_(False).eval()
 
+    def refuse_seen(self, images: Tensor) -> None:
+        """Raise InputError if the weights were trained on any of the images that they shall judge.
+
+        Args:
+            images: Real or generated images (N, C, H, W). Weights that no user's images went into
+                refuse none.
+        """
+
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002
         """Stay in eval mode: a trainer that switches its children must not change a metric."""
         return super().train(False)
@@ -62,7 +71,7 @@ def extract(
     device = next(extractor.parameters()).device
     batches = [images] if isinstance(images, Tensor) else images
     parts = []
-    with torch.autocast(device.type, enabled=False):
+    with torch.autocast(device.type, enabled=False), _full_float32():
         for batch in batches:
             for chunk in batch.split(batch_size):
                 features, logits = extractor(chunk.to(device, torch.float32))
@@ -71,3 +80,16 @@ def extract(
     return Features(
         torch.cat([part.features for part in parts]), torch.cat(logits) if logits else None
     )
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Switch off TF32, GPUs' 10-bit shortcut: convolutions take it by default."""
+    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = cudnn

@@ -41,7 +41,7 @@ class ReleaseClassifier(Extractor):
     """Features and logits of the network `classifier` of a release folder.
 
     Args:
-        folder: Written by `train_classifier`.
+        folder: Written by `train_classifier`, or the name of a bundled release.
 
     Raises:
         InputError: If the release holds no SmallClassifier.
@@ -71,21 +71,23 @@ class ReleaseClassifier(Extractor):
         self.freeze()
 
     def forward(self, images: Tensor) -> Features:
-        x = _with_channels(images, self.channels)
-        if x.shape[-2:] != (self.size, self.size):
-            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
-        features = self.network.features(x)
+        features = self.network.features(self._as_input(images))
         return Features(features, self.network.classify(features))
 
     def refuse_seen(self, images: Tensor) -> None:
-        """Raise InputError if any of the images (N, C, H, W) was among the training images."""
         seen = set(self.release.extra["trained_on"]["images"])
-        shared = sum(digest in seen for digest in image_digests(images))
+        shared = sum(digest in seen for digest in image_digests(self._as_input(images)))
         if shared:
             raise InputError(
                 f"{self.name} was trained on {shared} of the {len(images)} images that it is to "
                 "judge; judge held-out images, or train a classifier on others."
             )
+
+    def _as_input(self, images: Tensor) -> Tensor:
+        x = _with_channels(images, self.channels)
+        if x.shape[-2:] == (self.size, self.size):
+            return x
+        return F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True)
 
 
 def train_classifier(

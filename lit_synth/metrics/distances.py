@@ -55,7 +55,12 @@ def distance_chunks(rows: Tensor, columns: Tensor) -> Iterator[Tensor]:
 
 
 def neighbour_radii(features: Tensor, k: int) -> Tensor:
-    """Distance (N,) of each row to its k-th nearest other row."""
+    """Distance (N,) of each row to its k-th nearest other row, of which there must be k."""
+    if len(features) <= k:
+        raise InputError(
+            f"Neighbourhoods of {k} need at least {k + 1} images, given {len(features)}; "
+            "give more images."
+        )
     # The nearest row is the row itself, hence k + 1.
     chunks = distance_chunks(features, features)
     return torch.cat([distances.kthvalue(k + 1, dim=1).values for distances in chunks])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_synth.metrics.distances import as_pair, nearest
+from lit_synth.metrics.distances import as_pair, nearest, neighbour_radii
 
 
 class Memorisation(NamedTuple):
@@ -46,6 +46,21 @@ def memorisation(train: Tensor, held_out: Tensor, fake: Tensor, seed: int = 0) -
     distance, index = nearest(fake, train)
     ratio = to_train.mean() / to_held_out.mean()
     return Memorisation(float(ratio), float(closer.mean()), index, distance)
+
+
+def nearest_ratio(train: Tensor, fake: Tensor) -> float:
+    """Memorisation without held-out images: how near fakes are, by the training set's own measure.
+
+    The mean distance from a fake to its nearest training image, over that from a training image to
+    its nearest other one. Far below 1 the generator copies; 1 is what fresh samples give.
+
+    Args:
+        train: Features (N, D) of the generator's training images.
+        fake: Features (M, D) of generated images.
+    """
+    train, fake = as_pair(train, fake)
+    to_train, _ = nearest(fake, train)
+    return float(to_train.mean() / neighbour_radii(train, k=1).mean())
 
 
 def _subset(features: Tensor, size: int, seed: int) -> Tensor:

@@ -12,7 +12,7 @@ from lit_synth.metrics.distances import as_pair, distance_chunks, nearest, neigh
 
 def precision(real: Tensor, fake: Tensor, k: int = 3) -> float:
     """Share of fakes (M, D) inside the k-nearest-neighbour ball of some real (N, D)."""
-    real, fake = as_pair(real, fake, at_least=k + 1)
+    real, fake = as_pair(real, fake, at_least=1)
     radii = neighbour_radii(real, k)
     inside = [(chunk <= radii).any(dim=1) for chunk in distance_chunks(fake, real)]
     return float(torch.cat(inside).double().mean())
@@ -25,7 +25,7 @@ def recall(real: Tensor, fake: Tensor, k: int = 3) -> float:
 
 def density(real: Tensor, fake: Tensor, k: int = 5) -> float:
     """Number of real balls around a fake, over k, averaged over fakes; it can exceed 1."""
-    real, fake = as_pair(real, fake, at_least=k + 1)
+    real, fake = as_pair(real, fake, at_least=1)
     radii = neighbour_radii(real, k)
     counts = [(chunk <= radii).sum(dim=1) for chunk in distance_chunks(fake, real)]
     return float(torch.cat(counts).double().mean() / k)
@@ -33,6 +33,6 @@ def density(real: Tensor, fake: Tensor, k: int = 5) -> float:
 
 def coverage(real: Tensor, fake: Tensor, k: int = 5) -> float:
     """Share of reals (N, D) whose k-nearest-neighbour ball holds at least one fake (M, D)."""
-    real, fake = as_pair(real, fake, at_least=k + 1)
+    real, fake = as_pair(real, fake, at_least=1)
     to_fake, _ = nearest(real, fake)
     return float((to_fake <= neighbour_radii(real, k)).double().mean())

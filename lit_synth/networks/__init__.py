@@ -1,1 +1,23 @@
 """Architectures, one file per family, injected into methods by class path."""
+
+from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
+from lit_synth.networks.miner import Miner
+from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
+from lit_synth.networks.vae import ConvEncoder
+from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
+
+__all__ = [
+    "ConvEncoder",
+    "Miner",
+    "MnistCritic",
+    "MnistGenerator",
+    "ResNetCritic",
+    "ResNetGenerator",
+    "SNGANCritic",
+    "SNGANGenerator",
+    "SmallClassifier",
+    "SmallCritic",
+    "SmallGenerator",
+]

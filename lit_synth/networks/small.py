@@ -45,7 +45,7 @@ class SmallGenerator(nn.Module):
         for c_in, c_out in pairwise(channels):
             self.body.extend([UpConv3x3(c_in, c_out), nn.LeakyReLU(SLOPE)])
         self.to_image = nn.Conv2d(width, image_channels, kernel_size=3, padding=1)
-        _init_he(self)
+        init_he(self)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         check_labels(self.num_classes, label)
@@ -83,7 +83,7 @@ class SmallCritic(nn.Module):
         self.score = nn.Linear(4 * width * 4 * 4, 1)
         if num_classes:
             self.class_logits = nn.Linear(4 * width * 4 * 4, num_classes)
-        _init_he(self)
+        init_he(self)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         features = self.body(x)
@@ -116,8 +116,13 @@ def _channels_from_4px(image_size: int, width: int) -> list[int]:
     return [width * min(4, 2**i) for i in range(stages, -1, -1)]
 
 
-def _init_he(network: nn.Module) -> None:
+def init_he(network: nn.Module) -> None:
+    """Draw weights from He's normal for LeakyReLU .2 (arXiv:1502.01852); biases are 0.
+
+    Args:
+        network: Network whose convolutions and linear layers are initialised in place.
+    """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-            layer.bias.data.zero_()
+            nn.init.constant_(layer.get_parameter("bias"), 0)

@@ -206,8 +206,12 @@ def _expectations(spec: Values, sizes: Values) -> list[Expectation]:
     )
     tests = [test for test in TESTS if test in spec]
     if len(tests) != 1:
-        raise InputError(f"'{spec['says']}' has {len(tests)} tests: give one of {', '.join(TESTS)}.")
-    return [_expectation(spec, tests[0], {**sizes, **t}) for t in _turns(spec.get("for", {}), sizes)]
+        raise InputError(
+            f"'{spec['says']}' has {len(tests)} tests: give one of {', '.join(TESTS)}."
+        )
+    return [
+        _expectation(spec, tests[0], {**sizes, **t}) for t in _turns(spec.get("for", {}), sizes)
+    ]
 
 
 def _expectation(spec: Values, test: str, values: Values) -> Expectation:
@@ -238,10 +242,18 @@ def _check_keys(spec: Values, known: set[str], what: str) -> None:
 def _check_terms(plan: Plan) -> None:
     for expectation in plan.expects:
         terms = expectation.terms
-        flat = [term for group in terms for term in group] if expectation.test == "same_order" else terms
+        flat = (
+            [term for group in terms for term in group]
+            if expectation.test == "same_order"
+            else terms
+        )
         for term in flat:
             for _, arm, metric in split_term(term, expectation.metric):
                 if not matching(arm, plan.arms):
-                    raise InputError(f"'{expectation.says}' names the arm '{arm}', which no arm matches.")
+                    raise InputError(
+                        f"'{expectation.says}' names the arm '{arm}', which no arm matches."
+                    )
                 if metric not in plan.metrics:
-                    raise InputError(f"'{expectation.says}' names '{metric}', not among the metrics.")
+                    raise InputError(
+                        f"'{expectation.says}' names '{metric}', not among the metrics."
+                    )

@@ -1,0 +1,258 @@
+"""Checkpoints: written whole or not at all, and holding all that an exact resume needs."""
+
+import io
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_utilities.core.rank_zero import rank_zero_warn
+
+from lit_synth import runs
+from lit_synth.errors import InputError
+from lit_synth.loggers import CSVLogger
+from lit_synth.method import Method
+
+# SLURM's notice before the time limit, a polite kill, Ctrl+C.
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+
+
+class Checkpoint(pl.callbacks.Checkpoint):
+    """Save the run in `checkpoints/`: `last.ckpt`, `best.ckpt` and, if asked, numbered ones.
+
+    Everything happens at the end of an iteration, after all other callbacks: on SIGUSR1, SIGTERM or
+    Ctrl+C as well, which save, stop the run and exit with 128 + the signal's number. On SIGUSR1
+    under SLURM, the job is also requeued; its first command then goes on from `last.ckpt`.
+
+    Args:
+        every_n_iterations: Save `last.ckpt` this often; also at the end of training.
+        every_n_minutes: Save it at least this often; None: by iterations only.
+        best: Measure of the Evaluate callback by which `best.ckpt` is chosen; None: no such file.
+        mode: Is the best measure the lowest or the highest?
+        keep_every: Keep a numbered checkpoint this often; None: never.
+    """
+
+    def __init__(
+        self,
+        every_n_iterations: int = 1000,
+        every_n_minutes: float | None = 10,
+        best: str | None = "fid",
+        mode: Literal["min", "max"] = "min",
+        keep_every: int | None = None,
+    ) -> None:
+        for name, value in (("every_n_iterations", every_n_iterations), ("keep_every", keep_every)):
+            if value is not None and value < 1:
+                raise InputError(f"checkpoint.{name} is {value}: expected at least 1.")
+        self.every_n_iterations, self.every_n_minutes = every_n_iterations, every_n_minutes
+        self.best, self.mode, self.keep_every = best, mode, keep_every
+        self.best_value: float | None = None
+        self._resumed: dict[str, Any] = {}
+        self._saved: int | None = None
+        self._clock = time.monotonic()
+        self._signal = 0
+
+    # What is saved, and put back.
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_value": self.best_value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_value = state_dict["best_value"]
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["iteration"] = cast("Method", pl_module).iteration
+        states: list[Any] = [_random_state(trainer.strategy.root_device)]
+        if trainer.world_size > 1:
+            states = [None] * trainer.world_size
+            dist.all_gather_object(states, _random_state(trainer.strategy.root_device))
+        checkpoint["random"] = states
+
+    def on_load_checkpoint(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        self._resumed = {key: checkpoint[key] for key in ("iteration", "random")}
+
+    # When.
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        # Lightning would save in the middle of an iteration, to a file of its own.
+        environment = trainer._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment):
+            environment.auto_requeue = False
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._saved = self._resumed.get("iteration")
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                logger.rewind(self._saved)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._clock = time.monotonic()
+        self._signal = 0
+        if threading.current_thread() is threading.main_thread():
+            for signum in SIGNALS:  # Lightning puts the handlers before ours back when it is done.
+                signal.signal(signum, self._note)
+        states = self._resumed.pop("random", [])
+        if len(states) == trainer.world_size:
+            _set_random_state(states[trainer.global_rank], trainer.strategy.root_device)
+        elif states:
+            rank_zero_warn(
+                f"the checkpoint is of {len(states)} processes and this run has "
+                f"{trainer.world_size}: it goes on, but not exactly."
+            )
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if signum == signal.SIGINT == self._signal:
+            raise KeyboardInterrupt
+        self._signal = signum
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        method = cast("Method", pl_module)
+        iteration, total = method.iteration, method.total_iterations
+        minutes = (time.monotonic() - self._clock) / 60
+        stop, improved, waited = _agree(
+            trainer,
+            self._signal,
+            self._improved(trainer, iteration),
+            self.every_n_minutes is not None and minutes >= self.every_n_minutes,
+        )
+        names = []
+        if iteration % self.every_n_iterations == 0 or iteration >= total or waited or stop:
+            names.append("last")
+        if improved:
+            names.append("best")
+        if self.keep_every is not None and iteration % self.keep_every == 0:
+            names.append(f"iteration_{iteration:08d}")
+        if names:
+            self._save(trainer, method, names)
+        if stop and iteration < total:
+            if trainer.is_global_zero:
+                _say_goodbye(stop, iteration)
+            raise SystemExit(128 + stop)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        method = cast("Method", pl_module)
+        if self._saved != method.iteration:
+            self._save(trainer, method, ["last"])
+
+    def _improved(self, trainer: pl.Trainer, iteration: int) -> bool:
+        """Tell whether an evaluation at this iteration gave the best value so far, and keep it."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it elsewhere
+        evaluate = next((each for each in callbacks if hasattr(each, "latest")), None)
+        if self.best is None or evaluate is None or evaluate.iteration != iteration:
+            return False
+        if self.best not in evaluate.latest:
+            rank_zero_warn(
+                f"no best.ckpt is kept: checkpoint.best is '{self.best}', but the evaluation "
+                f"measures {', '.join(evaluate.latest)}."
+            )
+            return False
+        value = evaluate.latest[self.best]
+        sign = 1 if self.mode == "min" else -1
+        if self.best_value is not None and not sign * value < sign * self.best_value:
+            return False
+        self.best_value = value
+        return True
+
+    def _save(self, trainer: pl.Trainer, method: Method, names: list[str]) -> None:
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        problem = None
+        if trainer.is_global_zero:
+            try:
+                _write(trainer, checkpoint, names)
+            except InputError as error:
+                problem = str(error)
+        # All processes wait for the files, and stop together if there are none.
+        problem = trainer.strategy.broadcast(problem)
+        if problem is not None:
+            raise InputError(problem)
+        if "last" in names:
+            self._saved, self._clock = method.iteration, time.monotonic()
+
+
+def _write(trainer: pl.Trainer, checkpoint: dict[str, Any], names: list[str]) -> None:
+    """Write a checkpoint under `names`, after all that was logged up to it."""
+    folder = runs.checkpoint_folder(trainer.default_root_dir)
+    with runs.writing(folder):
+        for logger in trainer.loggers:
+            logger.save()
+        # Through memory: torch reports a full disk as an internal error.
+        serialised = io.BytesIO()
+        torch.save(checkpoint, serialised)
+        for name in names:
+            previous = folder / "previous.ckpt" if name == "last" else None
+            runs.write_atomically(folder / f"{name}.ckpt", serialised.getbuffer(), keep=previous)
+
+
+def _agree(trainer: pl.Trainer, *flags: int) -> list[int]:
+    """Return the highest value of each flag over all processes, so that all act as one."""
+    if trainer.world_size == 1:
+        return list(flags)
+    highest = torch.tensor(flags, device=trainer.strategy.root_device)
+    dist.all_reduce(highest, op=dist.ReduceOp.MAX)
+    return highest.tolist()
+
+
+def _say_goodbye(signum: int, iteration: int) -> None:
+    """Have SLURM requeue the job on SIGUSR1, and tell the user what happens next."""
+    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ.get("SLURM_JOB_ID"))
+    if "SLURM_ARRAY_TASK_ID" in os.environ:
+        job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    then = "the same command goes on from there"
+    if signum == signal.SIGUSR1 and job is not None:
+        then = (
+            f"job {job} is requeued and goes on from there"
+            if _requeue(job)
+            else (f"SLURM did not requeue job {job}: submit it again to go on from there")
+        )
+    print(
+        f"lit-synth: stopped by {signal.Signals(signum).name} and saved at iteration {iteration}; "
+        f"{then}.",
+        file=sys.stderr,
+    )
+
+
+def _requeue(job: str) -> bool:
+    try:
+        return subprocess.run(["scontrol", "requeue", job]).returncode == 0
+    except OSError:
+        return False
+
+
+def _random_state(device: torch.device) -> dict[str, Any]:
+    """Return the states of all global random generators as tensors and plain values."""
+    kind, keys, *position = np.random.get_state(legacy=True)  # noqa: NPY002
+    state = {
+        "python": random.getstate(),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *position),
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def _set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    random.setstate(state["python"])
+    kind, keys, *position = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *position))  # noqa: NPY002
+    torch.set_rng_state(state["torch"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -1,0 +1,113 @@
+"""Batch norm over the global batch, with an affine map per class where there are classes."""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+EPS = 1e-5
+
+
+class BatchNorm(nn.Module):
+    """gamma_y (x - mean) / sqrt(var + 1e-5) + beta_y, with statistics over batch and pixels.
+
+    Statistics are pooled over all classes and, in training mode, over all processes, so that
+    several processes equal one with the same global batch. Eval mode never communicates.
+    Images sampled with batch statistics depend on their batch: sample in batches of one size.
+
+    Args:
+        channels: Channels C of the input.
+        num_classes: Classes with an affine map each, tables (num_classes, C); 0 for one map (C,).
+        running_stats: Keep running statistics and use them in eval mode? Otherwise eval mode uses
+            those of its batch too, as the WGAN-GP and TransferGAN code do.
+        momentum: Weight of the newest batch in the running statistics.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int = 0,
+        running_stats: bool = False,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__()
+        shape = (num_classes, channels) if num_classes else (channels,)
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+        self.num_classes, self.momentum = num_classes, momentum
+        self.running_mean: Tensor | None
+        self.running_var: Tensor | None
+        self.register_buffer("running_mean", torch.zeros(channels) if running_stats else None)
+        self.register_buffer("running_var", torch.ones(channels) if running_stats else None)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        if not self.num_classes:
+            return self._normalise(x) * self.weight[:, None, None] + self.bias[:, None, None]
+        assert label is not None, "generators check their labels"
+        weight, bias = F.embedding(label, self.weight), F.embedding(label, self.bias)
+        return self._normalise(x) * weight[:, :, None, None] + bias[:, :, None, None]
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        if self.training and dist.is_initialized() and dist.get_world_size() > 1:
+            mean, var = global_moments(x)
+            self._track(mean, var, count=x.numel() // x.size(1) * dist.get_world_size())
+            return (x - mean[:, None, None]) * torch.rsqrt(var + EPS)[:, None, None]
+        use_batch = self.training or self.running_mean is None
+        running = self.running_mean, self.running_var
+        return F.batch_norm(x, *running, None, None, use_batch, self.momentum, EPS)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, var: Tensor, count: int) -> None:
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * count / (count - 1), self.momentum)
+
+
+def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Take mean and biased variance per channel over the batches of all processes, differentiably.
+
+    Args:
+        x: Features (N, C, H, W), N the same on every process.
+
+    Returns:
+        Mean (C,) and variance (C,), float32 or wider, the same on every process.
+    """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    mean = _sum_over_processes(x.mean(dim=(0, 2, 3))) / dist.get_world_size()
+    deviation = x - mean[:, None, None]
+    total = _sum_over_processes(deviation.square().mean(dim=(0, 2, 3)))
+    return mean, total / dist.get_world_size()
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """All-reduce; its gradient is the sum of all processes' gradients, so another all-reduce."""
+
+    @staticmethod
+    def forward(_ctx: FunctionCtx, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_ctx: FunctionCtx, grad: Tensor) -> Tensor:
+        return _sum_over_processes(grad.contiguous())
+
+
+def _sum_over_processes(x: Tensor) -> Tensor:
+    total: Tensor = _SumOverProcesses.apply(x)
+    return total
+
+
+class NoNorm(nn.Module):
+    """The identity, called like `BatchNorm`.
+
+    Args:
+        channels: Accepted so that it is built like a norm.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        return x

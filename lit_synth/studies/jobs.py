@@ -1,0 +1,160 @@
+"""Jobs: the training runs of a plan, each named by a hash of all that decides its outcome."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_synth.errors import InputError
+from lit_synth.studies.code import code_hash
+from lit_synth.studies.plan import Plan, Recipe, Values, fill
+
+PREPARED = "prepare."
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        label: For people.
+        key: Hash of the configuration, of the prepared runs it uses, and of the code it runs.
+        config: The complete configuration, without `runs_dir`.
+        config_file: Where it is written for the run.
+        runs_dir: Parent of all run folders of studies.
+        needs: Keys of the jobs that must be done before.
+    """
+
+    label: str
+    key: str
+    config: dict[str, Any]
+    config_file: Path
+    runs_dir: Path
+    needs: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The run folder, as the training command line names it."""
+        return self.runs_dir / self.config_file.stem / f"seed{self.config['seed_everything']}"
+
+    @property
+    def release(self) -> Path:
+        """Folder of the networks that the run ends with."""
+        return self.folder / "release"
+
+
+class Jobs:
+    """All jobs of a plan: those that prepare, and one for each arm and seed.
+
+    Shared preparations run once, with seed 0. What two arms or two studies have in common has one
+    key and runs once.
+
+    Args:
+        plan: The study.
+        seeds: Of the arms.
+        runs_dir: Parent of all run folders of studies.
+        accelerator: Lightning's name of the device.
+    """
+
+    def __init__(self, plan: Plan, seeds: list[int], runs_dir: Path, accelerator: str) -> None:
+        self.plan, self.runs_dir, self.accelerator = plan, runs_dir, accelerator
+        self.by_key: dict[str, Job] = {}
+        self.arms: dict[str, dict[int, Job]] = {
+            name: {seed: self._job(f"{name} seed {seed}", arm, seed) for seed in seeds}
+            for name, arm in plan.arms.items()
+        }
+
+    @property
+    def total(self) -> int:
+        """Number of distinct jobs."""
+        return len(self.by_key)
+
+    def in_order(self) -> list[Job]:
+        """Return preparations first, then arms seed by seed, so that early results are balanced."""
+        arms = [
+            job
+            for seeds in zip(*(a.values() for a in self.arms.values()), strict=True)
+            for job in seeds
+        ]
+        keys = [key for key, job in self.by_key.items() if job not in arms]
+        return [self.by_key[key] for key in dict.fromkeys([*keys, *(job.key for job in arms)])]
+
+    def _job(self, label: str, recipe: Recipe, seed: int) -> Job:
+        config = configuration(recipe, seed, self.accelerator)
+        used = {name: self._prepared(name, seed) for name in _prepared_names(config)}
+        by_key = fill(config, {PREPARED + name: job.key for name, job in used.items()})
+        code = code_hash(_class_paths(config))
+        text = json.dumps([by_key, code], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:12]
+        stem = f"{recipe.config.stem}-{key}"
+        job = Job(
+            label=label,
+            key=key,
+            config=fill(config, {PREPARED + n: str(job.release) for n, job in used.items()}),
+            config_file=self.runs_dir / "configs" / f"{stem}.yaml",
+            runs_dir=self.runs_dir,
+            needs=tuple(job.key for job in used.values()),
+        )
+        return self.by_key.setdefault(key, job)
+
+    def _prepared(self, name: str, seed: int) -> Job:
+        if name not in self.plan.prepare:
+            listed = ", ".join(self.plan.prepare) or "nothing"
+            raise InputError(f"study {self.plan.id} uses $prepare.{name}, but prepares {listed}.")
+        recipe = self.plan.prepare[name]
+        return self._job(f"prepare {name}", recipe, seed if recipe.per_seed else 0)
+
+
+def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]:
+    """Return a recipe's configuration with its settings and its seed."""
+    if not recipe.config.is_file():
+        raise InputError(
+            f"the arm '{recipe.name}' has no configuration: {recipe.config} is missing."
+        )
+    config = yaml.safe_load(recipe.config.read_text())
+    for key, value in recipe.set.items():
+        set_dotted(config, key, copy.deepcopy(value))
+    config["seed_everything"] = seed
+    set_dotted(config, "data.init_args.seed", seed)
+    set_dotted(config, "trainer.accelerator", accelerator)
+    return fill(config, {"seed": seed})
+
+
+def set_dotted(config: dict[str, Any], key: str, value: Any) -> None:
+    """Replace the value at a dotted key, making the mappings on the way."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        config = config.setdefault(parent, {})
+    config[last] = value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def _prepared_names(config: Values) -> list[str]:
+    found = [text[1:] for text in _texts(config) if text.startswith(f"${PREPARED}")]
+    return list(dict.fromkeys(name.removeprefix(PREPARED) for name in found))
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        for each in value.values():
+            yield from _class_paths(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _class_paths(each)

@@ -1,0 +1,147 @@
+"""One job in a worker process: train, test, and keep what was measured."""
+
+import contextlib
+import csv
+import gc
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import yaml
+
+from lit_synth.studies.jobs import Job
+
+RESULT = "study.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of a job that has ended.
+
+    Attributes:
+        metrics: Metric -> value on the test split at the last iteration, and the numbers that are
+            released with the networks, e.g. `selector_0`.
+        card: How the metrics were measured.
+        curves: Column of `metrics.csv` -> [[iteration, value], ...].
+        wall_s: Seconds of training and testing.
+        error: What went wrong; empty if nothing.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    wall_s: float = 0.0
+    error: str = ""
+
+
+def finished(job: Job) -> Result | None:
+    """Return the result of a job that was run before, or None."""
+    path = job.folder / RESULT
+    return Result(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def start_worker() -> None:
+    """Prepare a worker process: one thread, and the slow imports before the first job."""
+    import torch
+
+    import lit_synth.training_cli  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def run_job(job: Job) -> Result:
+    """Train and test one job, or go on with it where it was stopped; a failure is a result too."""
+    job.config_file.parent.mkdir(parents=True, exist_ok=True)
+    job.config_file.write_text(yaml.safe_dump(job.config, sort_keys=False))
+    job.folder.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    with _output_to(job.folder / "log.txt"):
+        try:
+            _train_and_test(job)
+        except (Exception, SystemExit) as error:  # whatever fails is reported with the study
+            traceback.print_exc()
+            return Result(
+                wall_s=time.perf_counter() - began, error=f"{type(error).__name__}: {error}"
+            )
+        finally:
+            gc.collect()
+    result = _read(job, time.perf_counter() - began)
+    # Written last: only a job that has all of this is done.
+    (job.folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
+    return result
+
+
+def _train_and_test(job: Job) -> None:
+    from lit_synth.training_cli import train
+
+    for verb in ("fit", "test"):
+        train([verb, "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
+
+
+def _read(job: Job, wall_s: float) -> Result:
+    report = json.loads((job.folder / "cards" / "test.json").read_text())
+    curves = _curves(job.folder / "metrics.csv")
+    metrics = {**report["values"], **_released_numbers(job), **_curve_metrics(curves)}
+    return Result(metrics, report["card"], curves, wall_s)
+
+
+def _curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Read every column of a run's log as (iteration, value) pairs."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name != "iteration":
+                    curves.setdefault(name, []).append((int(row["iteration"]), float(value)))
+    return curves
+
+
+def _curve_metrics(curves: dict[str, list[tuple[int, float]]]) -> dict[str, float]:
+    """Summaries of the validation FID over training: its mean, at half of it, and at its end."""
+    points = curves.get("val/fid", [])
+    if not points:
+        return {}
+    half = points[-1][0] / 2
+    return {
+        "val_fid_mean": mean(value for _, value in points),
+        "val_fid_half": [value for iteration, value in points if iteration <= half][-1],
+        "val_fid_end": points[-1][1],
+    }
+
+
+def _released_numbers(job: Job) -> dict[str, float]:
+    """Numbers that were saved with the networks; a list `x` of numbers becomes `x_0`, `x_1`, ..."""
+    extra = yaml.safe_load((job.release / "config.yaml").read_text()).get("extra", {})
+    numbers: dict[str, float] = {}
+    for name, value in extra.items():
+        values = {name: value}
+        if isinstance(value, list):
+            values = {f"{name}_{i}": each for i, each in enumerate(value)}
+        numbers.update({key: each for key, each in values.items() if isinstance(each, float)})
+    return numbers
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Send everything that this process prints to a file, whoever holds the old streams."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(number) for number in (1, 2)]
+    with path.open("a") as log:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+        try:
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                yield
+        finally:
+            log.flush()
+            for number, old in zip((1, 2), saved, strict=True):
+                os.dup2(old, number)
+                os.close(old)

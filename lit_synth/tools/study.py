@@ -1,0 +1,115 @@
+"""`lit-synth study`: list, run and report the studies behind every claim."""
+
+import argparse
+import os
+from pathlib import Path
+
+from lit_synth.errors import InputError
+
+ACCELERATORS = {"default": "cpu", "smoke": "cpu", "gpu": "gpu"}
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb `study` and its actions."""
+    parser = subparsers.add_parser("study", help="list, run or report studies", description=__doc__)
+    parser.add_argument("action", choices=["list", "run", "report"])
+    parser.add_argument("ids", nargs="*", metavar="ID", help="run: which studies")
+    parser.add_argument("--all", action="store_true", help="run: every study")
+    parser.add_argument("--seeds", nargs="+", type=int, help="run: instead of the study's own")
+    parser.add_argument(
+        "--jobs", type=int, help="run: at a time; 0: in this process (default: cores)"
+    )
+    parser.add_argument(
+        "--scale", choices=list(ACCELERATORS), default="default", help="run: budget"
+    )
+    parser.add_argument("--fresh", action="store_true", help="run: again, whatever is there")
+    parser.add_argument("--studies", type=Path, default=Path("configs/studies"), help="the plans")
+    parser.add_argument("--runs_dir", type=Path, default=Path("runs/studies"), help="all runs")
+    parser.add_argument("--results", type=Path, default=Path("docs/results"), help="JSON, pictures")
+    parser.add_argument(
+        "--report", type=Path, default=Path("docs/RESULTS.md"), help="what report writes"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; return 1 if a run has failed, else 0."""
+    if not args.studies.is_dir():
+        raise InputError(f"no folder {args.studies}: run this in the project's folder.")
+    if args.action == "list":
+        return _list(args)
+    if args.action == "report":
+        return _report(args)
+    return max([_run(args, id_) for id_ in _chosen(args)])
+
+
+def _known(args: argparse.Namespace) -> list[str]:
+    return sorted(path.stem for path in args.studies.glob("*.yaml"))
+
+
+def _chosen(args: argparse.Namespace) -> list[str]:
+    known = _known(args)
+    ids = known if args.all else args.ids
+    unknown = [id_ for id_ in ids if id_ not in known]
+    if unknown or not ids:
+        named = f"no study '{unknown[0]}'" if unknown else "no study was named"
+        raise InputError(f"{named}: give one or more of {', '.join(known)}, or --all.")
+    return ids
+
+
+def _list(args: argparse.Namespace) -> int:
+    from lit_synth.studies.jobs import Jobs
+    from lit_synth.studies.plan import load_plan
+    from lit_synth.studies.worker import finished
+
+    for id_ in _known(args):
+        plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
+        jobs = Jobs(plan, plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
+        done = sum(finished(job) is not None for job in jobs.in_order())
+        print(f"{id_}: {plan.claim}\n    {done} of {jobs.total} runs done")
+    return 0
+
+
+def _run(args: argparse.Namespace, id_: str) -> int:
+    from lit_synth.studies import results
+    from lit_synth.studies.jobs import Jobs
+    from lit_synth.studies.plan import load_plan
+    from lit_synth.studies.run import run_jobs
+
+    plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
+    jobs = Jobs(plan, args.seeds or plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
+    workers = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
+    done = run_jobs(jobs, workers, args.fresh)
+    outcome = results.collect(jobs, done)
+    path = args.results / f"{id_}.json"
+    results.write(path, outcome)
+    _tell(outcome)
+    print(f"written: {path}; `lit-synth study report` puts it in {args.report}")
+    return 1 if outcome["failures"] else 0
+
+
+def _tell(outcome: "dict[str, object]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{outcome['id']}: {outcome['verdict']}", caption=str(outcome["claim"]))
+    for column in ("expectation", "metric", "by seed", "p", "verdict"):
+        table.add_column(column)
+    tests = outcome["tests"]
+    assert isinstance(tests, list)
+    for test in tests:
+        table.add_row(
+            ("control: " if test["control"] else "") + test["expects"],
+            test["metric"],
+            " ".join(f"{value:.3g}" for value in test["per_seed"].values()),
+            "" if test["p"] is None else f"{test['p']:.3f}",
+            test["verdict"],
+        )
+    Console().print(table)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from lit_synth.studies.report import write_report
+
+    ids = write_report(args.studies, args.results, args.report)
+    print(f"{args.report}: {', '.join(ids) or 'no results yet; run a study first'}")
+    return 0
