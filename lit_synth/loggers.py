@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning_utilities.core.rank_zero import rank_zero_only
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
@@ -177,6 +177,6 @@ def _has_wandb_key() -> bool:
     if "WANDB_API_KEY" in os.environ:
         return True
     try:
-        return any("wandb" in host for host in netrc.netrc().hosts)
+        return any("wandb" in host for host in netrc.netrc(Path.home() / ".netrc").hosts)
     except (OSError, netrc.NetrcParseError):
         return False

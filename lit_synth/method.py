@@ -35,7 +35,7 @@ class Method(pl.LightningModule, ABC):
         self.stages = check_stages(stages)
         self._rng = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
         self._entered: Stage | None = None
-        self._trainable: dict[str, list[nn.Parameter]] = {}
+        self._thawed: dict[str, tuple[bool, list[nn.Parameter]]] = {}
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -84,17 +84,21 @@ class Method(pl.LightningModule, ABC):
             self.trainer.should_stop = True
 
     def _enter(self, stage: Stage) -> None:
-        """Freeze and thaw networks for `stage`; at its first iteration, apply its resets."""
-        if not self._trainable:
-            self._trainable = {
-                name: [p for p in self._network(name).parameters() if p.requires_grad]
+        """Freeze or thaw networks for `stage`; at its first iteration, apply its resets.
+
+        A frozen network is in eval mode; thawed, it is in the mode that it was built in.
+        """
+        if not self._thawed:
+            self._thawed = {
+                name: (network.training, [p for p in network.parameters() if p.requires_grad])
                 for name in {name for each in self.stages for name in each.freeze}
+                for network in [self._network(name)]
             }
-        for name, parameters in self._trainable.items():
+        for name, (training, parameters) in self._thawed.items():
             frozen = name in stage.freeze
             for parameter in parameters:
                 parameter.requires_grad_(not frozen)
-            self._network(name).train(not frozen)
+            self._network(name).train(training and not frozen)
         index, _ = stage_at(self.stages, self.iteration)
         at_its_start = self.iteration == sum(each.iterations for each in self.stages[:index])
         if at_its_start and stage.reset_optimizers:

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 import torch
 import yaml
-from lightning_utilities.core.rank_zero import rank_zero_only
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from lit_synth.errors import InputError
 
@@ -35,12 +35,12 @@ LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "numpy", "torchmetrics
 _MAY_CHANGE = re.compile(r"model\.init_args\.stages\.\d+\.iterations|data\.init_args\.num_workers")
 _SECRET = re.compile(r"(key|token|secret|password)[^=\s]*=\S+", re.IGNORECASE)
 
-_locks: dict[Path, TextIO] = {}
+_locks: list[TextIO] = []  # closing any would let go of the folder
 
 
 def run_folder(runs_dir: str | Path, config_name: str, run_id: str) -> Path:
     """Return the folder of a run: `<runs_dir>/<config name>/<run id>`."""
-    if not run_id or Path(run_id).name != run_id:
+    if run_id in ("", "..") or Path(run_id).name != run_id:
         raise InputError(f"--run_id is '{run_id}': expected a plain folder name, such as seed0.")
     return Path(runs_dir) / config_name / run_id
 
@@ -101,7 +101,7 @@ def _lock(folder: Path) -> None:
         raise InputError(
             f"the run in {folder} is going on in another process: wait for it, or use --run_id NEW."
         ) from error
-    _locks[folder] = file
+    _locks.append(file)
 
 
 def _next_free(folder: Path) -> Path:
@@ -171,7 +171,7 @@ def _newest_usable(folder: Path) -> Path | None:
         if problem is None:
             return path
         unusable.append(path)
-        _warn(f"not used: {path} {problem}.")
+        warn(f"not used: {path} {problem}.")
     if unusable:
         raise InputError(
             f"none of the {len(unusable)} checkpoints in {checkpoint_folder(folder)} can be used: "
@@ -181,7 +181,8 @@ def _newest_usable(folder: Path) -> Path | None:
 
 
 @rank_zero_only
-def _warn(sentence: str) -> None:
+def warn(sentence: str) -> None:
+    """Tell the user, once for all processes."""
     print(f"lit-synth: {sentence}", file=sys.stderr)
 
 

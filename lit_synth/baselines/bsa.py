@@ -12,6 +12,7 @@ from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.losses.reconstruction import latent_emd
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.networks.norms import BatchNorm
 from lit_synth.stages import Stage
 
@@ -31,7 +32,7 @@ class BSA(Method):
     every convolution but the last in a generator without norms. The linear layer stays frozen (in
     the reference its learning rate of 1e-7 hardly moves it). One layer of an injected feature
     network replaces nine of VGG-16. The learning rate drops once, to a fifth after two thirds of
-    the iterations (reference: every 3,000 of 10,000). The terms are summed before one backward pass.
+    the iterations (reference: every 3,000 of 10,000).
 
     Args:
         source: Release with an unconditional `generator`: a folder or a bundled name.
@@ -58,7 +59,8 @@ class BSA(Method):
         lr: float = 0.03,
     ) -> None:
         super().__init__(stages)
-        self.generator = load_release(source).network("generator").requires_grad_(False)
+        self.generator = as_generator(load_release(source).network("generator"))
+        self.generator.requires_grad_(False)
         if self.generator.num_classes:
             raise InputError(
                 f"the generator of {source} has {self.generator.num_classes} classes, but BSA "
@@ -122,12 +124,14 @@ class BSA(Method):
         pairs = zip(self.adapted_layers.items(), self.scales, self.shifts, strict=True)
         for (name, pixels), scale, shift in pairs:
             layer = self.generator.get_submodule(name)
+            weight = self.generator.get_parameter(f"{name}.weight")
+            bias = self.generator.get_parameter(f"{name}.bias")
             scale, shift = scale.repeat_interleave(pixels), shift.repeat_interleave(pixels)
             # Output channels are the first axis of a weight, but the second if it is transposed.
             axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-            shape = [-1 if i == axis else 1 for i in range(layer.weight.ndim)]
-            adapted[f"{name}.weight"] = layer.weight * scale.view(shape)
-            adapted[f"{name}.bias"] = layer.bias * scale + shift
+            shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
+            adapted[f"{name}.weight"] = weight * scale.view(shape)
+            adapted[f"{name}.bias"] = bias * scale + shift
         return adapted
 
     def feature_distance(self, x_rec: Tensor, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from lit_synth.checkpoints.release import load_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.stages import Stage
 
 
@@ -45,7 +46,8 @@ class DGNAM(Method):
         decay: float = 0.99,
     ) -> None:
         super().__init__(stages)
-        self.generator = load_release(source).network("generator").requires_grad_(False)
+        self.generator = as_generator(load_release(source).network("generator"))
+        self.generator.requires_grad_(False)
         self.classifier = classifier
         check_targets(source, self.generator, classifier, target_classes)
         self.target_classes, self.steps = target_classes, steps

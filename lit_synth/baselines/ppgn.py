@@ -1,5 +1,7 @@
 """PPGN: sample codes given a class, with a learned prior (Nguyen et al. 2017, arXiv:1612.00005)."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,6 +10,7 @@ from lit_synth.checkpoints.release import load_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.stages import Stage
 
 
@@ -53,7 +56,8 @@ class PPGN(Method):
         lr: float = 1e-3,
     ) -> None:
         super().__init__(stages)
-        self.generator = load_release(source).network("generator").requires_grad_(False)
+        self.generator = as_generator(load_release(source).network("generator"))
+        self.generator.requires_grad_(False)
         self.classifier = classifier
         check_targets(source, self.generator, classifier, target_classes)
         self.denoiser = perceptron([self.generator.latent_dim, *hidden, self.generator.latent_dim])
@@ -110,7 +114,7 @@ class PPGN(Method):
 def perceptron(widths: list[int]) -> nn.Sequential:
     """Build linear layers of these widths with ReLU between them."""
     layers = nn.Sequential()
-    for f_in, f_out in zip(widths[:-1], widths[1:], strict=True):
+    for f_in, f_out in pairwise(widths):
         layers.extend([nn.Linear(f_in, f_out), nn.ReLU()])
     return layers[:-1]
 

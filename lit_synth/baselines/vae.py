@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from lit_synth.losses.reconstruction import kl_to_standard_normal
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.stages import Stage
 
 
@@ -34,7 +35,7 @@ class VAE(Method):
         lr: float = 1e-3,
     ) -> None:
         super().__init__(stages)
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder = encoder, as_generator(decoder)
         self.beta, self.lr = beta, lr
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

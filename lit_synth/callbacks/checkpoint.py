@@ -16,7 +16,6 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lit_synth import runs
 from lit_synth.errors import InputError
@@ -111,7 +110,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if len(states) == trainer.world_size:
             _set_random_state(states[trainer.global_rank], trainer.strategy.root_device)
         elif states:
-            rank_zero_warn(
+            runs.warn(
                 f"the checkpoint is of {len(states)} processes and this run has "
                 f"{trainer.world_size}: it goes on, but not exactly."
             )
@@ -159,7 +158,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if self.best is None or evaluate is None or evaluate.iteration != iteration:
             return False
         if self.best not in evaluate.latest:
-            rank_zero_warn(
+            runs.warn(
                 f"no best.ckpt is kept: checkpoint.best is '{self.best}', but the evaluation "
                 f"measures {', '.join(evaluate.latest)}."
             )

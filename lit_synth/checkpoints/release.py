@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from lit_synth.errors import InputError
@@ -97,7 +98,7 @@ def save_release(
         },
         "extra": extra or {},
     }
-    save_file(tensors, folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(tensors))
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "card.md").write_text(card)
     return folder
@@ -150,7 +151,8 @@ def _build(
             f"{folder}/config.yaml asks for the class {class_path}, but only classes of "
             f"{', '.join(packages)} may be built from a release."
         )
-    network = getattr(importlib.import_module(module), name)(**init_args)
+    with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
+        network = getattr(importlib.import_module(module), name)(**init_args)
     if not isinstance(network, nn.Module):
         raise InputError(f"{folder}/config.yaml names {class_path}, which is not a network.")
     return network

@@ -11,6 +11,7 @@ from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.transfer import without_labels
 from lit_synth.stages import Stage
@@ -30,8 +31,8 @@ class MineGAN(Method):
 
     Follows the thesis, chapter 3. Where its text is silent: the gradient penalty is taken between a
     real image and the winner (as the released code does); the selector goes on in the second stage;
-    all generators are released in it. A generator with batch norm should use running statistics,
-    since winners are regrouped by generator.
+    all generators are released in it. Generators stay in eval mode, also while they train: winners
+    are regrouped by generator, so one with batch norm should have running statistics.
 
     Args:
         sources: Releases with a `generator` and a `critic`: folders or bundled names.
@@ -66,14 +67,15 @@ class MineGAN(Method):
         super().__init__(stages)
         releases = [load_release(source) for source in sources]
         check_same_images(releases)
-        self.generators = nn.ModuleList([release.network("generator") for release in releases])
+        generators = [as_generator(release.network("generator")) for release in releases]
+        self.generators = nn.ModuleList(generators)
         self.members = [
             (index, label)
-            for index, generator in enumerate(self.generators)
+            for index, generator in enumerate(generators)
             for label in (range(generator.num_classes) if generator.num_classes else [None])
         ]
         self.miners = nn.ModuleList(
-            [Miner(u_dim, self.generators[index].latent_dim, hidden) for index, _ in self.members]
+            [Miner(u_dim, generators[index].latent_dim, hidden) for index, _ in self.members]
         )
         if critic is None:
             if not 0 <= critic_from < len(releases):
@@ -82,7 +84,7 @@ class MineGAN(Method):
                     f"expected 0 to {len(releases) - 1}."
                 )
             critic = without_labels(releases[critic_from].network("critic"))
-        self.critic = critic
+        self.critic = critic.train()
         self.selector = Selector(len(self.members), window)
         self.u_dim, self.lambda_gp, self.n_critic = u_dim, lambda_gp, n_critic
         self.lr_miner, self.lr_critic, self.lr_generator = lr_miner, lr_critic, lr_generator

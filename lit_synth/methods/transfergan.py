@@ -8,6 +8,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.diffaugment import DiffAugment
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
+from lit_synth.networks.contract import as_generator
 from lit_synth.networks.transfer import freeze_lowest, initialise_from
 from lit_synth.stages import Stage
 
@@ -51,7 +52,7 @@ class TransferGAN(Method):
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.critic = generator, critic
+        self.generator, self.critic = as_generator(generator), critic
         if source is not None:
             release = load_release(source)
             if init_g:

@@ -17,7 +17,7 @@ class Miner(nn.Module):
     u ~ N(0, I): the frozen generator first sees latents of the scale it was trained on. The
     reference's Gaussian weights do not ensure that.
 
-    Settings of the thesis (section 3.4, table of its appendix A.2):
+    Settings in the text of the thesis (chapter 3 and appendix A.2); BigGAN's is the miner of z:
 
     ======== ============ ================= ========== ==========
     GAN      u_dim        hidden            latent_dim pixel_norm

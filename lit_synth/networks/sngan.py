@@ -23,8 +23,8 @@ class SNGANGenerator(nn.Module):
     """FC to 4x4, residual blocks that double the size, then batch norm, ReLU, conv3x3, tanh.
 
     With classes every batch norm has an affine map per class. Channels from 4 px on, in units of
-    `width`, are 16 16 8 4 2 1 at 128 px (table 3 of the paper); at 64 and 32 px, ours, the plan
-    that ends alike: 8 8 4 2 1 and 4 4 2 1.
+    `width`, are 16 16 8 4 2 1 at 128 px (the paper's ImageNet ResNet); at 64 and 32 px,
+    ours, the plan that ends alike: 8 8 4 2 1 and 4 4 2 1.
 
     Args:
         image_size: 32, 64 or 128.
@@ -71,7 +71,7 @@ class SNGANCritic(nn.Module):
     """Residual blocks that halve the size down to 4x4, one that keeps it, ReLU, sum, FC.
 
     Spectral norm on every layer. With classes the score is the FC's plus the inner product of the
-    summed features with a vector per class (projection, arXiv:1802.05637, eq 9). Channels down to
+    summed features with a vector per class (projection, arXiv:1802.05637). Channels down to
     4 px mirror the generator: 1 2 4 8 16 16 at 128 px.
 
     Args:

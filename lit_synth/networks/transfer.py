@@ -11,7 +11,7 @@ from lit_synth.networks.norms import BatchNorm
 def initialise_from(target: nn.Module, source: nn.Module) -> None:
     """Copy all weights of a network into one of the same architecture, or its conditional form.
 
-    A conditional target starts from an unconditional source as in TransferGAN (thesis 2.5):
+    A conditional target starts from an unconditional source as in TransferGAN (thesis, chapter 2):
     class-wise batch norm gets the source's affine map for every class; what only reads or names
     labels (`class_...`: label inputs, classifier head, projection) keeps its random weights.
 

@@ -24,7 +24,7 @@ SIZES = (16, 32, 64, 128)
 class ResNetGenerator(nn.Module):
     """FC to 4x4, residual blocks that double the size, then norm, ReLU, conv3x3, tanh.
 
-    As TransferGAN uses it (thesis section 2.4). Channels from 4 px on, in units of `width`, are
+    As TransferGAN uses it (thesis, chapter 2). Channels from 4 px on, in units of `width`, are
     8 8 4 2 1 at 64 px; at other sizes, ours, the plan that ends alike: 2 2 1 at 16, 4 4 2 1 at 32
     and 16 16 8 4 2 1 at 128 px.
 

@@ -34,18 +34,19 @@ Loss = Callable[[MineGAN, Draws], Tensor]
 
 
 def selective_against_full(method: MineGAN, x: Tensor, pairs: int) -> dict[str, float]:
-    """Time both forms of both losses in turn; their gradients must agree.
+    """Time every form of both losses in turn; all forms of a loss must have the same gradient.
 
     Args:
         method: With several members, attached to a trainer.
         x: Real images (K, C, H, W).
-        pairs: Timed ones, after one that is not.
+        pairs: Rounds that are timed, after one that is not.
 
     Returns:
-        Name -> median speed-up of the critic's step, the miners' step, and n_critic of the one
-        with one of the other.
+        Name -> median speed-up over a full-graph form.
     """
     opt_m, opt_d = method.optimizers()
+    critic_forms: list[Loss] = [critic_loss, full_critic_loss, full_critic_loss_all_slopes]
+    miner_forms: list[Loss] = [miner_loss, full_miner_loss]
     critic, miner = [], []
     for _ in range(1 + pairs):
         draws = Draws(
@@ -53,27 +54,30 @@ def selective_against_full(method: MineGAN, x: Tensor, pairs: int) -> dict[str, 
             u=torch.randn(len(x), len(method.members), method.u_dim, device=x.device),
             alpha=torch.rand(len(x), 1, 1, 1, device=x.device),
         )
-        critic.append(_pair(method, opt_d, critic_loss, full_critic_loss, draws))
-        miner.append(_pair(method, opt_m, miner_loss, full_miner_loss, draws))
+        critic.append(_seconds(method, opt_d, critic_forms, draws))
+        miner.append(_seconds(method, opt_m, miner_forms, draws))
     n = method.n_critic
-    whole = [(n * d[0] + m[0], n * d[1] + m[1]) for d, m in zip(critic, miner, strict=True)]
-    timed = {"critic step": critic, "miner step": miner, f"{n} critic and 1 miner step": whole}
-    return {
-        f"selective speed-up, {name}": statistics.median(full / own for own, full in taken[1:])
-        for name, taken in timed.items()
-    }
+    names = [f"{n} critic and 1 miner step", "the same, with all slopes"]
+    ratios: dict[str, list[float]] = {name: [] for name in ("critic step", "miner step", *names)}
+    for (d, d_full, d_slopes), (m, m_full) in zip(critic[1:], miner[1:], strict=True):
+        ratios["critic step"].append(d_full / d)
+        ratios["miner step"].append(m_full / m)
+        ratios[names[0]].append((n * d_full + m_full) / (n * d + m))
+        ratios[names[1]].append((n * d_slopes + m_full) / (n * d + m))
+    return {f"selective speed-up, {k}": statistics.median(taken) for k, taken in ratios.items()}
 
 
-def _pair(
-    method: MineGAN, optimizer: LightningOptimizer, selective: Loss, full: Loss, draws: Draws
-) -> tuple[float, float]:
-    """Seconds of a loss with its gradient in the selective form, and in the full one."""
-    own_seconds, own = _timed_gradient(method, optimizer, selective, draws)
-    full_seconds, expected = _timed_gradient(method, optimizer, full, draws)
-    distance = (own - expected).norm() / expected.norm()
+def _seconds(
+    method: MineGAN, optimizer: LightningOptimizer, forms: list[Loss], draws: Draws
+) -> list[float]:
+    """Seconds of each form of a loss with its gradient, which must be the first one's."""
+    taken = [_timed_gradient(method, optimizer, form, draws) for form in forms]
+    expected = taken[0][1]
     bound = 0.1 if torch.is_autocast_enabled(draws.x.device.type) else 1e-4
-    assert distance < bound, f"gradients differ by {distance:.1e} of their length"
-    return own_seconds, full_seconds
+    for form, (_, gradient) in zip(forms, taken, strict=True):
+        distance = (gradient - expected).norm() / expected.norm()
+        assert distance < bound, f"{form.__name__} has a gradient {distance:.1e} away"
+    return [seconds for seconds, _ in taken]
 
 
 def _timed_gradient(
@@ -102,10 +106,20 @@ def critic_loss(method: MineGAN, draws: Draws) -> Tensor:
 
 def full_critic_loss(method: MineGAN, draws: Draws) -> Tensor:
     """The critic's loss from the scores of all members' images, all with graph."""
-    images = everyones_images(method, draws.u)
-    fake, winner = method.critic(images.flatten(0, 1)).view(len(images), -1).max(dim=1)
-    x_fake = images[torch.arange(len(images), device=images.device), winner]
-    penalty = gradient_penalty(method.critic, draws.x, x_fake, draws.alpha)
+    images, fake, winner = _best_of_all(method, draws.u)
+    penalty = gradient_penalty(method.critic, draws.x, _pick(images, winner), draws.alpha)
+    return wasserstein_critic_loss(method.critic(draws.x), fake) + method.lambda_gp * penalty
+
+
+def full_critic_loss_all_slopes(method: MineGAN, draws: Draws) -> Tensor:
+    """The same, with every member's slope before the winners' are kept, as in the released code."""
+    images, fake, winner = _best_of_all(method, draws.u)
+    alpha = draws.alpha[:, None]
+    mixed = (alpha * draws.x[:, None] + (1 - alpha) * images).detach().requires_grad_()
+    scores = method.critic(mixed.flatten(0, 1))
+    (gradient,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
+    slope = torch.linalg.vector_norm(gradient.flatten(2), dim=2)
+    penalty = (_pick(slope, winner) - 1).square().mean()
     return wasserstein_critic_loss(method.critic(draws.x), fake) + method.lambda_gp * penalty
 
 
@@ -117,11 +131,16 @@ def miner_loss(method: MineGAN, draws: Draws) -> Tensor:
 
 def full_miner_loss(method: MineGAN, draws: Draws) -> Tensor:
     """The miners' loss through all members' images, all with graph."""
-    images = everyones_images(method, draws.u)
-    scores = method.critic(images.flatten(0, 1)).view(len(images), -1)
-    return wasserstein_generator_loss(scores.max(dim=1).values)
+    return wasserstein_generator_loss(_best_of_all(method, draws.u)[1])
 
 
-def everyones_images(method: MineGAN, u: Tensor) -> Tensor:
-    """Images (K, members, C, H, W) of all members, with graph wherever something trains."""
-    return torch.stack([method.mine(u[:, i], i) for i in range(len(method.members))], dim=1)
+def _best_of_all(method: MineGAN, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (K, members, C, H, W) of all members, the best scores (K,), and whose they are."""
+    images = torch.stack([method.mine(u[:, i], i) for i in range(len(method.members))], dim=1)
+    best = method.critic(images.flatten(0, 1)).view(len(u), -1).max(dim=1)
+    return images, best.values, best.indices
+
+
+def _pick(values: Tensor, member: Tensor) -> Tensor:
+    """Entries (K, ...) of values (K, members, ...) that belong to one member each (K,)."""
+    return values[torch.arange(len(values), device=values.device), member]

@@ -1,0 +1,105 @@
+"""The same latents as images, over and over in training: what the eye judges progress by."""
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torchvision.io import ImageReadMode, decode_image
+
+from lit_synth import runs
+from lit_synth.callbacks.context import Batch, Images, check_period, due, has_split, split_of
+from lit_synth.callbacks.drawing import draw, grid_png, inputs
+from lit_synth.callbacks.ema import averaged_weights
+from lit_synth.errors import InputError
+from lit_synth.method import Method
+
+
+class SampleGrid(pl.Callback):
+    """Write `samples/<iteration>.png` from fixed latents, and once `samples/real.png` beside them.
+
+    The first grid shows iteration 0 and the last one the end. A method with classes has a class in
+    each row. Methods that translate start from the first validation images.
+
+    Args:
+        every_n_iterations: How often; None: never.
+        n: Images in a grid, made in one batch.
+        seed: Of the latents.
+    """
+
+    def __init__(
+        self, every_n_iterations: int | None = 1000, n: int = 64, seed: int = 0
+    ) -> None:
+        check_period("samples.every_n_iterations", every_n_iterations)
+        if n < 1:
+            raise InputError(f"samples.n is {n}: expected at least 1 image.")
+        self.every_n_iterations, self.n, self.seed = every_n_iterations, n, seed
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.every_n_iterations is None or not trainer.is_global_zero:
+            return
+        method, folder = cast("Method", pl_module), samples_folder(trainer)
+        if not (folder / "real.png").is_file():
+            real = _reference(trainer)
+            images = real.fetch(range(min(self.n, len(real))))["image"]
+            _write(folder / "real.png", grid_png(images, _columns(self.n)))
+        if method.iteration == 0:
+            self._sample(trainer, method)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        method = cast("Method", pl_module)
+        if due(self.every_n_iterations, method) and trainer.is_global_zero:
+            self._sample(trainer, method)
+
+    def _sample(self, trainer: pl.Trainer, method: Method) -> None:
+        prior = method.prior(self.n, torch.Generator().manual_seed(self.seed))
+        columns = _columns(self.n)
+        if "label" in prior:
+            prior, columns = _classes_in_rows(prior)
+        with averaged_weights(trainer, method):
+            images = draw(method, inputs(method, _reference(trainer), prior))
+        data = grid_png(images, columns)
+        _write(samples_folder(trainer) / f"{method.iteration:08d}.png", data)
+        _log(trainer, data, method.iteration)
+
+
+def samples_folder(trainer: pl.Trainer) -> Path:
+    """Return where the grids of the run are."""
+    return Path(trainer.default_root_dir) / "samples"
+
+
+def _reference(trainer: pl.Trainer) -> Images:
+    return split_of(trainer, "val" if has_split(trainer, "val") else "train")
+
+
+def _columns(n: int) -> int:
+    return math.ceil(math.sqrt(n))
+
+
+def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
+    """Give each class that was drawn a row of its own; return the prior and the row's length."""
+    n = len(prior["label"])
+    classes = prior["label"].unique()
+    columns = n // len(classes)
+    label = classes.repeat_interleave(columns)
+    return {**{name: each[: len(label)] for name, each in prior.items()}, "label": label}, columns
+
+
+def _write(path: Path, data: bytes) -> None:
+    with runs.writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        runs.write_atomically(path, data)
+
+
+def _log(trainer: pl.Trainer, data: bytes, iteration: int) -> None:
+    """Send a picture to the loggers that show pictures."""
+    picture = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image("samples", picture, iteration)
+        elif hasattr(logger, "log_image"):
+            logger.log_image("samples", [picture.permute(1, 2, 0).numpy()], step=iteration)

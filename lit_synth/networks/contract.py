@@ -1,0 +1,43 @@
+"""What methods ask of a generator that is given to them."""
+
+from typing import cast
+
+from torch import nn
+
+from lit_synth.errors import InputError
+
+
+class Generator(nn.Module):
+    """Maps z (N, latent_dim), and labels (N,) if it has classes, to images in [-1, 1].
+
+    A name for type checkers: any module with these attributes will do, it need not inherit.
+
+    Attributes:
+        latent_dim: Length of z, which is standard normal.
+        image_channels: Channels of the images.
+        image_size: Height and width of the images.
+        num_classes: Classes to be conditional on, 0 for none.
+    """
+
+    latent_dim: int
+    image_channels: int
+    image_size: int
+    num_classes: int
+
+
+def as_generator(network: nn.Module) -> Generator:
+    """Return the network itself, checked to have a generator's attributes.
+
+    Args:
+        network: Any module.
+
+    Raises:
+        InputError: If an attribute is missing.
+    """
+    missing = [name for name in Generator.__annotations__ if not hasattr(network, name)]
+    if missing:
+        raise InputError(
+            f"{type(network).__name__} is used as a generator but has no {', '.join(missing)}: "
+            f"give a generator, or set these attributes in its constructor."
+        )
+    return cast("Generator", network)

@@ -1,0 +1,22 @@
+"""What every test may use: one thread, tiny pretrained networks, a folder of its own."""
+
+import pytest
+import tiny
+import torch
+
+# The suite runs beside other work on small machines; more threads than that only wait.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory):
+    """A folder of tiny releases: plain, other, conditional, ac (16 px), larger (32 px), classifier."""
+    return tiny.write_releases(tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch, sources):
+    """An empty current directory, but for `sources`, as the files of tests/conf expect it."""
+    (tmp_path / "sources").symlink_to(sources)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
