@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
@@ -56,7 +57,8 @@ class Method(pl.LightningModule, ABC):
     @property
     def iteration(self) -> int:
         """Batches that `training_step` has finished: inside a step, its index from 0."""
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return cast("_ProcessedTracker", progress.total).processed
 
     @property
     def total_iterations(self) -> int:
@@ -115,8 +117,8 @@ class Method(pl.LightningModule, ABC):
 
     # Optimisation.
 
-    def optimizers(self, use_pl_optimizer: bool = True) -> list[LightningOptimizer]:  # type: ignore[override]  # always a list: every method here has at least two players or wraps its one
-        optimizers = super().optimizers(use_pl_optimizer)  # type: ignore[call-overload]  # Lightning's overloads want a literal
+    def optimizers(self) -> list[LightningOptimizer]:  # type: ignore[override]  # always a list
+        optimizers = super().optimizers()
         listed = optimizers if isinstance(optimizers, list) else [optimizers]
         return cast("list[LightningOptimizer]", listed)
 

@@ -8,9 +8,19 @@ import torch
 torch.set_num_threads(1)
 
 
+def pytest_configure(config):
+    # Lightning calls what torch deprecates; frozen networks are in eval mode; some data has no val.
+    for message in (
+        ".*LeafSpec.*is deprecated.*",
+        ".*in eval mode at the start of training.*",
+        ".*but have no `val_dataloader`.*",
+    ):
+        config.addinivalue_line("filterwarnings", f"ignore:{message}")
+
+
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory):
-    """A folder of tiny releases: plain, other, conditional, ac (16 px), larger (32 px), classifier."""
+    """A folder of tiny releases; see `tiny.write_releases`."""
     return tiny.write_releases(tmp_path_factory.mktemp("sources"))
 
 

@@ -36,6 +36,7 @@ def config(tmp_path):
         },
         "data": {"class_path": "Digits", "init_args": {"batch_size": 4, "limit": 8}},
         "trainer": {"accelerator": "cpu", "logger": False},
+        "evaluate": {"every_n_iterations": None},
         "runs_dir": str(tmp_path / "runs"),
     }
     path = tmp_path / "tiny.yaml"

@@ -67,10 +67,10 @@ class DGNAM(Method):
             "label": torch.tensor(self.target_classes)[turns],
         }
 
-    @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        # Lightning predicts in inference mode, whose tensors take no part in gradients.
-        with torch.inference_mode(False):
+        # Lightning predicts in inference mode, whose tensors take no part in gradients; leaving it
+        # switches gradients on.
+        with torch.inference_mode(False), torch.no_grad():
             z, label = batch["z"].clone(), batch["label"].clone()
             for step in range(self.steps):
                 g = self.logit_gradient(z, label)

@@ -86,10 +86,10 @@ class PPGN(Method):
             "noise": torch.randn(n, self.steps, self.generator.latent_dim, generator=rng),
         }
 
-    @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        # Lightning predicts in inference mode, whose tensors take no part in gradients.
-        with torch.inference_mode(False):
+        # Lightning predicts in inference mode, whose tensors take no part in gradients; leaving it
+        # switches gradients on.
+        with torch.inference_mode(False), torch.no_grad():
             h, label = batch["z"].clone(), batch["label"].clone()
             for noise in batch["noise"].clone().unbind(dim=1):
                 to_likelier = self.denoiser(h) - h

@@ -46,10 +46,10 @@ class VAE(Method):
         (opt,) = self.optimizers()
 
         # Both: minus the evidence lower bound, with one sample of q per image (eq. 10).
-        mu, logvar = self.encoder(x)
+        mu, logvar = (each.to(x.dtype) for each in self.encoder(x))  # float32 under autocast
         z = mu + (0.5 * logvar).exp() * self.randn(*mu.shape)
-        rec = 0.5 * (self.decoder(z) - x).float().square().flatten(1).sum(dim=1).mean()
-        kl = kl_to_standard_normal(mu.float(), logvar.float())
+        rec = 0.5 * (self.decoder(z) - x).square().flatten(1).sum(dim=1).mean()
+        kl = kl_to_standard_normal(mu, logvar)
         self.minimize(rec + self.beta * kl, opt)
         self.track(rec=rec, kl=kl)
 

@@ -1,0 +1,33 @@
+"""What happens around training; importing the package makes the names known to YAML."""
+
+import pytorch_lightning as pl
+
+from lit_synth.callbacks.checkpoint import Checkpoint
+from lit_synth.callbacks.ema import EMA
+from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.log_terms import LogTerms
+from lit_synth.callbacks.predictions import ImageWriter
+from lit_synth.callbacks.progress import TrainingProgress
+from lit_synth.callbacks.release import ReleaseWriter
+from lit_synth.callbacks.report import Report
+from lit_synth.callbacks.sample_grid import SampleGrid
+from lit_synth.callbacks.sentinel import NaNSentinel
+
+__all__ = [
+    "EMA",
+    "Checkpoint",
+    "Evaluate",
+    "ImageWriter",
+    "LogTerms",
+    "NaNSentinel",
+    "ReleaseWriter",
+    "Report",
+    "SampleGrid",
+    "TrainingProgress",
+    "always_on",
+]
+
+
+def always_on() -> list[pl.Callback]:
+    """Return the callbacks that every run has without asking, in the order in which they act."""
+    return [NaNSentinel(), LogTerms(), TrainingProgress(), ReleaseWriter(), Report()]

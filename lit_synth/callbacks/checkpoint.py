@@ -1,6 +1,7 @@
 """Checkpoints: written whole or not at all, and holding all that an exact resume needs."""
 
 import io
+import math
 import os
 import random
 import signal
@@ -18,6 +19,8 @@ import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
 from lit_synth import runs
+from lit_synth.callbacks.context import callback_of
+from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.errors import InputError
 from lit_synth.loggers import CSVLogger
 from lit_synth.method import Method
@@ -72,10 +75,10 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["iteration"] = cast("Method", pl_module).iteration
-        states: list[Any] = [_random_state(trainer.strategy.root_device)]
+        state = _random_state(trainer.strategy.root_device)
+        states = [state] * trainer.world_size
         if trainer.world_size > 1:
-            states = [None] * trainer.world_size
-            dist.all_gather_object(states, _random_state(trainer.strategy.root_device))
+            dist.all_gather_object(states, state)
         checkpoint["random"] = states
 
     def on_load_checkpoint(
@@ -153,8 +156,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     def _improved(self, trainer: pl.Trainer, iteration: int) -> bool:
         """Tell whether an evaluation at this iteration gave the best value so far, and keep it."""
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it elsewhere
-        evaluate = next((each for each in callbacks if hasattr(each, "latest")), None)
+        evaluate = callback_of(trainer, Evaluate)
         if self.best is None or evaluate is None or evaluate.iteration != iteration:
             return False
         if self.best not in evaluate.latest:
@@ -162,15 +164,19 @@ class Checkpoint(pl.callbacks.Checkpoint):
                 f"no best.ckpt is kept: checkpoint.best is '{self.best}', but the evaluation "
                 f"measures {', '.join(evaluate.latest)}."
             )
+            self.best = None
             return False
         value = evaluate.latest[self.best]
         sign = 1 if self.mode == "min" else -1
-        if self.best_value is not None and not sign * value < sign * self.best_value:
-            return False
-        self.best_value = value
-        return True
+        best = math.inf if self.best_value is None else sign * self.best_value
+        if sign * value < best:
+            self.best_value = value
+            return True
+        return False
 
     def _save(self, trainer: pl.Trainer, method: Method, names: list[str]) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it elsewhere
+            return
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         problem = None
         if trainer.is_global_zero:

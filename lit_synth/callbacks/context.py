@@ -63,9 +63,7 @@ def due(every_n_iterations: int | None, method: Method) -> bool:
 def check_period(name: str, every_n_iterations: int | None) -> None:
     """Raise InputError unless the period is None or at least 1."""
     if every_n_iterations is not None and every_n_iterations < 1:
-        raise InputError(
-            f"{name} is {every_n_iterations}: expected at least 1, or null for never."
-        )
+        raise InputError(f"{name} is {every_n_iterations}: expected at least 1, or null for never.")
 
 
 def images_per_iteration(trainer: pl.Trainer, batch: Batch) -> int:

@@ -97,7 +97,7 @@ class EMA(pl.Callback):
     @contextmanager
     def applied(self, module: pl.LightningModule) -> Iterator[None]:
         """Have the networks hold the average; afterwards they have their own weights back."""
-        weights = list(self._weights(module).values())
+        weights: list[Tensor] = list(self._weights(module).values())
         with torch.no_grad():
             own = [each.detach().clone() for each in weights]
             torch._foreach_copy_(weights, list(self.average.values()))
@@ -108,14 +108,12 @@ class EMA(pl.Callback):
                 torch._foreach_copy_(weights, own)
 
     def _weights(self, module: pl.LightningModule) -> dict[str, nn.Parameter]:
-        weights = {}
+        weights: dict[str, nn.Parameter] = {}
         for name in self.networks:
             network = getattr(module, name, None)
             if not isinstance(network, nn.Module):
                 children = ", ".join(child for child, _ in module.named_children())
-                raise InputError(
-                    f"EMA.networks names '{name}', but the networks are: {children}."
-                )
+                raise InputError(f"EMA.networks names '{name}', but the networks are: {children}.")
             weights |= {f"{name}.{key}": each for key, each in network.named_parameters()}
         return weights
 

@@ -29,9 +29,7 @@ class SampleGrid(pl.Callback):
         seed: Of the latents.
     """
 
-    def __init__(
-        self, every_n_iterations: int | None = 1000, n: int = 64, seed: int = 0
-    ) -> None:
+    def __init__(self, every_n_iterations: int | None = 1000, n: int = 64, seed: int = 0) -> None:
         check_period("samples.every_n_iterations", every_n_iterations)
         if n < 1:
             raise InputError(f"samples.n is {n}: expected at least 1 image.")
@@ -83,7 +81,7 @@ def _columns(n: int) -> int:
 def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
     """Give each class that was drawn a row of its own; return the prior and the row's length."""
     n = len(prior["label"])
-    classes = prior["label"].unique()
+    classes = torch.unique(prior["label"])
     columns = n // len(classes)
     label = classes.repeat_interleave(columns)
     return {**{name: each[: len(label)] for name, each in prior.items()}, "label": label}, columns

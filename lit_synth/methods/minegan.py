@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.checkpoints.release import Release, load_release
@@ -68,7 +69,7 @@ class MineGAN(Method):
         releases = [load_release(source) for source in sources]
         check_same_images(releases)
         generators = [as_generator(release.network("generator")) for release in releases]
-        self.generators = nn.ModuleList(generators)
+        self.generators = nn.ModuleList(generators).eval()
         self.members = [
             (index, label)
             for index, generator in enumerate(generators)
@@ -194,7 +195,7 @@ class Selector(nn.Module):
     def update(self, winner: Tensor) -> None:
         """Record the winning members (K,) of one critic minibatch, over all processes."""
         window, members = self.shares.shape
-        share = torch.nn.functional.one_hot(winner, members).float().mean(dim=0)
+        share = F.one_hot(winner, members).to(self.shares.dtype).mean(dim=0)
         if dist.is_initialized():
             dist.all_reduce(share)
             share /= dist.get_world_size()

@@ -91,7 +91,7 @@ class Jobs:
         code = code_hash(_class_paths(config))
         text = json.dumps([by_key, code], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
-        stem = f"{recipe.config.stem}-{key}"
+        stem = f"{recipe.config.stem if recipe.config else 'classifier'}-{key}"
         job = Job(
             label=label,
             key=key,
@@ -112,7 +112,9 @@ class Jobs:
 
 def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]:
     """Return a recipe's configuration with its settings and its seed."""
-    if not recipe.config.is_file():
+    if recipe.classifier:
+        return {"classifier": recipe.classifier, "seed_everything": seed}
+    if recipe.config is None or not recipe.config.is_file():
         raise InputError(
             f"the arm '{recipe.name}' has no configuration: {recipe.config} is missing."
         )

@@ -18,7 +18,7 @@ import yaml
 from lit_synth.errors import InputError
 
 Values = Mapping[str, Any]
-NAME = re.compile(r"\$([A-Za-z_]\w*(?:\.\w+)?)")
+NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
 TESTS = ("less", "between", "same_order")
 
 
@@ -28,15 +28,18 @@ class Recipe:
 
     Attributes:
         name: Of the arm, or of what is prepared.
-        config: A configuration file that runs by itself.
+        config: A configuration file that runs by itself; None for a classifier.
         set: Dotted key -> value that replaces the file's.
+        classifier: For a judge: `data`, a data module to train it on, and `fields`, what it tells
+            apart (default: `label`); see `lit_synth.studies.judge`.
         loop: Values of the loop that this recipe is a turn of.
         per_seed: Is it prepared once for each seed, instead of once with seed 0?
     """
 
     name: str
-    config: Path
+    config: Path | None
     set: dict[str, Any]
+    classifier: dict[str, Any] = field(default_factory=dict)
     loop: dict[str, Any] = field(default_factory=dict)
     per_seed: bool = False
 
@@ -46,7 +49,8 @@ class Expectation:
     """What must hold, written down before the runs.
 
     A term is the name of an arm, `arm:metric` for another metric than the expectation's, a pattern
-    such as `mined-*` for the mean over the arms that it matches, or `term - term`.
+    such as `mined-*` for the mean over the arms that it matches, or a sum or difference of these
+    (`a - b`).
 
     Attributes:
         says: The expectation in words.
@@ -155,10 +159,12 @@ def fill(value: Any, values: Values) -> Any:
 
 def split_term(term: str, metric: str) -> list[tuple[int, str, str]]:
     """Return sign, arm pattern and metric of each part of a term."""
+    first, *rest = re.split(r" ([+-]) ", term)
+    signed = [("+", first), *zip(rest[::2], rest[1::2], strict=True)]
     parts = []
-    for position, part in enumerate(term.split(" - ")):
+    for sign, part in signed:
         arm, _, own_metric = part.strip().partition(":")
-        parts.append((-1 if position else 1, arm, own_metric or metric))
+        parts.append((-1 if sign == "-" else 1, arm, own_metric or metric))
     return parts
 
 
@@ -186,14 +192,15 @@ def _turns(loop: Any, sizes: Values) -> list[dict[str, Any]]:
 def _recipes(specs: Values, sizes: Values, common: Values) -> dict[str, Recipe]:
     recipes = {}
     for template, spec in specs.items():
-        _check_keys(spec, {"config", "set", "for", "per_seed"}, f"'{template}'")
+        _check_keys(spec, {"config", "set", "for", "per_seed", "classifier"}, f"'{template}'")
         for turn in _turns(spec.get("for", {}), sizes):
             values = {**sizes, **turn}
             name = fill(template, values)
             recipes[name] = Recipe(
                 name=name,
-                config=Path(fill(spec["config"], values)),
+                config=Path(fill(spec["config"], values)) if "config" in spec else None,
                 set=fill({**common, **spec.get("set", {})}, values),
+                classifier=fill(spec.get("classifier", {}), values),
                 loop=turn,
                 per_seed=spec.get("per_seed", False),
             )

@@ -19,6 +19,8 @@ import yaml
 from lit_synth.studies.jobs import Job
 
 RESULT = "study.json"
+Metrics = dict[str, float]
+Curves = dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Result:
         error: What went wrong; empty if nothing.
     """
 
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
     wall_s: float = 0.0
     error: str = ""
 
@@ -64,7 +66,7 @@ def run_job(job: Job) -> Result:
     began = time.perf_counter()
     with _output_to(job.folder / "log.txt"):
         try:
-            _train_and_test(job)
+            metrics, card, curves = _carry_out(job)
         except (Exception, SystemExit) as error:  # whatever fails is reported with the study
             traceback.print_exc()
             return Result(
@@ -72,29 +74,31 @@ def run_job(job: Job) -> Result:
             )
         finally:
             gc.collect()
-    result = _read(job, time.perf_counter() - began)
+    result = Result(metrics, card, curves, time.perf_counter() - began)
     # Written last: only a job that has all of this is done.
     (job.folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result
 
 
-def _train_and_test(job: Job) -> None:
+def _carry_out(job: Job) -> tuple[Metrics, dict[str, Any], Curves]:
+    if "classifier" in job.config:
+        from lit_synth.studies.judge import train_judge
+
+        return {"accuracy": train_judge(job.config["classifier"], job.release)}, {}, {}
+
     from lit_synth.training_cli import train
 
     for verb in ("fit", "test"):
         train([verb, "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
-
-
-def _read(job: Job, wall_s: float) -> Result:
     report = json.loads((job.folder / "cards" / "test.json").read_text())
     curves = _curves(job.folder / "metrics.csv")
     metrics = {**report["values"], **_released_numbers(job), **_curve_metrics(curves)}
-    return Result(metrics, report["card"], curves, wall_s)
+    return metrics, report["card"], curves
 
 
-def _curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+def _curves(path: Path) -> Curves:
     """Read every column of a run's log as (iteration, value) pairs."""
-    curves: dict[str, list[tuple[int, float]]] = {}
+    curves: Curves = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             for name, value in row.items():
@@ -103,7 +107,7 @@ def _curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
-def _curve_metrics(curves: dict[str, list[tuple[int, float]]]) -> dict[str, float]:
+def _curve_metrics(curves: Curves) -> Metrics:
     """Summaries of the validation FID over training: its mean, at half of it, and at its end."""
     points = curves.get("val/fid", [])
     if not points:
@@ -116,10 +120,10 @@ def _curve_metrics(curves: dict[str, list[tuple[int, float]]]) -> dict[str, floa
     }
 
 
-def _released_numbers(job: Job) -> dict[str, float]:
+def _released_numbers(job: Job) -> Metrics:
     """Numbers that were saved with the networks; a list `x` of numbers becomes `x_0`, `x_1`, ..."""
     extra = yaml.safe_load((job.release / "config.yaml").read_text()).get("extra", {})
-    numbers: dict[str, float] = {}
+    numbers: Metrics = {}
     for name, value in extra.items():
         values = {name: value}
         if isinstance(value, list):

@@ -3,11 +3,12 @@
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from rich.table import Table
 from torch import Tensor
 
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
+from lit_synth.callbacks.context import callback_of
 from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
@@ -36,7 +38,7 @@ Batch = dict[str, Tensor]
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `bench` and its options; what it does not know overrides the config, as in `fit`."""
+    """Add `bench` and its options."""
     parser = subparsers.add_parser("bench", help="time a config without starting a run")
     parser.add_argument("--config", required=True, help="a YAML file that `fit` takes")
     parser.add_argument(
@@ -50,7 +52,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--width", type=int, default=32, help="channels of the random sources")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.set_defaults(overrides=[])
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="replaces a value of the config, e.g. data.init_args.batch_size=8",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,7 +91,7 @@ def measure(
 
     Args:
         config: YAML file that `fit` takes.
-        overrides: Options of `fit`.
+        overrides: Values of the config to replace, each KEY=VALUE.
         iterations: Of each timed block.
         random_sources: If not 0, MineGAN mines this many sources with random weights.
         width: Channels of the random sources.
@@ -95,22 +102,24 @@ def measure(
     if iterations < 1:
         raise InputError(f"--iterations is {iterations}: give at least 1.")
     with tempfile.TemporaryDirectory() as scratch:
-        argv = ["fit", "--config", config, *overrides, "--runs_dir", scratch]
+        options = [f"--{override}" for override in overrides]
+        argv = ["fit", "--config", config, *options, "--runs_dir", scratch]
         built = BuildOnly(argv, Path(scratch), random_sources, width)
-        method, trainer = cast("Method", built.model), built.trainer
+        method = cast("Method", built.model)
+        trainer: Any = built.trainer  # its callbacks are set where mypy does not see them
         needed = iterations * (PAIRS + 1)
         if method.total_iterations < needed:
             raise InputError(
                 f"the stages have {method.total_iterations} iterations, but {PAIRS + 1} blocks of "
                 f"{iterations} need {needed}: give fewer --iterations."
             )
+        bench = Bench(built.datamodule, iterations, callback_of(trainer, Evaluate))
         # What fires every so many iterations would fall into some blocks and not into others.
         periodic = Checkpoint | Evaluate | SampleGrid
-        trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, periodic)]
-        bench = Bench(iterations)
-        trainer.callbacks.append(bench)
+        trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, periodic)] + [bench]
         trainer.limit_val_batches = 0
-        trainer.fit(method, built.datamodule)
+        with redirect_stdout(sys.stderr):  # the run's own progress
+            trainer.fit(method, built.datamodule)
     return bench.report
 
 
@@ -181,11 +190,15 @@ class Bench(pl.Callback):
     """Times blocks of the running trainer, each followed by the same iterations in a plain loop.
 
     Args:
+        data: What is trained on.
         iterations: Of each block; the first block of the trainer is not timed.
+        evaluate: The run's evaluation, if it has one.
     """
 
-    def __init__(self, iterations: int) -> None:
-        self.iterations = iterations
+    def __init__(
+        self, data: pl.LightningDataModule, iterations: int, evaluate: Evaluate | None
+    ) -> None:
+        self.data, self.iterations, self.evaluate = data, iterations, evaluate
         self.trained: list[float] = []
         self.plain: list[float] = []
         self.waits: list[float] = []
@@ -203,7 +216,7 @@ class Bench(pl.Callback):
         synchronise(method.device)
         elapsed = time.perf_counter() - self.start
         if method.iteration == self.iterations:
-            self.loop = PlainLoop(trainer, method)
+            self.loop = PlainLoop(trainer, method, self.data)
             self.loop.run(self.iterations, method.iteration - self.iterations)
         else:
             self.trained.append(elapsed)
@@ -212,10 +225,10 @@ class Bench(pl.Callback):
             self.waits.append(wait)
         if len(self.trained) == PAIRS:
             trainer.should_stop = True
-            self._finish(method)
+            self._finish(trainer, method)
         self.start = time.perf_counter()
 
-    def _finish(self, method: Method) -> None:
+    def _finish(self, trainer: pl.Trainer, method: Method) -> None:
         seconds = statistics.median(self.trained)
         overheads = [a / b - 1 for a, b in zip(self.trained, self.plain, strict=True)]
         waits = [wait / plain for wait, plain in zip(self.waits, self.plain, strict=True)]
@@ -227,12 +240,22 @@ class Bench(pl.Callback):
             "data wait, %": 100 * statistics.median(waits),
             **self.loop.phases(self.iterations),
         }
+        if self.evaluate is not None and self.evaluate.every_n_iterations is not None:
+            self.report["ms per evaluation"] = self._time_evaluation(trainer, self.evaluate)
         if isinstance(method, MineGAN) and len(method.members) > 1:
             with self.loop.attached():
                 self.report |= selective_against_full(method, self.loop.batch["image"], PAIRS)
         self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
         if method.device.type == "cuda":
             self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20
+
+    def _time_evaluation(self, trainer: pl.Trainer, evaluate: Evaluate) -> float:
+        evaluate.every_n_iterations = self.iterations  # so that one is due now
+        evaluate.setup(trainer, trainer.lightning_module, "fit")
+        evaluate.on_train_start(trainer, trainer.lightning_module)  # real features, once a run
+        start = time.perf_counter()
+        evaluate.on_train_batch_end(trainer, trainer.lightning_module)
+        return 1000 * (time.perf_counter() - start)
 
 
 class PlainLoop:
@@ -241,12 +264,13 @@ class PlainLoop:
     Args:
         trainer: The running trainer.
         method: What it trains.
+        data: What it trains on.
     """
 
-    def __init__(self, trainer: pl.Trainer, method: Method) -> None:
+    def __init__(self, trainer: pl.Trainer, method: Method, data: pl.LightningDataModule) -> None:
         self.trainer, self.method = trainer, method
         self.plain = PlainTrainer(trainer.optimizers)
-        self.batches = iter(trainer.datamodule.train_dataloader())
+        self.batches = iter(data.train_dataloader())
         self.batch: Batch = {}
 
     @contextmanager

@@ -130,6 +130,7 @@ def _everyones_images(
     import torch
 
     from lit_synth.checkpoints.release import load_release
+    from lit_synth.networks.contract import as_generator
 
     rng = torch.Generator().manual_seed(0)
     transfer = Path(args.runs_dir) / Path(args.transfer).stem
@@ -139,7 +140,7 @@ def _everyones_images(
             (source, source),
             (f"TransferGAN from {source}", transfer / source / "release"),
         ):
-            generator = load_release(folder).network("generator")
+            generator = as_generator(load_release(folder).network("generator"))
             images[name] = generator(torch.randn(N_FAKE, generator.latent_dim, generator=rng))
     images = dict(sorted(images.items(), key=lambda item: item[0].startswith("TransferGAN")))
     miner = _restored(run_folder)

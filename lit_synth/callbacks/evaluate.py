@@ -1,0 +1,218 @@
+"""Measuring what the method generates, in training and for the verbs `validate` and `test`."""
+
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from rich.console import Console
+from rich.table import Table
+
+from lit_synth import runs
+from lit_synth.callbacks.context import callback_of, check_period, due, split_of
+from lit_synth.callbacks.ema import EMA, averaged_weights
+from lit_synth.callbacks.judging import Fakes, choose_extractor, fakes, features_of
+from lit_synth.errors import InputError
+from lit_synth.features.base import Extractor, Features
+from lit_synth.method import Method
+from lit_synth.metrics.card import Card, write_card
+from lit_synth.metrics.classification import class_histogram
+from lit_synth.metrics.suite import NAMES, measure
+
+TEST_METRICS = (
+    "fid",
+    "kid",
+    "kmmd",
+    "mv",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "memorisation",
+)
+
+
+class Evaluate(pl.Callback):
+    """Compare generated images with held-out real ones; every number goes with its card.
+
+    In `fit`, at regular iterations: the metrics are logged as `<split>/<name>` and written to
+    `cards/<split>-<iteration>.json`. `validate` measures the same on the checkpoint given. `test`
+    measures everything on the test split, to `cards/test.json`: there also memorisation of the
+    training images, the time to generate an image, and the share of fakes in each class.
+
+    Images are generated with averaged weights, if the run averages any, in float32, and from
+    random numbers of their own. Where the method's prior draws classes and the extractor is a
+    classifier, its `accuracy` on the intended classes is measured too: give one of these classes.
+
+    Args:
+        every_n_iterations: How often, and at the last iteration; None: never.
+        n_fake: Images generated.
+        batch_size: Images generated at once.
+        metrics: What is measured; names of `lit_synth.metrics.suite`.
+        extractor: Whose features are compared: `inception`, `random`, `auto`, Inception weights, or
+            a classifier's release. None: a classifier trained on the run's training images if they
+            are labelled and at most 64 pixels, else `auto`.
+        split: Real images that are compared with.
+        seed: Of the generated images and of every subsample.
+
+    Attributes:
+        latest: Metric -> value, as last measured.
+        iteration: When that was; None: not yet.
+    """
+
+    def __init__(
+        self,
+        every_n_iterations: int | None = 1000,
+        n_fake: int = 1000,
+        batch_size: int = 100,
+        metrics: list[str] = ["fid", "kid"],  # noqa: B006  never mutated; jsonargparse shows it in the help
+        extractor: str | None = None,
+        split: Literal["train", "val", "test"] = "val",
+        seed: int = 0,
+    ) -> None:
+        check_period("evaluate.every_n_iterations", every_n_iterations)
+        for name, value in (("n_fake", n_fake), ("batch_size", batch_size)):
+            if value < 1:
+                raise InputError(f"evaluate.{name} is {value}: expected at least 1 image.")
+        if unknown := [name for name in metrics if name not in NAMES]:
+            raise InputError(
+                f"evaluate.metrics names '{unknown[0]}', which is none of {', '.join(NAMES)}."
+            )
+        self.every_n_iterations = every_n_iterations
+        self.n_fake, self.batch_size = n_fake, batch_size
+        self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
+        self.latest: dict[str, float] = {}
+        self.iteration: int | None = None
+        self._extractor: Extractor | None = None
+        self._features: dict[str, Features] = {}
+        self._trained = 0
+
+    def on_load_checkpoint(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        self._trained = checkpoint.get("iteration", 0)
+
+    # When.
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        self._extractor, self._features = None, {}  # of other data, perhaps
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # What cannot be measured is to be known now, not after the first thousand iterations.
+        if self.every_n_iterations is not None and trainer.is_global_zero:
+            self._real(trainer, pl_module.device, self.split)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        method = cast("Method", pl_module)
+        if not due(self.every_n_iterations, method):
+            return
+        iteration = method.iteration
+        values = self._measure(
+            trainer, method, self.split, iteration, f"{self.split}-{iteration:08d}"
+        )
+        for logger in trainer.loggers:
+            named = {f"{self.split}/{name}": value for name, value in values.items()}
+            logger.log_metrics(named, step=iteration)
+        self.latest, self.iteration = values, iteration
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._verb(trainer, cast("Method", pl_module), self.split)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._verb(trainer, cast("Method", pl_module), "test")
+
+    def _verb(self, trainer: pl.Trainer, method: Method, split: str) -> None:
+        self.iteration = self._trained or method.iteration
+        self.latest = self._measure(trainer, method, split, self.iteration, split)
+
+    # What.
+
+    def _measure(
+        self, trainer: pl.Trainer, method: Method, split: str, iteration: int, card_name: str
+    ) -> dict[str, float]:
+        """Measure on the first process and write a card; all processes get the values."""
+        values: dict[str, float] = {}
+        if trainer.is_global_zero:
+            # The test verbs run in inference mode, in which no classifier could be trained.
+            with torch.inference_mode(False), torch.no_grad():
+                values, card = self._compare(trainer, method, split, iteration)
+            path = Path(trainer.default_root_dir) / "cards" / f"{card_name}.json"
+            with runs.writing(path.parent):
+                write_card(path, card, values)
+            if trainer.state.fn != TrainerFn.FITTING:
+                _print(values, card)
+        return trainer.strategy.broadcast(values)
+
+    def _compare(
+        self, trainer: pl.Trainer, method: Method, split: str, iteration: int
+    ) -> tuple[dict[str, float], Card]:
+        extractor, real = self._real(trainer, method.device, split)
+        images = split_of(trainer, split)
+        with averaged_weights(trainer, method):
+            fake = fakes(extractor, method, images, self.n_fake, self.batch_size, self.seed)
+        testing = trainer.state.fn == TrainerFn.TESTING
+        train = self._real(trainer, method.device, "train")[1] if testing else None
+        names = list(dict.fromkeys([*self.metrics, *(TEST_METRICS if testing else ())]))
+        if _can_judge_classes(fake) and "accuracy" not in names:
+            names.append("accuracy")
+        values = measure(
+            real, fake.features, names, intended=fake.intended, train=train, seed=self.seed
+        )
+        if testing:
+            values |= _of_the_test(fake)
+        weights = "own" if callback_of(trainer, EMA) is None else "averaged"
+        card = Card.of(
+            extractor,
+            n_real=len(real.features),
+            n_fake=self.n_fake,
+            split=split,
+            seed=self.seed,
+            data_sha256=images.sha256,
+            note=f"Iteration {iteration}, the networks' {weights} weights.",
+        )
+        return values, card
+
+    def _real(
+        self, trainer: pl.Trainer, device: torch.device, split: str
+    ) -> tuple[Extractor, Features]:
+        """Return the extractor, and the features of a split: computed once."""
+        if self._extractor is None:
+            self._extractor = choose_extractor(self.extractor, split_of(trainer, "train"))
+            self._extractor.to(device)
+        if split not in self._features:
+            judged = split == self.split or split == "test"
+            images = split_of(trainer, split)
+            self._features[split] = features_of(self._extractor, images, unseen=judged)
+        return self._extractor, self._features[split]
+
+
+def _can_judge_classes(fake: Fakes) -> bool:
+    logits, intended = fake.features.logits, fake.intended
+    return logits is not None and intended is not None and int(intended.max()) < logits.shape[1]
+
+
+def _of_the_test(fake: Fakes) -> dict[str, float]:
+    """Return the time to generate an image and, from a classifier, the share of each class."""
+    values = {"ms_per_image": fake.ms_per_image}
+    if fake.features.logits is not None:
+        shares = class_histogram(fake.features.logits).tolist()
+        values |= {f"class_{index}": share for index, share in enumerate(shares)}
+    return values
+
+
+def _print(values: dict[str, float], card: Card) -> None:
+    table = Table("metric", "value")
+    table.columns[1].justify = "right"
+    for name, value in values.items():
+        table.add_row(name, f"{value:.4g}")
+    console = Console()
+    console.print(table)
+    for line in card.lines():
+        console.print(line, style="dim", markup=False, highlight=False)

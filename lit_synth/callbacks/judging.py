@@ -1,0 +1,116 @@
+"""Real images as a feature extractor sees them, and generated ones beside them."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lit_synth.callbacks.context import Images
+from lit_synth.callbacks.drawing import draw, inputs
+from lit_synth.features.base import Extractor, Features, extract
+from lit_synth.features.choice import load_extractor
+from lit_synth.features.classifier import trained_classifier
+from lit_synth.method import Method
+
+CHUNK = 256  # images that are read at once
+LARGEST_PX = 64  # for which a classifier is trained unasked
+SMALLEST_PX = 8
+
+
+class Fakes(NamedTuple):
+    """Generated images as an extractor sees them.
+
+    Attributes:
+        features: Of all of them.
+        intended: Class (N,) meant for each, or None.
+        ms_per_image: Time to generate one, in the fastest of the batches.
+    """
+
+    features: Features
+    intended: Tensor | None
+    ms_per_image: float
+
+
+def choose_extractor(name: str | None, train: Images) -> Extractor:
+    """Return the extractor called `name`, by default one that fits the data.
+
+    Args:
+        name: As `load_extractor` takes it. None is a classifier trained on `train`, if that has
+            classes 0, 1, 2, ... and images of 8 to 64 pixels; and else what `auto` stands for. The
+            classifier is kept in the user's cache for the next run on the same images.
+        train: The training images.
+    """
+    if name is not None:
+        return load_extractor(name)
+    first = train.fetch([0])
+    height, width = first["image"].shape[-2:]
+    if "label" not in first or height != width or not SMALLEST_PX <= width <= LARGEST_PX:
+        return load_extractor("auto")
+    everything = train.fetch(range(len(train)))
+    classes = torch.unique(everything["label"])
+    if len(classes) < 2 or len(classes) != classes.max() + 1:
+        return load_extractor("auto")
+    return trained_classifier(everything["image"], everything["label"], cache_folder())
+
+
+def cache_folder() -> Path:
+    """Return where trained classifiers are kept for all runs of this user."""
+    parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(parent) / "lit-synth"
+
+
+def features_of(extractor: Extractor, images: Images, unseen: bool) -> Features:
+    """Return the features of a whole split.
+
+    Args:
+        extractor: Looks at the images.
+        images: Read in parts.
+        unseen: Raise InputError if the extractor was trained on any of them?
+    """
+
+    def parts() -> Iterator[Tensor]:
+        for start in range(0, len(images), CHUNK):
+            part = images.fetch(range(start, min(start + CHUNK, len(images))))["image"]
+            if unseen:
+                extractor.refuse_seen(part.to(next(extractor.parameters()).device))
+            yield part
+
+    return extract(extractor, parts())
+
+
+def fakes(
+    extractor: Extractor, method: Method, real: Images, n: int, batch_size: int, seed: int
+) -> Fakes:
+    """Generate `n` images in batches of one size, and look at them.
+
+    Args:
+        extractor: Looks at them.
+        method: Generates them, in the mode and with the weights that it has.
+        real: What a method that translates starts from.
+        n: Images kept; the last batch may make more.
+        batch_size: Images made at once.
+        seed: Of the priors.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    intended: list[Tensor] = []
+    seconds: list[float] = []
+
+    def batches() -> Iterator[Tensor]:
+        for start in range(0, n, batch_size):
+            prior = method.prior(batch_size, rng)
+            batch = inputs(method, real, prior, start)
+            began = time.perf_counter()
+            images = draw(method, batch)  # ends with a look at the pixels: waits for the device
+            seconds.append(time.perf_counter() - began)
+            if "label" in prior:
+                intended.append(prior["label"][: n - start])
+            yield images[: n - start]
+
+    features = extract(extractor, batches())
+    return Fakes(
+        features, torch.cat(intended) if intended else None, 1000 * min(seconds) / batch_size
+    )

@@ -1,0 +1,167 @@
+"""The run on one page: curves, pictures, numbers with their cards, settings."""
+
+import csv
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+
+from lit_synth import loggers, runs
+from lit_synth.callbacks.checkpoint import Checkpoint
+from lit_synth.callbacks.context import callback_of
+from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.page import cells, chart, folded, page, picture, table
+from lit_synth.method import Method
+from lit_synth.metrics.card import read_card
+
+FILE = "report.html"
+SELECTOR = "train/p_"  # shares of a selector belong in one chart
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+class Report(pl.Callback):
+    """Write `report.html` into the run folder: after each evaluation, at the end, and after tests.
+
+    It is one file that needs no other, and reads on a telephone too. All of it comes from what is
+    in the run folder, so a resumed run's report covers the whole run.
+    """
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        evaluate, method = callback_of(trainer, Evaluate), cast("Method", pl_module)
+        if evaluate is not None and evaluate.iteration == method.iteration:
+            self._write(trainer, method)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, cast("Method", pl_module))
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._write(trainer, cast("Method", pl_module))
+
+    def _write(self, trainer: pl.Trainer, method: Method) -> None:
+        if not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            if isinstance(logger, loggers.CSVLogger):
+                logger.save()
+        checkpoint = callback_of(trainer, Checkpoint)
+        evaluate = callback_of(trainer, Evaluate)
+        best = None
+        if checkpoint and evaluate and checkpoint.best:
+            best = (f"{evaluate.split}/{checkpoint.best}", checkpoint.mode)
+        folder = Path(trainer.default_root_dir)
+        with runs.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            runs.write_atomically(folder / FILE, render(folder, method, best).encode())
+
+
+def render(folder: Path, method: Method, best: tuple[str, str] | None = None) -> str:
+    """Return the report of the run in `folder` as HTML.
+
+    Args:
+        folder: The run's folder.
+        method: What was trained.
+        best: Column of `metrics.csv` whose `min` or `max` tells the best iteration.
+    """
+    curves = read_curves(folder / loggers.FILE)
+    ends, total = [], 0
+    for stage in method.stages:
+        total += stage.iterations
+        ends.append(total)
+    title = f"{folder.parent.name}/{folder.name}: {type(method).__name__}"
+    return page(
+        title,
+        {
+            "Stages": _stages(method),
+            "Samples": _samples(folder / "samples", best_iteration(curves, best)),
+            "Numbers": _numbers(folder / "cards"),
+            "Curves": _charts(curves, ends[:-1]),
+            "Settings": "".join(
+                folded(name, (folder / name).read_text())
+                for name in ("config.yaml", "environment.json")
+                if (folder / name).is_file()
+            ),
+        },
+    )
+
+
+def read_curves(path: Path) -> Curves:
+    """Read a run's `metrics.csv`: column -> (iteration, value) pairs."""
+    curves: Curves = {}
+    if not path.is_file():
+        return curves
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            iteration = int(row.pop(loggers.KEY))
+            for name, value in row.items():
+                if value and "/" in name:
+                    curves.setdefault(name, []).append((iteration, float(value)))
+    return curves
+
+
+def best_iteration(curves: Curves, best: tuple[str, str] | None) -> int | None:
+    """Return the iteration with the lowest or highest value of a curve, if it was measured."""
+    if best is None or best[0] not in curves:
+        return None
+    name, mode = best
+    choose = min if mode == "min" else max
+    return choose(curves[name], key=lambda point: point[1])[0]
+
+
+def _stages(method: Method) -> str:
+    rows = [
+        (stage.name, str(stage.iterations), ", ".join(stage.freeze) or "-")
+        for stage in method.stages
+    ]
+    return table(("stage", "iterations", "frozen"), rows)
+
+
+def _samples(folder: Path, best: int | None) -> str:
+    """Show the real images, and the first, the middle, the last and the best grid."""
+    grids = {int(path.stem): path for path in sorted(folder.glob("[0-9]*.png"))}
+    chosen: dict[int, list[str]] = {}
+    if grids:
+        iterations = list(grids)
+        chosen.setdefault(iterations[0], []).append("first")
+        chosen.setdefault(iterations[len(iterations) // 2], []).append("middle")
+        if best is not None:
+            nearest = min(iterations, key=lambda iteration: abs(iteration - best))
+            chosen.setdefault(nearest, []).append(f"nearest to the best, at {best}")
+        chosen.setdefault(iterations[-1], []).append("last")
+    shown = [
+        picture(grids[iteration].read_bytes(), f"iteration {iteration} ({', '.join(words)})")
+        for iteration, words in sorted(chosen.items())
+    ]
+    if (folder / "real.png").is_file():
+        shown.insert(0, picture((folder / "real.png").read_bytes(), "real"))
+    return cells(shown)
+
+
+def _numbers(folder: Path) -> str:
+    """Show the last evaluation of training and those of the verbs, each with its card."""
+    paths = sorted(folder.glob("*.json"))
+    in_training = [path for path in paths if "-" in path.stem]
+    parts = []
+    for path in [*in_training[-1:], *(path for path in paths if "-" not in path.stem)]:
+        card, values = read_card(path)
+        parts.append(table((path.stem, ""), list(values.items())))
+        parts.append("".join(f"<small>{folded('card', chr(10).join(card.lines()))}</small>"))
+    return "".join(parts)
+
+
+def _charts(curves: Curves, stage_ends: list[int]) -> str:
+    selector = {
+        name.removeprefix(SELECTOR): points
+        for name, points in curves.items()
+        if name.startswith(SELECTOR)
+    }
+    alone = sorted(
+        (name for name in curves if not name.startswith(SELECTOR)),
+        key=lambda name: name.startswith("train/"),
+    )
+    charts = [chart(name, {"": curves[name]}, stage_ends) for name in alone]
+    if selector:
+        charts.insert(0, chart("selector", selector, stage_ends))
+    return cells(charts)

@@ -1,0 +1,95 @@
+"""What holds for every method: its tiny run, its turns, its checkpoint, its release, its losses."""
+
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from lit_synth.checkpoints.release import load_release, save_release
+from lit_synth.cli import main
+
+CRITIC_TWICE = [{"critic"}, {"critic"}, {"generator"}]
+
+# The networks that each call of `minimize` may move, in order, over a whole tiny run.
+TURNS = {
+    "wgan_gp": 2 * CRITIC_TWICE,
+    "transfergan": 2 * CRITIC_TWICE,
+    "transfer_acgan": 2 * CRITIC_TWICE,
+    "minegan": 2 * [{"critic"}, {"miners"}] + 2 * [{"critic"}, {"miners", "generators"}],
+    "vae": 4 * [{"encoder", "decoder"}],
+    "bsa": 4 * [{"latents", "scales", "shifts"}],
+    "dgn_am": [],
+    "ppgn": 4 * [{"denoiser"}],
+}
+
+# Means over the iterations of a seeded tiny run on a CPU; a change of any is a change of training.
+LOSSES = {}
+
+
+@pytest.fixture(params=tiny.METHODS)
+def name(request, workdir):
+    return request.param
+
+
+def test_every_tiny_run_has_its_expectations():
+    assert set(tiny.METHODS) == set(TURNS) == set(LOSSES)
+
+
+def test_command_line_fits_tests_and_predicts(name, workdir):
+    config = ["--config", str(tiny.CONF / f"{name}.yaml")]
+    assert main(["fit", *config]) == 0
+    assert main(["test", *config]) == 0
+    assert main(["predict", *config, "--n_images", "5", "--out", "written"]) == 0
+    written = sorted((workdir / "written").glob("*.png"))
+    assert len(written) == 5
+    assert Image.open(written[0]).size == (16, 16)
+
+
+def test_each_player_moves_only_its_own_weights_on_its_own_turn(name):
+    method, data = tiny.build(name)
+    start, record = tiny.state(method), tiny.Minimized(method)
+    tiny.fit(method, data)
+    assert record.moved == TURNS[name]
+    outside = tiny.changed_networks(start, tiny.state(method)) - set().union(*TURNS[name])
+    assert outside <= {"selector"}
+
+
+def test_generates_images_from_its_prior(name):
+    method, _ = tiny.build(name)
+    images = tiny.draw(method, n=6)
+    assert images.shape == (6, 1, 16, 16)
+    assert images.abs().max() <= 1
+    assert not images.requires_grad
+    torch.testing.assert_close(tiny.draw(method, n=6), images)
+    assert not torch.equal(tiny.draw(method, n=6, seed=4), images)
+
+
+def test_a_checkpoint_generates_the_same(name, workdir):
+    method, data = tiny.build(name)
+    tiny.fit(method, data).save_checkpoint("saved.ckpt")
+    again, _ = tiny.build(name, seed=1)
+    checkpoint = torch.load("saved.ckpt", weights_only=True)
+    again.on_load_checkpoint(checkpoint)
+    again.load_state_dict(checkpoint["state_dict"])
+    assert torch.equal(tiny.draw(again), tiny.draw(method))
+
+
+def test_a_release_holds_the_same_networks(name, workdir):
+    method, data = tiny.build(name)
+    tiny.fit(method, data)
+    networks, extra = method.release()
+    save_release("release", networks, "# Tiny\n", extra)
+    release = load_release("release")
+    assert release.extra == extra
+    assert release.networks.keys() == networks.keys()
+    for key, network in networks.items():
+        state = release.networks[key].state_dict()
+        assert state.keys() == network.state_dict().keys()
+        for tensor, value in network.state_dict().items():
+            assert torch.equal(state[tensor], value), f"{key}.{tensor}"
+
+
+def test_losses_of_a_seeded_run_are_pinned(name):
+    method, data = tiny.build(name)
+    tiny.fit(method, data)
+    assert method.tracked() == pytest.approx(LOSSES[name], rel=1e-4, abs=1e-6)
