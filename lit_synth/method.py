@@ -2,16 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.stages import Stage, check_stages, stage_at
+
+T = TypeVar("T")
 
 
 class Method(pl.LightningModule, ABC):
@@ -119,8 +122,7 @@ class Method(pl.LightningModule, ABC):
 
     def optimizers(self) -> list[LightningOptimizer]:  # type: ignore[override]  # always a list
         optimizers = super().optimizers()
-        listed = optimizers if isinstance(optimizers, list) else [optimizers]
-        return cast("list[LightningOptimizer]", listed)
+        return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def minimize(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
         """Take one optimizer step down the gradient of the scalar `loss`."""
@@ -164,13 +166,15 @@ class Method(pl.LightningModule, ABC):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["rng"] = self._rng.get_state()
-        checkpoint["tracked"] = {"sums": self._sums, "counts": self._counts}
+        sums = {name: total.cpu() for name, total in self._sums.items()}
+        checkpoint["tracked"] = of_all_processes((sums, self._counts))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         _check_same_architecture(self.state_dict(), checkpoint["state_dict"])
         self._rng.set_state(checkpoint["rng"])
-        self._sums = checkpoint["tracked"]["sums"]
-        self._counts = checkpoint["tracked"]["counts"]
+        tracked = checkpoint["tracked"]
+        if len(tracked) == self.trainer.world_size:
+            self._sums, self._counts = tracked[self.trainer.global_rank]
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return the networks worth shipping by name, and JSON-able facts that belong to them."""
@@ -186,6 +190,15 @@ class Method(pl.LightningModule, ABC):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         return self.generate(batch)
+
+
+def of_all_processes(value: T) -> list[T]:
+    """Return what `value` is in each process, by rank; all processes must call this."""
+    if not dist.is_initialized():
+        return [value]
+    values = [value] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
 
 
 def _check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:

@@ -215,21 +215,6 @@ def _problem(path: Path) -> str | None:
     return None
 
 
-def iteration_of(checkpoint: Path) -> int:
-    """Return the iteration that a usable checkpoint was written at."""
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["iteration"]
-
-
-def finished(checkpoint: Path | None, total_iterations: int) -> str | None:
-    """Return a sentence for the user if the run has nothing left to do, else None."""
-    if checkpoint is None or iteration_of(checkpoint) < total_iterations:
-        return None
-    return (
-        f"the run is finished: {checkpoint} is at iteration {iteration_of(checkpoint)} of "
-        f"{total_iterations}; to train longer, raise the iterations of the last stage."
-    )
-
-
 def environment() -> dict[str, Any]:
     """Describe where a run takes place, in JSON values, without secrets."""
     return {

@@ -177,9 +177,12 @@ def _child(log, argv, env, tampering):
 
 
 def _serve():
+    # What takes long, once.
+    import sklearn.datasets  # noqa: F401
     import torch
+    import torch.utils.tensorboard
 
-    import lit_synth.training_cli  # noqa: F401  what takes long, once
+    import lit_synth.training_cli  # noqa: F401
 
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -23,7 +23,7 @@ from lit_synth.callbacks.context import callback_of
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.errors import InputError
 from lit_synth.loggers import CSVLogger
-from lit_synth.method import Method
+from lit_synth.method import Method, of_all_processes
 
 # SLURM's notice before the time limit, a polite kill, Ctrl+C.
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -75,11 +75,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["iteration"] = cast("Method", pl_module).iteration
-        state = _random_state(trainer.strategy.root_device)
-        states = [state] * trainer.world_size
-        if trainer.world_size > 1:
-            dist.all_gather_object(states, state)
-        checkpoint["random"] = states
+        checkpoint["random"] = of_all_processes(_random_state(trainer.strategy.root_device))
 
     def on_load_checkpoint(
         self,
@@ -103,7 +99,13 @@ class Checkpoint(pl.callbacks.Checkpoint):
             if isinstance(logger, CSVLogger):
                 logger.rewind(self._saved)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        method = cast("Method", pl_module)
+        if method.iteration >= method.total_iterations:
+            runs.warn(
+                f"the run is finished, at iteration {method.iteration} of "
+                f"{method.total_iterations}: to train longer, raise the last stage's iterations."
+            )
         self._clock = time.monotonic()
         self._signal = 0
         if threading.current_thread() is threading.main_thread():

@@ -1,9 +1,11 @@
 """Making images from a method for looking at and for measuring, aside from its training."""
 
+import io
+
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
-from torchvision.io import encode_png
 from torchvision.utils import make_grid
 
 from lit_synth.callbacks.context import Batch, Images
@@ -45,13 +47,20 @@ def draw(method: Method, batch: Batch) -> Tensor:
     return images.float()
 
 
-def grid_png(images: Tensor, columns: int) -> bytes:
-    """Return a PNG of images (N, C, H, W) in [-1, 1] in rows, with light lines between them."""
+def grid(images: Tensor, columns: int) -> Tensor:
+    """Return images (N, C, H, W) in [-1, 1] in rows with light lines between them, as 8 bits.
+
+    Returns:
+        Pixels (3, H', W'), uint8.
+    """
     factor = max(1, TILE_PX // images.shape[-1])
     tiles = F.interpolate(as_uint8(images.cpu()), scale_factor=factor, mode="nearest")
-    return png(make_grid(tiles, nrow=columns, padding=2, pad_value=LIGHT))
+    return make_grid(tiles, nrow=columns, padding=2, pad_value=LIGHT)
 
 
 def png(pixels: Tensor) -> bytes:
-    """Return uint8 pixels (C, H, W) as PNG."""
-    return encode_png(pixels).numpy().tobytes()
+    """Return uint8 pixels (C, H, W), grey or RGB, as a PNG file."""
+    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
+    file = io.BytesIO()
+    Image.fromarray(array.numpy()).save(file, "PNG", compress_level=1)
+    return file.getvalue()

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
-from torchvision.io import ImageReadMode, decode_image
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from torch import Tensor
 
 from lit_synth import runs
 from lit_synth.callbacks.context import Batch, Images, check_period, due, has_split, split_of
-from lit_synth.callbacks.drawing import draw, grid_png, inputs
+from lit_synth.callbacks.drawing import draw, grid, inputs, png
 from lit_synth.callbacks.ema import averaged_weights
 from lit_synth.errors import InputError
 from lit_synth.method import Method
@@ -42,7 +42,7 @@ class SampleGrid(pl.Callback):
         if not (folder / "real.png").is_file():
             real = _reference(trainer)
             images = real.fetch(range(min(self.n, len(real))))["image"]
-            _write(folder / "real.png", grid_png(images, _columns(self.n)))
+            _write(folder / "real.png", grid(images, _columns(self.n)))
         if method.iteration == 0:
             self._sample(trainer, method)
 
@@ -60,9 +60,9 @@ class SampleGrid(pl.Callback):
             prior, columns = _classes_in_rows(prior)
         with averaged_weights(trainer, method):
             images = draw(method, inputs(method, _reference(trainer), prior))
-        data = grid_png(images, columns)
-        _write(samples_folder(trainer) / f"{method.iteration:08d}.png", data)
-        _log(trainer, data, method.iteration)
+        pixels = grid(images, columns)
+        _write(samples_folder(trainer) / f"{method.iteration:08d}.png", pixels)
+        _log(trainer, pixels, method.iteration)
 
 
 def samples_folder(trainer: pl.Trainer) -> Path:
@@ -87,17 +87,16 @@ def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
     return {**{name: each[: len(label)] for name, each in prior.items()}, "label": label}, columns
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, pixels: Tensor) -> None:
     with runs.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_atomically(path, data)
+        runs.write_atomically(path, png(pixels))
 
 
-def _log(trainer: pl.Trainer, data: bytes, iteration: int) -> None:
+def _log(trainer: pl.Trainer, pixels: Tensor, iteration: int) -> None:
     """Send a picture to the loggers that show pictures."""
-    picture = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.RGB)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image("samples", picture, iteration)
-        elif hasattr(logger, "log_image"):
-            logger.log_image("samples", [picture.permute(1, 2, 0).numpy()], step=iteration)
+            logger.experiment.add_image("samples", pixels, iteration)
+        elif isinstance(logger, WandbLogger):
+            logger.log_image("samples", [pixels.permute(1, 2, 0).numpy()], step=iteration)

@@ -40,7 +40,7 @@ class NaNSentinel(pl.Callback):
         # The largest entry of each: unlike a sum of squares, finite if all entries are.
         largest = torch.stack(torch._foreach_norm([each.grad for each in moving], float("inf")))
         self._checks.append((cast("Method", pl_module).iteration, moving, largest))
-        if pl_module.device.type == "cpu" and not torch.isfinite(largest).all():
+        if _costs_nothing(pl_module.device) and not torch.isfinite(largest).all():
             optimizer.zero_grad()  # without gradients, the step changes nothing
 
     def on_train_batch_end(
@@ -48,7 +48,7 @@ class NaNSentinel(pl.Callback):
     ) -> None:
         method = cast("Method", pl_module)
         at_logging = method.iteration % trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
-        if method.device.type == "cpu" or at_logging:
+        if _costs_nothing(method.device) or at_logging:
             self._look(method)
 
     def on_save_checkpoint(
@@ -84,6 +84,11 @@ class NaNSentinel(pl.Callback):
         finite = torch.isfinite(torch.cat([largest for _, _, largest in checks])).tolist()
         owners = [(index, each) for index, parameters, _ in checks for each in parameters]
         return next((owner for owner, ok in zip(owners, finite, strict=True) if not ok), None)
+
+
+def _costs_nothing(device: torch.device) -> bool:
+    """Tell whether a look at a number makes the device wait for nobody."""
+    return device.type == "cpu"
 
 
 def _bad_terms(method: Method) -> list[str]:

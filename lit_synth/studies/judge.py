@@ -9,7 +9,7 @@ from torch import Tensor
 
 import datamodules
 from datamodules.base import ImageDataModule, SplitName
-from lit_synth.features.classifier import ReleaseClassifier, train_classifier
+from lit_synth.features.classifier import Recipe, ReleaseClassifier, train_classifier
 
 
 def train_judge(spec: Mapping[str, Any], folder: Path) -> float:
@@ -17,7 +17,8 @@ def train_judge(spec: Mapping[str, Any], folder: Path) -> float:
 
     Args:
         spec: `data`: class name and arguments of a data module; `fields`: what the classifier tells
-            apart, e.g. [kind, colour] for every combination of both (default: [label]).
+            apart, e.g. [kind, colour] for every combination of both (default: [label]); `recipe`:
+            settings of `lit_synth.features.classifier.Recipe`.
         folder: Where the release goes.
 
     Returns:
@@ -27,7 +28,8 @@ def train_judge(spec: Mapping[str, Any], folder: Path) -> float:
     data: ImageDataModule = module(**spec["data"].get("init_args", {}))
     fields = spec.get("fields", ["label"])
     train, test = _images(data, "train", fields), _images(data, "test", fields)
-    train_classifier(*train, folder, held_out=test)
+    recipe = Recipe(**spec.get("recipe", {}))
+    train_classifier(*train, folder, recipe, held_out=test)
     return ReleaseClassifier(folder).release.extra["held_out_accuracy"]
 
 

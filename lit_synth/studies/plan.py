@@ -1,8 +1,8 @@
 """The plan of a study: what `configs/studies/<id>.yaml` says, checked and expanded.
 
-A text `$name` in a plan stands for a value of the scale (`scales`), of a loop (`for`), for `$seed`,
-or, as `$prepare.name`, for the release folder of something prepared. A value that is nothing but
-`$name` keeps its type.
+A text `$name` in a plan stands for a value of the scale (`scales`) or of a loop (`for`), `$name.key`
+for an entry of such a value, `$seed` for the run's seed, and `$prepare.name` for the release folder
+of something prepared. A value that is nothing but `$name` keeps its type.
 """
 
 import fnmatch
@@ -115,9 +115,16 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         InputError: If the file is not a plan: an unknown key, name, arm or metric.
     """
     path = Path(path)
-    raw = yaml.safe_load(path.read_text())
-    known = {each.name for each in fields(Plan)} - {"scale"} | {"scales", "common"}
-    _check_keys(raw, known, f"the study {path}")
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"the study {path} cannot be read: {reason}") from error
+    optional = {"common", "prepare", "curves", "plot", "paper", "notes"}
+    required = {each.name for each in fields(Plan)} - optional - {"scale"} | {"scales"}
+    _check_keys(raw, required | optional, f"the study {path}")
+    if missing := sorted(required - set(raw)):
+        raise InputError(f"the study {path} lacks '{missing[0]}': give it.")
     scales = raw["scales"]
     if scale not in scales:
         raise InputError(f"{path} has no scale '{scale}': it has {', '.join(scales)}.")
@@ -129,7 +136,7 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         source_tables=raw["source_tables"],
         protocol=raw["protocol"],
         scale=scale,
-        seeds=sizes.get("seeds", raw.get("seeds", [0, 1, 2, 3, 4])),
+        seeds=sizes.get("seeds", raw["seeds"]),
         prepare=_recipes(raw.get("prepare", {}), sizes, {}),
         arms=_recipes(raw["arms"], sizes, common),
         metrics=raw["metrics"],
@@ -176,16 +183,17 @@ def matching(pattern: str, names: Mapping[str, Any]) -> list[str]:
 def _value(name: str, values: Values) -> Any:
     if name in values:
         return values[name]
+    mapping, _, key = name.partition(".")
+    if key and isinstance(values.get(mapping), Mapping) and key in values[mapping]:
+        return values[mapping][key]
     if name == "seed" or name.startswith("prepare."):
         return f"${name}"  # known only to a run
     raise InputError(f"a study uses ${name}, but there are only: {', '.join(map(str, values))}.")
 
 
-def _turns(loop: Any, sizes: Values) -> list[dict[str, Any]]:
-    """Turns of a `for`: all combinations of {name: [values]}, or the given list of turns."""
+def _turns(loop: Values, sizes: Values) -> list[dict[str, Any]]:
+    """Turns of a loop: all combinations of {name: [values]}."""
     loop = fill(loop, sizes)
-    if isinstance(loop, list):
-        return loop
     return [dict(zip(loop, combination, strict=True)) for combination in product(*loop.values())]
 
 

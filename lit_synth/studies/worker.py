@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import gc
 import json
 import os
 import sys
@@ -72,8 +71,6 @@ def run_job(job: Job) -> Result:
             return Result(
                 wall_s=time.perf_counter() - began, error=f"{type(error).__name__}: {error}"
             )
-        finally:
-            gc.collect()
     result = Result(metrics, card, curves, time.perf_counter() - began)
     # Written last: only a job that has all of this is done.
     (job.folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")

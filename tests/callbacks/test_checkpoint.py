@@ -100,7 +100,8 @@ def fit(folder, checkpoint, iterations=6, callbacks=(), seed=0, ckpt_path="auto"
 def saved(folder):
     """Return the checkpoints of a run: name -> iteration."""
     return {
-        path.stem: runs.iteration_of(path) for path in runs.checkpoint_folder(folder).glob("*.ckpt")
+        path.stem: torch.load(path, weights_only=True)["iteration"]
+        for path in runs.checkpoint_folder(folder).glob("*.ckpt")
     }
 
 
@@ -227,6 +228,13 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path):
 
 def test_a_signal_at_the_end_changes_nothing(tmp_path):
     fit(tmp_path, Checkpoint(), callbacks=[At(6, lambda: os.kill(os.getpid(), signal.SIGTERM))])
+    assert saved(tmp_path) == {"last": 6}
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    fit(tmp_path, Checkpoint())
+    assert fit(tmp_path, Checkpoint()).drawn == []
+    assert "finished, at iteration 6 of 6" in capsys.readouterr().err
     assert saved(tmp_path) == {"last": 6}
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import DataLoader
 from toy_run import ToyData, ToyGAN, fit, same, trainer_of, weights
 
 from lit_synth.callbacks.checkpoint import Checkpoint
@@ -131,7 +132,7 @@ def test_every_verb_has_the_average_of_the_checkpoint(tmp_path, verb):
     settings = {"ckpt_path": path, "weights_only": True}
     if verb == "predict":
         prior = method.prior(4, torch.Generator().manual_seed(0))
-        trainer.predict(method, [prior], **settings)
+        trainer.predict(method, DataLoader([prior], batch_size=None), **settings)
         assert torch.equal(method.generated[0][0], saved.average["generator.fc.weight"])
     else:
         getattr(trainer, verb)(method, ToyData(), **settings)
@@ -148,5 +149,5 @@ def test_a_network_that_is_not_there(tmp_path):
 def test_a_checkpoint_with_another_average(tmp_path):
     _, _, path = train_and_save(tmp_path)
     trainer = trainer_of(tmp_path, EMA(["generator", "critic"]), Checkpoint(best=None))
-    with pytest.raises(InputError, match="does not fit EMA.networks"):
+    with pytest.raises(InputError, match="the checkpoint's average does not fit"):
         trainer.fit(ToyGAN(), ToyData(), ckpt_path=path, weights_only=True)

@@ -1,5 +1,7 @@
 """What holds for every method: its tiny run, its turns, its checkpoint, its release, its losses."""
 
+from pathlib import Path
+
 import pytest
 import tiny
 import torch
@@ -7,6 +9,8 @@ from PIL import Image
 
 from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
+
+pytestmark = pytest.mark.usefixtures("workdir")
 
 CRITIC_TWICE = [{"critic"}, {"critic"}, {"generator"}]
 
@@ -23,11 +27,32 @@ TURNS = {
 }
 
 # Means over the iterations of a seeded tiny run on a CPU; a change of any is a change of training.
-LOSSES = {}
+LOSSES = {
+    "wgan_gp": {"d_adv": -0.338466, "d_gp": 0.0139595, "g_adv": -0.0477343},
+    "transfergan": {"d_adv": -0.092194, "d_gp": 0.519306, "g_adv": -0.427419},
+    "transfer_acgan": {
+        "d_adv": -0.228489,
+        "d_cls": 1.13649,
+        "d_gp": 0.536252,
+        "g_adv": -0.434873,
+        "g_cls": 1.08545,
+    },
+    "minegan": {
+        "d_adv": -0.0362208,
+        "d_gp": 0.539434,
+        "p_0": 0.380208,
+        "p_1": 0.619792,
+        "m_adv": -0.480517,
+    },
+    "vae": {"rec": 98.3727, "kl": 0.518334},
+    "bsa": {"rec": 0.716997, "feature": 0.0575831, "emd": 10.0233, "scale": 0.0154354},
+    "dgn_am": {},
+    "ppgn": {"rec": 1.0407},
+}
 
 
 @pytest.fixture(params=tiny.METHODS)
-def name(request, workdir):
+def name(request):
     return request.param
 
 
@@ -35,14 +60,25 @@ def test_every_tiny_run_has_its_expectations():
     assert set(tiny.METHODS) == set(TURNS) == set(LOSSES)
 
 
-def test_command_line_fits_tests_and_predicts(name, workdir):
+def test_command_line_fits_tests_and_predicts(name):
     config = ["--config", str(tiny.CONF / f"{name}.yaml")]
     assert main(["fit", *config]) == 0
     assert main(["test", *config]) == 0
+    run = Path("runs", name, "seed0")
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    assert (run / "cards" / "test.json").is_file()
     assert main(["predict", *config, "--n_images", "5", "--out", "written"]) == 0
-    written = sorted((workdir / "written").glob("*.png"))
+    written = sorted(Path("written").glob("*.png"))
     assert len(written) == 5
     assert Image.open(written[0]).size == (16, 16)
+
+
+def test_command_line_says_in_one_sentence_what_does_not_fit(capsys):
+    config = str(tiny.CONF / "transfergan.yaml")
+    assert main(["fit", "--config", config, "--model.init_args.source", "sources/larger"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("lit-synth: ")
+    assert "build the network with the source's arguments" in said
 
 
 def test_each_player_moves_only_its_own_weights_on_its_own_turn(name):
@@ -64,7 +100,7 @@ def test_generates_images_from_its_prior(name):
     assert not torch.equal(tiny.draw(method, n=6, seed=4), images)
 
 
-def test_a_checkpoint_generates_the_same(name, workdir):
+def test_a_checkpoint_generates_the_same(name):
     method, data = tiny.build(name)
     tiny.fit(method, data).save_checkpoint("saved.ckpt")
     again, _ = tiny.build(name, seed=1)
@@ -74,7 +110,7 @@ def test_a_checkpoint_generates_the_same(name, workdir):
     assert torch.equal(tiny.draw(again), tiny.draw(method))
 
 
-def test_a_release_holds_the_same_networks(name, workdir):
+def test_a_release_holds_the_same_networks(name):
     method, data = tiny.build(name)
     tiny.fit(method, data)
     networks, extra = method.release()

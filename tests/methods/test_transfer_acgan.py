@@ -27,7 +27,9 @@ def test_losses_and_gradients_equal_the_published_formulas():
         return z, torch.randint(3, (6,), generator=rng)
 
     def log_probability(logits, labels):
-        return torch.stack([each.softmax(0)[k].log() for each, k in zip(logits, labels, strict=True)])
+        return torch.stack(
+            [each.softmax(0)[k].log() for each, k in zip(logits, labels, strict=True)]
+        )
 
     # L(D) = L_GAN(D) - alpha_D E[log P(C = y | x)], real images only (eq. 2.8).
     x_fake = before.generator(*draw()).detach()

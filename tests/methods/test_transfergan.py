@@ -65,7 +65,9 @@ def test_optimizers_start_without_moments():
 def test_frozen_critic_layers_keep_the_sources_weights():
     method = transfergan(freeze_d=2)
     tiny.fit(method, [{"image": tiny.images(6).float()}] * 2)
-    kept = dict(zip(method.critic.state_dict(), equal_tensors(method.critic, "critic"), strict=True))
+    kept = dict(
+        zip(method.critic.state_dict(), equal_tensors(method.critic, "critic"), strict=True)
+    )
     assert [name for name, same in kept.items() if same] == [
         "body.0.weight",
         "body.0.bias",
@@ -103,5 +105,7 @@ def test_what_does_not_fit_is_said_in_one_sentence(settings, said):
 
 
 def test_a_network_that_is_no_generator_is_said():
-    with pytest.raises(InputError, match="SmallCritic is used as a generator but has no latent_dim"):
+    with pytest.raises(
+        InputError, match="SmallCritic is used as a generator but has no latent_dim"
+    ):
         TransferGAN(SmallCritic(16, 1, 4), SmallCritic(16, 1, 4), [Stage("transfer", 1)])

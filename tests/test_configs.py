@@ -1,0 +1,74 @@
+"""Every training config that ships parses and builds its method through the real parser."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import lit_synth.methods
+from lit_synth.checkpoints.release import Release, load_release
+from lit_synth.method import Method
+from lit_synth.methods import minegan, transfer_acgan, transfergan
+from lit_synth.training_cli import SynthCLI
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+FOLDERS = {".": "examples", "paper": "paper"}
+TRAINING = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")
+
+
+class Parsed(SynthCLI):
+    """The command line, stopped short of running the verb."""
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+
+def parse(path):
+    """Build everything that a config asks for, without memory for the weights."""
+    with torch.device("meta"):
+        return Parsed(["fit", "--config", str(path)])
+
+
+def promised_release(name):
+    """Return a release that exists, or the one that a run of a shipped config will leave."""
+    parts = Path(name).parts
+    if parts[0] != "runs":
+        return load_release(name)
+    (config,) = CONFIGS.rglob(f"{parts[1]}.yaml")
+    assert parts[2:] == (f"seed{yaml.safe_load(config.read_text())['seed_everything']}", "release")
+    return Release(Path(name), parse(config).model.release()[0])
+
+
+@pytest.fixture(autouse=True)
+def _promised(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for module in (minegan, transfergan, transfer_acgan):
+        monkeypatch.setattr(module, "load_release", promised_release)
+
+
+def test_each_folder_has_configs():
+    found = {folder: len(list((CONFIGS / folder).glob("*.yaml"))) for folder in FOLDERS}
+    assert all(found.values()), found
+    assert sum(found.values()) == len(TRAINING), "configs lie in a folder that is not known here"
+
+
+@pytest.mark.filterwarnings("ignore:.*no-op.*")
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_config_builds_its_method(path):
+    built = parse(path)
+    assert isinstance(built.model, Method)
+    assert path.read_text().startswith("# "), "the header says what it is"
+    assert f"lit-synth fit --config configs/{path.relative_to(CONFIGS)}" in path.read_text()
+    built.model.configure_optimizers()
+    assert not list(Path.cwd().rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("method", [*lit_synth.methods.__all__, *lit_synth.baselines.__all__])
+def test_every_method_has_an_example(method):
+    class_paths = {
+        yaml.safe_load(path.read_text())["model"]["class_path"].rpartition(".")[2]
+        for path in TRAINING
+        if path.parent == CONFIGS
+    }
+    assert method in class_paths
