@@ -74,6 +74,8 @@ class Method(pl.LightningModule, ABC):
         return stage_at(self.stages, self.iteration)[1]
 
     def on_train_start(self) -> None:
+        # Not earlier: a checkpoint is read before the networks are on their device.
+        self._sums = {name: total.to(self.device) for name, total in self._sums.items()}
         self._stop_when_done()
 
     def on_train_batch_start(self, *_: Any) -> None:
