@@ -101,6 +101,8 @@ def _lock(folder: Path) -> None:
         raise InputError(
             f"the run in {folder} is going on in another process: wait for it, or use --run_id NEW."
         ) from error
+    except OSError:
+        return  # a file system without locks
     _locks.append(file)
 
 

@@ -41,6 +41,8 @@ def train(argv: Sequence[str]) -> int:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # Lightning 2.6 calls a function that torch 2.15 deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+    # Frozen generators are in eval mode on purpose.
+    warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode at the start.*")
     SynthCLI(args=list(argv))
     return 0
 

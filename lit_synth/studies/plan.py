@@ -19,6 +19,7 @@ from lit_synth.errors import InputError
 
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
+RECIPE_KEYS = {"config", "set", "for", "classifier", "define", "per_seed"}
 TESTS = ("less", "between", "same_order")
 
 
@@ -33,6 +34,7 @@ class Recipe:
         classifier: For a judge: `data`, a data module to train it on, and `fields`, what it tells
             apart (default: `label`); see `lit_synth.studies.judge`.
         loop: Values of the loop that this recipe is a turn of.
+        define: Metric -> sum of others, e.g. hit: class_2 + class_7.
         per_seed: Is it prepared once for each seed, instead of once with seed 0?
     """
 
@@ -41,6 +43,7 @@ class Recipe:
     set: dict[str, Any]
     classifier: dict[str, Any] = field(default_factory=dict)
     loop: dict[str, Any] = field(default_factory=dict)
+    define: dict[str, str] = field(default_factory=dict)
     per_seed: bool = False
 
 
@@ -49,8 +52,8 @@ class Expectation:
     """What must hold, written down before the runs.
 
     A term is the name of an arm, `arm:metric` for another metric than the expectation's, a pattern
-    such as `mined-*` for the mean over the arms that it matches, or a sum or difference of these
-    (`a - b`).
+    such as `mined-*` for the mean over the arms that it matches, or a sum of these with
+    factors (`a - 2 * b`).
 
     Attributes:
         says: The expectation in words.
@@ -164,14 +167,15 @@ def fill(value: Any, values: Values) -> Any:
     return NAME.sub(lambda found: str(_value(found[1], values)), value)
 
 
-def split_term(term: str, metric: str) -> list[tuple[int, str, str]]:
-    """Return sign, arm pattern and metric of each part of a term."""
+def split_term(term: str, metric: str) -> list[tuple[float, str, str]]:
+    """Return factor, arm pattern and metric of each part of a term."""
     first, *rest = re.split(r" ([+-]) ", term)
     signed = [("+", first), *zip(rest[::2], rest[1::2], strict=True)]
     parts = []
     for sign, part in signed:
-        arm, _, own_metric = part.strip().partition(":")
-        parts.append((-1 if sign == "-" else 1, arm, own_metric or metric))
+        factor, _, name = part.strip().rpartition(" * ")
+        arm, _, own_metric = name.partition(":")
+        parts.append((float(f"{sign}{factor or 1}"), arm, own_metric or metric))
     return parts
 
 
@@ -200,7 +204,7 @@ def _turns(loop: Values, sizes: Values) -> list[dict[str, Any]]:
 def _recipes(specs: Values, sizes: Values, common: Values) -> dict[str, Recipe]:
     recipes = {}
     for template, spec in specs.items():
-        _check_keys(spec, {"config", "set", "for", "per_seed", "classifier"}, f"'{template}'")
+        _check_keys(spec, RECIPE_KEYS, f"'{template}'")
         for turn in _turns(spec.get("for", {}), sizes):
             values = {**sizes, **turn}
             name = fill(template, values)
@@ -210,6 +214,7 @@ def _recipes(specs: Values, sizes: Values, common: Values) -> dict[str, Recipe]:
                 set=fill({**common, **spec.get("set", {})}, values),
                 classifier=fill(spec.get("classifier", {}), values),
                 loop=turn,
+                define=fill(spec.get("define", {}), values),
                 per_seed=spec.get("per_seed", False),
             )
     return recipes

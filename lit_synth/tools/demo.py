@@ -83,7 +83,7 @@ def _judge_all(args: argparse.Namespace, mining_s: float) -> None:
 
     torch.set_grad_enabled(False)
     run_folder = Path(args.runs_dir) / Path(args.config).stem / "seed0"
-    digits = _target(run_folder)
+    digits = _target(args.config)
     counts = digits.counts or {}
     wanted = {c: n / sum(counts.values()) for c, n in sorted(counts.items())}
     extractor = ReleaseClassifier("digit-classifier")
@@ -114,13 +114,12 @@ def _judge_all(args: argparse.Namespace, mining_s: float) -> None:
     console.print(f"\npicture: {picture}\nreport:  {run_folder / 'report.html'}")
 
 
-def _target(run_folder: Path) -> "Digits":
+def _target(config: str) -> "Digits":
     import yaml
 
     from datamodules.digits import Digits
 
-    config = yaml.safe_load((run_folder / "config.yaml").read_text())
-    return Digits(**config["data"]["init_args"])
+    return Digits(**yaml.safe_load(Path(config).read_text())["data"]["init_args"])
 
 
 def _everyones_images(
@@ -143,12 +142,12 @@ def _everyones_images(
             generator = as_generator(load_release(folder).network("generator"))
             images[name] = generator(torch.randn(N_FAKE, generator.latent_dim, generator=rng))
     images = dict(sorted(images.items(), key=lambda item: item[0].startswith("TransferGAN")))
-    miner = _restored(run_folder)
+    miner = _restored(args.config, run_folder)
     images["MineGAN"] = miner.generate(miner.prior(N_FAKE, rng))
     return images, miner.selector.probabilities().tolist()
 
 
-def _restored(run_folder: Path) -> "MineGAN":
+def _restored(config: str, run_folder: Path) -> "MineGAN":
     """Build a finished run's method again from its configuration and last checkpoint."""
     import torch
     import yaml
@@ -156,7 +155,7 @@ def _restored(run_folder: Path) -> "MineGAN":
     from lit_synth.methods.minegan import MineGAN
     from lit_synth.stages import Stage
 
-    settings = yaml.safe_load((run_folder / "config.yaml").read_text())["model"]["init_args"]
+    settings = yaml.safe_load(Path(config).read_text())["model"]["init_args"]
     stages = [Stage(**stage) for stage in settings.pop("stages")]
     method = MineGAN(**settings, stages=stages)
     checkpoint = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
