@@ -147,7 +147,7 @@ def _numbers(folder: Path) -> str:
     for path in [*in_training[-1:], *(path for path in paths if "-" not in path.stem)]:
         card, values = read_card(path)
         parts.append(table((path.stem, ""), list(values.items())))
-        parts.append("".join(f"<small>{folded('card', chr(10).join(card.lines()))}</small>"))
+        parts.append(f"<small>{folded('card', chr(10).join(card.lines()))}</small>")
     return "".join(parts)
 
 

@@ -40,6 +40,6 @@ def _images(
     batch = data.split(split).fetch(range(len(data.split(split))))
     number = torch.zeros(len(batch["image"]), dtype=torch.long)
     for field in fields:
-        values, position = batch[field].unique(return_inverse=True)
+        values, position = torch.unique(batch[field], return_inverse=True)
         number = number * len(values) + position
     return batch["image"], number

@@ -1,16 +1,43 @@
-"""Pictures of a study: curves over training, or one dot per seed."""
+"""Pictures of a study: curves over training, one dot per seed, and generated images."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from lit_synth.studies.jobs import Jobs
 from lit_synth.studies.plan import matching
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_ARMS = 7  # colours that are told apart
+
+
+def draw_samples(jobs: Jobs, path: Path) -> None:
+    """Write the last samples of the arms in `plot.samples`, side by side, from the first seed.
+
+    Every arm starts from the same latents. Arms whose run has failed are left out.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    patterns = jobs.plan.plot.get("samples", [])
+    grids = {}
+    for arm in (name for pattern in patterns for name in matching(pattern, jobs.arms)):
+        folder = next(iter(jobs.arms[arm].values())).folder / "samples"
+        grids.update({arm: file for file in sorted(folder.glob("[0-9]*.png"))})
+    if not grids:
+        return
+    figure, axes = plt.subplots(1, len(grids), figsize=(2.2 * len(grids), 2.5), squeeze=False)
+    for axis, (arm, file) in zip(axes[0], grids.items(), strict=True):
+        axis.imshow(plt.imread(file), cmap="gray", interpolation="nearest")
+        axis.set_title(arm, fontsize=9)
+        axis.axis("off")
+    _save(figure, path)
 
 
 def draw(outcome: Mapping[str, Any], plot: Mapping[str, Any], path: Path) -> None:
@@ -43,7 +70,14 @@ def draw(outcome: Mapping[str, Any], plot: Mapping[str, Any], path: Path) -> Non
         if plot.get("log"):
             axis.set_yscale("log")
     axes[0][0].set_ylabel(plot.get("curve", plot.get("dots")), fontsize=8)
+    _save(figure, path)
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the library's name in it, the file changes only with what it shows.
     figure.savefig(path, dpi=90, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 

@@ -1,8 +1,8 @@
 """The plan of a study: what `configs/studies/<id>.yaml` says, checked and expanded.
 
-A text `$name` in a plan stands for a value of the scale (`scales`) or of a loop (`for`), `$name.key`
-for an entry of such a value, `$seed` for the run's seed, and `$prepare.name` for the release folder
-of something prepared. A value that is nothing but `$name` keeps its type.
+A text `$name` in a plan stands for a value of the scale (`scales`) or of a loop (`for`),
+`$name.key` for an entry of such a value, `$seed` for the run's seed, and `$prepare.name` for the
+release folder of something prepared. A value that is nothing but `$name` keeps its type.
 """
 
 import fnmatch
@@ -90,7 +90,7 @@ class Plan:
         metrics: Metric -> `lower` or `higher` is better, or `neither`.
         expects: The pre-registered expectations.
         curves: Columns of `metrics.csv` that are kept, by iteration.
-        plot: Column and arms of the picture; see `lit_synth.studies.pictures`.
+        plot: What the pictures show; see `lit_synth.studies.pictures`.
         paper: The paper's numbers: `columns`, `rows`, and a `caption`.
         notes: What was tried, and what a reader should know; not part of the plan.
     """

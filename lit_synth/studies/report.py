@@ -15,10 +15,10 @@ INTRODUCTION = """\
 
 Written by `lit-synth study report` from `docs/results/*.json`; change those by running studies.
 
-Each study takes a claim of a paper's table and states in `configs/studies/<id>.yaml`, written before
-its runs, what must hold and how that is tested. Our runs are of another scale (small images, minutes
-of two cores), so the papers' numbers stand apart, as context: only orderings and effects are
-compared, never values.
+Each study takes a claim of a paper's table and states in `configs/studies/<id>.yaml`, written
+before its runs, what must hold and how that is tested. Our runs are of another scale (small images,
+minutes of two cores), so the papers' numbers stand apart, as context: only orderings and effects
+are compared, never values.
 
 - Numbers are means over seeds, with their standard deviation, of the last checkpoint on the test
   split. A seed sets weights, order of data and noise; what is prepared (sources, judges) is shared
@@ -65,7 +65,7 @@ def _section(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) 
         f"Paper: {', '.join(plan.source_tables)}. {_numbers_of(plan, outcome)}",
         plan.protocol.strip(),
         _arms(plan, outcome),
-        *_picture(plan, outcome, results, root),
+        *_pictures(plan, outcome, results, root),
         _tests("expectation", claims),
         *([_tests("control", controls)] if controls else []),
         *(_bullets("Failed runs", [f"{k}: {v}" for k, v in outcome["failures"].items()])),
@@ -114,12 +114,11 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.3g} ± {stdev(values):.2g}" if len(values) > 1 else f"{values[0]:.3g}"
 
 
-def _picture(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) -> list[str]:
-    if not plan.plot:
-        return []
-    path = results / f"{plan.id}.png"
-    pictures.draw(outcome, plan.plot, path)
-    return [f"![{plan.id}]({path.relative_to(root)})"]
+def _pictures(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) -> list[str]:
+    files = [results / f"{plan.id}.png", results / f"{plan.id}-samples.png"]
+    if "panels" in plan.plot:
+        pictures.draw(outcome, plan.plot, files[0])
+    return [f"![{file.stem}]({file.relative_to(root)})" for file in files if file.is_file()]
 
 
 def _tests(kind: str, tests: Iterable[Mapping[str, Any]]) -> str:

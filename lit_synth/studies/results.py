@@ -34,7 +34,7 @@ def collect(jobs: Jobs, results: Mapping[str, Result]) -> dict[str, Any]:
     }
     arms = {
         name: {
-            seed: _kept(result.metrics, plan)
+            seed: _kept(result.metrics, plan.arms[name].define, plan)
             for seed, result in by_seed.items()
             if not result.error
         }
@@ -108,8 +108,9 @@ def judge(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, 
 
 
 def plan_hash(plan: Plan) -> str:
-    """Hash what was written down before the runs: everything but the notes."""
-    registered = {key: value for key, value in asdict(plan).items() if key != "notes"}
+    """Hash what was written down before the runs: all but notes, looks and the paper's numbers."""
+    later = {"notes", "plot", "curves", "paper"}
+    registered = {key: value for key, value in asdict(plan).items() if key not in later}
     return hashlib.sha256(json.dumps(registered, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -138,8 +139,13 @@ def _tested(expectation: Expectation, arms: Measured) -> dict[str, Any]:
     }
 
 
-def _kept(metrics: Mapping[str, float], plan: Plan) -> dict[str, float]:
-    return {name: metrics[name] for name in plan.metrics if name in metrics}
+def _kept(metrics: Mapping[str, float], define: Mapping[str, str], plan: Plan) -> dict[str, float]:
+    defined = {
+        name: sum(factor * metrics[part] for factor, part, _ in split_term(sum_of, ""))
+        for name, sum_of in define.items()
+    }
+    known = {**metrics, **defined}
+    return {name: known[name] for name in plan.metrics if name in known}
 
 
 def _kept_curves(result: Result, plan: Plan) -> dict[str, list[list[float]]]:

@@ -83,10 +83,13 @@ def _carry_out(job: Job) -> tuple[Metrics, dict[str, Any], Curves]:
 
         return {"accuracy": train_judge(job.config["classifier"], job.release)}, {}, {}
 
-    from lit_synth.training_cli import train
+    from lit_synth import runs
+    from lit_synth.training_cli import SynthCLI
 
-    for verb in ("fit", "test"):
-        train([verb, "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
+    run = SynthCLI(["fit", "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
+    # What `lit-synth test` does, without building the command line again.
+    last = runs.find_checkpoint(job.folder, None)
+    run.trainer.test(run.model, datamodule=run.datamodule, ckpt_path=last, verbose=False)
     report = json.loads((job.folder / "cards" / "test.json").read_text())
     curves = _curves(job.folder / "metrics.csv")
     metrics = {**report["values"], **_released_numbers(job), **_curve_metrics(curves)}
@@ -112,7 +115,7 @@ def _curve_metrics(curves: Curves) -> Metrics:
     half = points[-1][0] / 2
     return {
         "val_fid_mean": mean(value for _, value in points),
-        "val_fid_half": [value for iteration, value in points if iteration <= half][-1],
+        "val_fid_half": min(points, key=lambda point: abs(point[0] - half))[1],
         "val_fid_end": points[-1][1],
     }
 

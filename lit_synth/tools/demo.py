@@ -43,11 +43,11 @@ def run(args: argparse.Namespace) -> int:
     rivals = [_fit(args, args.transfer, source) for source in SOURCES[:1]]
     mining_began = time.perf_counter()
     _wait(_fit(args, args.config))
-    mining_s = time.perf_counter() - mining_began
+    print(f"That took {time.perf_counter() - mining_began:.0f} s, start-up included.\n")
     rivals.append(_fit(args, args.transfer, SOURCES[1]))
     for rival in rivals:
         _wait(rival)
-    _judge_all(args, mining_s)
+    _judge_all(args)
     print(f"\nThe whole demo took {time.perf_counter() - began:.0f} s.")
     return 0
 
@@ -74,7 +74,7 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         raise InputError("a training run of the demo failed; its own message stands above.")
 
 
-def _judge_all(args: argparse.Namespace, mining_s: float) -> None:
+def _judge_all(args: argparse.Namespace) -> None:
     import torch
     from rich.console import Console
     from rich.table import Table
@@ -104,9 +104,6 @@ def _judge_all(args: argparse.Namespace, mining_s: float) -> None:
     console.print(table)
     console.print(f"\ntarget mix of {' and '.join(map(str, wanted))}:   {target}")
     console.print(f"recovered by the selector: {' / '.join(f'{share:.2f}' for share in p)}")
-    console.print(
-        f"mining took {mining_s:.0f} s, start-up included, while another run shared the machine"
-    )
     console.print(
         f"[dim]features: {extractor.name} ({extractor.sha256[:12]}); FID from "
         f"{len(digits.split('test'))} real images is biased: compare only inside this table[/dim]"

@@ -70,7 +70,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, id_: str) -> int:
-    from lit_synth.studies import results
+    from lit_synth.studies import pictures, results
     from lit_synth.studies.jobs import Jobs
     from lit_synth.studies.plan import load_plan
     from lit_synth.studies.run import run_jobs
@@ -82,6 +82,7 @@ def _run(args: argparse.Namespace, id_: str) -> int:
     outcome = results.collect(jobs, done)
     path = args.results / f"{id_}.json"
     results.write(path, outcome)
+    pictures.draw_samples(jobs, args.results / f"{id_}-samples.png")
     _tell(outcome)
     print(f"written: {path}; `lit-synth study report` puts it in {args.report}")
     return 1 if outcome["failures"] else 0

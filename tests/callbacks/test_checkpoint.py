@@ -12,7 +12,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from lit_synth import runs
 from lit_synth.callbacks.checkpoint import Checkpoint
@@ -49,12 +49,12 @@ class Toy(Method):
         return torch.zeros(0)
 
 
-class Ones(Dataset):
-    def __len__(self):
-        return 1000
+class Ones(IterableDataset):
+    """The same image without end."""
 
-    def __getitem__(self, index):
-        return {"image": torch.ones(3)}
+    def __iter__(self):
+        while True:
+            yield {"image": torch.ones(3)}
 
 
 class KnownValues(Evaluate):

@@ -16,7 +16,8 @@ def test_sign_flip_with_five_seeds_holds_only_if_all_agree():
 
 def test_sign_flip_p_is_the_share_of_sign_patterns():
     differences = [0.3, -1.2, 2.5, 0.9, -0.1, 1.4]
-    sums = [sum(s * d for s, d in zip(f, differences)) for f in product((1, -1), repeat=6)]
+    flips = product((1, -1), repeat=6)
+    sums = [sum(s * d for s, d in zip(flip, differences, strict=True)) for flip in flips]
     expected = sum(total >= sum(differences) - 1e-9 for total in sums) / 64
     assert positive(differences).p == expected
 
