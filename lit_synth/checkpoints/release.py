@@ -7,7 +7,7 @@ card.md             what it is, for people
 
 import hashlib
 import importlib
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import nn
 from lit_synth.errors import InputError
 
 FORMAT = 1
+TRUST = "LIT_SYNTH_TRUST"  # packages of networks of your own, joined by commas
 ASSETS = Path(__file__).parent.parent / "assets"
 
 
@@ -104,18 +105,17 @@ def save_release(
     return folder
 
 
-def load_release(
-    name: str | Path, packages: Sequence[str] = ("lit_synth.networks", "lit_synth.methods")
-) -> Release:
+def load_release(name: str | Path) -> Release:
     """Load a release folder, or a bundled one by its name.
+
+    A release names classes, and building one runs its code: only classes of `lit_synth.networks`,
+    and of the packages that the environment variable LIT_SYNTH_TRUST lists, are built.
 
     Args:
         name: Path of a release folder, or name of a bundled release.
-        packages: Packages whose classes may be built. A release names classes, so only trusted
-            packages belong here: add your own to use your own networks.
 
     Raises:
-        InputError: No release there, a class outside `packages`, or weights of another shape.
+        InputError: No release there, a class that is not trusted, or weights of another shape.
     """
     folder = find_release(name)
     try:
@@ -130,7 +130,7 @@ def load_release(
         )
     networks = {}
     for key, spec in config["networks"].items():
-        network = _build(spec["class_path"], spec["init_args"], packages, folder)
+        network = _build(spec["class_path"], spec["init_args"], folder)
         prefix = f"{key}."
         state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         try:
@@ -142,14 +142,14 @@ def load_release(
     return Release(folder, networks, config.get("extra", {}), digest)
 
 
-def _build(
-    class_path: str, init_args: dict[str, Any], packages: Sequence[str], folder: Path
-) -> nn.Module:
+def _build(class_path: str, init_args: dict[str, Any], folder: Path) -> nn.Module:
     module, _, name = class_path.rpartition(".")
-    if not any(module == package or module.startswith(f"{package}.") for package in packages):
+    trusted = ["lit_synth.networks", *filter(None, os.environ.get(TRUST, "").split(","))]
+    if not any(module == package or module.startswith(f"{package}.") for package in trusted):
         raise InputError(
             f"{folder}/config.yaml asks for the class {class_path}, but only classes of "
-            f"{', '.join(packages)} may be built from a release."
+            f"{', '.join(trusted)} are built from a release: if you trust its package, list it in "
+            f"the environment variable {TRUST}."
         )
     with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
         network = getattr(importlib.import_module(module), name)(**init_args)

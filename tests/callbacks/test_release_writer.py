@@ -13,6 +13,11 @@ from lit_synth.callbacks.release import ReleaseWriter
 from lit_synth.checkpoints.release import load_release
 
 
+@pytest.fixture(autouse=True)
+def trust_the_toy(monkeypatch):
+    monkeypatch.setenv("LIT_SYNTH_TRUST", "toy_run")
+
+
 class Selecting(ToyGAN):
     def release(self):
         return {"generator": self.generator}, {"selector": [0.25, 0.75]}
@@ -22,7 +27,7 @@ def test_averaged_weights_facts_and_card(tmp_path):
     ema = EMA(half_life_kimg=0.02)
     judge = Evaluate(8, n_fake=8, batch_size=8, extractor="random")
     method, _ = fit(tmp_path / "toy" / "seed0", judge, ema, ReleaseWriter(), method=Selecting)
-    release = load_release(tmp_path / "toy" / "seed0" / "release", packages=["toy_run"])
+    release = load_release(tmp_path / "toy" / "seed0" / "release")
     assert list(release.networks) == ["generator"]
     assert release.extra == {"selector": [0.25, 0.75]}
     weight = release.network("generator").fc.weight
@@ -38,7 +43,7 @@ def test_averaged_weights_facts_and_card(tmp_path):
 
 def test_live_weights_without_ema(tmp_path):
     method, _ = fit(tmp_path, ReleaseWriter())
-    release = load_release(tmp_path / "release", packages=["toy_run"])
+    release = load_release(tmp_path / "release")
     assert torch.equal(release.network("critic").fc.weight, method.critic.fc.weight)
     assert "the weights at the end of training" in (tmp_path / "release" / "card.md").read_text()
 
