@@ -67,22 +67,26 @@ def die():
 
 def kill_in_iteration(number):
     """Die within iteration `number` (from 1), between the critic's step and the generator's."""
-    signal_in_iteration([number, signal.SIGKILL])
+    _in_iteration(number, die)
 
 
 def signal_in_iteration(number_and_signal):
-    """Get a signal within iteration `number` (from 1)."""
+    """Get a signal within iteration `number` (from 1), and all data workers with it."""
+    number, signum = number_and_signal
+    _in_iteration(number, lambda: os.killpg(0, signum))
+
+
+def _in_iteration(number, act):
     from lit_synth.method import Method
 
-    number, signum = number_and_signal
     track = Method.track
 
-    def signalled(self, **terms):
+    def acting(self, **terms):
         if self.iteration + 1 == number:
-            os.kill(os.getpid(), signum)
+            act()
         track(self, **terms)
 
-    Method.track = signalled
+    Method.track = acting
 
 
 def kill_after_iteration(number):
@@ -152,6 +156,7 @@ def record_gradients(path):
 
 
 def _child(log, argv, env, tampering):
+    os.setsid()  # a group of its own, as from a shell or from SLURM
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)

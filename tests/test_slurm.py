@@ -93,7 +93,10 @@ def config(tmp_path, sources):
                 "stages": [{"name": "mine", "iterations": 8}],
             },
         },
-        "data": {"class_path": "Digits", "init_args": {"limit": 30, "batch_size": 8}},
+        "data": {
+            "class_path": "Digits",
+            "init_args": {"limit": 30, "batch_size": 8, "num_workers": 1},
+        },
         "trainer": {"accelerator": "cpu", "log_every_n_steps": 3},
         "evaluate": {"every_n_iterations": None},
         "samples": {"every_n_iterations": None},

@@ -24,7 +24,7 @@ class PPGN(Method):
     z ~ N(0, I), not fc6 features, so R learns what is nearly a shrinkage; R is a network of its
     own (the paper's PPGN-h), not generator plus encoder. The update is eq. 11 as printed: the
     released code divides it by its mean absolute value. Hence the weights are ours: they make the
-    chain a Langevin sampler of p(h | y) whose likelihood counts several times over. The code is
+    chain a Langevin sampler of p(h | y) whose likelihood counts 30 times over. The code is
     kept within 3 standard deviations.
 
     Args:
@@ -51,7 +51,7 @@ class PPGN(Method):
         noise: float = 0.5,
         steps: int = 200,
         epsilon_1: float = 0.04,
-        epsilon_2: float = 0.05,
+        epsilon_2: float = 0.3,
         epsilon_3: float = 0.14,
         lr: float = 1e-3,
     ) -> None:

@@ -37,10 +37,10 @@ class NaNSentinel(pl.Callback):
         moving = [each for each in parameters if each.grad is not None]
         if not moving:
             return
-        # The largest entry of each: unlike a sum of squares, finite if all entries are.
-        largest = torch.stack(torch._foreach_norm([each.grad for each in moving], float("inf")))
-        self._checks.append((cast("Method", pl_module).iteration, moving, largest))
-        if _costs_nothing(pl_module.device) and not torch.isfinite(largest).all():
+        # NaN and infinity show in the norms; so do squares that overflow, as they would in Adam.
+        norms = torch.stack(torch._foreach_norm([each.grad for each in moving]))
+        self._checks.append((cast("Method", pl_module).iteration, moving, norms))
+        if _costs_nothing(pl_module.device) and not torch.isfinite(norms).all():
             optimizer.zero_grad()  # without gradients, the step changes nothing
 
     def on_train_batch_end(
@@ -81,7 +81,7 @@ class NaNSentinel(pl.Callback):
         if not checks:
             return None
         # One transfer for all of them.
-        finite = torch.isfinite(torch.cat([largest for _, _, largest in checks])).tolist()
+        finite = torch.isfinite(torch.cat([norms for _, _, norms in checks])).tolist()
         owners = [(index, each) for index, parameters, _ in checks for each in parameters]
         return next((owner for owner, ok in zip(owners, finite, strict=True) if not ok), None)
 

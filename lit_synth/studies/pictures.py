@@ -28,8 +28,9 @@ def draw_samples(jobs: Jobs, path: Path) -> None:
     patterns = jobs.plan.plot.get("samples", [])
     grids = {}
     for arm in (name for pattern in patterns for name in matching(pattern, jobs.arms)):
-        folder = next(iter(jobs.arms[arm].values())).folder / "samples"
-        grids.update({arm: file for file in sorted(folder.glob("[0-9]*.png"))})
+        first = next(iter(jobs.arms[arm].values()))
+        if files := sorted((first.folder / "samples").glob("[0-9]*.png")):
+            grids[arm] = files[-1]
     if not grids:
         return
     figure, axes = plt.subplots(1, len(grids), figsize=(2.2 * len(grids), 2.5), squeeze=False)

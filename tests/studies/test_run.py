@@ -11,6 +11,10 @@ from lit_synth.studies.plan import load_plan
 from lit_synth.studies.worker import RESULT, Result
 
 
+def silent(line):
+    assert line
+
+
 @pytest.fixture
 def jobs(write_plan, tmp_path):
     return Jobs(load_plan(write_plan()), [0], tmp_path / "runs", "cpu")
@@ -50,7 +54,7 @@ def ran(monkeypatch):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_failure_is_inherited_and_the_rest_goes_on(jobs, ran, workers, monkeypatch):
-    monkeypatch.setattr(run.Pool, "_executor", lambda self: Executor())
+    monkeypatch.setattr(run.Pool, "_executor", lambda _: Executor())
     lines = []
     results = run.run_jobs(jobs, workers, say=lines.append)
     assert sorted(ran) == ["prepare source", "scratch-5 seed 0", "scratch-50 seed 0"]
@@ -62,8 +66,8 @@ def test_a_failure_is_inherited_and_the_rest_goes_on(jobs, ran, workers, monkeyp
 
 def test_a_dead_worker_is_a_failure_and_is_replaced(jobs, ran, monkeypatch):
     executor = Executor(dies="scratch-5 seed 0")
-    monkeypatch.setattr(run.Pool, "_executor", lambda self: executor)
-    results = run.run_jobs(jobs, 1, say=lambda line: None)
+    monkeypatch.setattr(run.Pool, "_executor", lambda _: executor)
+    results = run.run_jobs(jobs, 1, say=silent)
     assert "died" in results[jobs.arms["scratch-5"][0].key].error
     assert executor.restarts == 1
     assert "scratch-50 seed 0" in ran
@@ -73,8 +77,8 @@ def test_what_is_done_is_not_run_again(jobs, ran):
     for job in jobs.in_order():
         job.folder.mkdir(parents=True)
         (job.folder / RESULT).write_text(dumps(asdict(Result({"fid": 7.0}))))
-    results = run.run_jobs(jobs, 0, say=lambda line: None)
+    results = run.run_jobs(jobs, 0, say=silent)
     assert ran == []
     assert {result.metrics["fid"] for result in results.values()} == {7.0}
-    run.run_jobs(jobs, 0, fresh=True, say=lambda line: None)
+    run.run_jobs(jobs, 0, fresh=True, say=silent)
     assert "prepare source" in ran
