@@ -1,5 +1,6 @@
 """Endless training data: draw k is a pure function of (seed, k)."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Protocol
@@ -85,6 +86,12 @@ class _Batches(IterableDataset[Batch]):
             yield self.stream.fetch(range(k, k + self.batch_size))
 
 
+def _leave_signals_to_the_main_process(worker: int) -> None:  # noqa: ARG001
+    # SLURM and Ctrl+C signal the whole group; a dead worker would end the run before it has saved.
+    for signum in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, signal.SIG_IGN)
+
+
 class StreamLoader(DataLoader[Batch]):
     """An endless loader: the global batch b is the draws [b * B * W, (b + 1) * B * W).
 
@@ -120,6 +127,7 @@ class StreamLoader(DataLoader[Batch]):
             num_workers=num_workers,
             generator=torch.Generator().manual_seed(0),
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_leave_signals_to_the_main_process,
         )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -17,6 +17,7 @@ import lit_synth.baselines
 import lit_synth.callbacks
 import lit_synth.methods
 import lit_synth.networks  # registers the networks by class name
+from datamodules.errors import DataError
 from lit_synth import loggers, runs
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.errors import InputError
@@ -106,8 +107,20 @@ class SynthCLI(LightningCLI):
         run_id = settings.run_id or f"seed{settings.seed_everything}"
         self.folder = runs.run_folder(settings.runs_dir, config_name, run_id)
         settings.trainer.default_root_dir = str(self.folder)
-        settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
         self._dump_config()
+        if self.subcommand == "fit":
+            runs.prepare(self.folder, self.config_dump, settings.ckpt_path)
+        settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # jsonargparse wraps what a constructor raises.
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, InputError | DataError):
+                cause = cause.__cause__
+            raise cause or error from None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         trainer_callbacks = lit_synth.callbacks.always_on()
@@ -118,7 +131,6 @@ class SynthCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def before_fit(self) -> None:
-        runs.prepare(self.folder, self.config_dump, self._settings.ckpt_path)
         self._load_from(runs.find_checkpoint(self.folder, self._settings.ckpt_path))
         # Evaluation during training is the Evaluate callback's, at its own iterations.
         self.trainer.limit_val_batches = 0
@@ -135,9 +147,7 @@ class SynthCLI(LightningCLI):
     def _require_checkpoint(self) -> None:
         found = runs.find_checkpoint(self.folder, self._settings.ckpt_path)
         if found is None:
-            raise InputError(
-                f"no checkpoint in {self.folder}: train first with `lit-synth fit`."
-            )
+            raise InputError(f"no checkpoint in {self.folder}: train first with `lit-synth fit`.")
         self._load_from(found)
 
     def _load_from(self, checkpoint: Path | None) -> None:

@@ -96,6 +96,12 @@ class Evaluate(pl.Callback):
     ) -> None:
         self._trained = checkpoint.get("iteration", 0)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"latest": self.latest, "iteration": self.iteration}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.latest, self.iteration = state_dict["latest"], state_dict["iteration"]
+
     # When.
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002

@@ -16,7 +16,7 @@ from lit_synth.callbacks.drawing import png
 from lit_synth.errors import InputError
 from lit_synth.features.hashing import as_uint8
 
-MARK = "predictions.json"  # says that the folder is ours, and which images it holds
+MARK = ".predictions.json"  # says that the folder is ours, and which images it holds
 THREADS = 8
 
 

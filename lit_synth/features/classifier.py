@@ -1,8 +1,10 @@
 """Features of a small classifier, trained on real labelled images and kept as a release."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import torch
@@ -153,9 +155,18 @@ def trained_classifier(
     settings = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
     key = hashlib.sha256((content_hash(images, labels) + settings).encode()).hexdigest()[:16]
     folder = Path(cache_dir) / f"classifier-{key}"
-    if not (folder / "card.md").is_file():  # written last, so a killed run leaves none
-        train_classifier(images, labels, folder, recipe)
+    if not folder.is_dir():
+        # Beside its place, then renamed: a killed run leaves none, two runs at once make the same.
+        with tempfile.TemporaryDirectory(dir=_made(cache_dir)) as temporary:
+            made = train_classifier(images, labels, Path(temporary) / folder.name, recipe)
+            with contextlib.suppress(OSError):  # the other one was first
+                made.rename(folder)
     return ReleaseClassifier(folder)
+
+
+def _made(folder: str | Path) -> Path:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder)
 
 
 def _fit(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:

@@ -37,19 +37,19 @@ def names(folder):
 def test_files_in_order_and_exact(tmp_path, kind, capsys):
     out = tmp_path / "a" / "out"
     made = predict(out, method=kind())
-    assert names(out) == [*(f"{i:06d}.png" for i in range(7)), "predictions.json"]
+    assert names(out) == [".predictions.json", *(f"{i:06d}.png" for i in range(7))]
     for i, image in enumerate(made):
         read = pil_to_tensor(Image.open(out / f"{i:06d}.png"))
         assert torch.equal(read, as_uint8(image[None])[0].expand_as(read))
         assert len(read) == (1 if kind is ToyGAN else 3)
-    assert json.loads((out / "predictions.json").read_text())["images"] == 7
+    assert json.loads((out / ".predictions.json").read_text())["images"] == 7
     assert f"7 images in {out}" in capsys.readouterr().out
 
 
 def test_an_earlier_prediction_is_replaced_as_a_whole(tmp_path):
     predict(tmp_path / "out", (5,))
     predict(tmp_path / "out", (2,))
-    assert names(tmp_path / "out") == ["000000.png", "000001.png", "predictions.json"]
+    assert names(tmp_path / "out") == [".predictions.json", "000000.png", "000001.png"]
 
 
 def test_other_content_is_refused_and_kept(tmp_path):
@@ -64,7 +64,12 @@ def test_overwrite_keeps_files_of_other_names(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "000009.png").write_text("mine")
     predict(tmp_path / "out", (2,), overwrite=True)
-    assert names(tmp_path / "out") == ["000000.png", "000001.png", "000009.png", "predictions.json"]
+    assert names(tmp_path / "out") == [
+        ".predictions.json",
+        "000000.png",
+        "000001.png",
+        "000009.png",
+    ]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from lit_synth.cli import main
+from lit_synth.studies.plan import load_plan
+
+STUDIES = sorted(path.stem for path in Path("configs/studies").glob("*.yaml"))
+QUICK = "transfer-init"  # the others take a few seconds each
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Where all studies here run: sources that two of them share are trained once."""
+    root = tmp_path_factory.mktemp("studies")
+    return ["--runs_dir", str(root / "runs"), "--results", str(root / "docs" / "results")]
+
+
+def smoke(id_, folders):
+    code = main(["study", "run", id_, "--scale", "smoke", "--jobs", "0", *folders])
+    return code, json.loads((Path(folders[-1]) / f"{id_}.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "id_", [id_ if id_ == QUICK else pytest.param(id_, marks=pytest.mark.slow) for id_ in STUDIES]
+)
+def test_every_arm_runs_and_every_expectation_is_judged(id_, folders):
+    code, outcome = smoke(id_, folders)
+    plan = load_plan(f"configs/studies/{id_}.yaml", "smoke")
+    assert (code, outcome["failures"]) == (0, {})
+    assert list(outcome["arms"]) == list(plan.arms)
+    for by_seed in outcome["arms"].values():
+        assert by_seed["0"]["fid"] > 0
+    measured = {name for by_seed in outcome["arms"].values() for name in by_seed["0"]}
+    assert measured == set(plan.metrics) - {"selector_2", "selector_3"} | (
+        measured & {"selector_2", "selector_3"}
+    )
+    assert len(outcome["tests"]) == len(plan.expects)
+    assert all(test["verdict"] != "not tested" for test in outcome["tests"])
+    assert (Path(folders[-1]) / f"{id_}-samples.png").is_file()
+
+
+def test_a_second_run_does_nothing_and_the_report_has_it(folders, capsys):
+    smoke(QUICK, folders)
+    capsys.readouterr()
+    smoke(QUICK, folders)
+    assert "5 runs, 5 of them done before" in capsys.readouterr().out
+    report = Path(folders[-1]).parent / "RESULTS.md"
+    assert main(["study", "report", *folders, "--report", str(report)]) == 0
+    text = report.read_text()
+    assert f"## {QUICK}" in text
+    assert f"![{QUICK}-samples](results/{QUICK}-samples.png)" in text
+
+
+def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
+    text = Path(f"configs/studies/{QUICK}.yaml").read_text()
+    broken = text.replace("limit: 100", "limit: 100000")
+    (tmp_path / f"{QUICK}.yaml").write_text(broken)
+    code, outcome = smoke(QUICK, ["--studies", str(tmp_path), *folders])
+    assert code == 1
+    assert len(outcome["failures"]) == 4
+    assert "limit asks for 100000" in outcome["failures"]["pre-pre seed 0"]
+    assert outcome["verdict"] == "not tested"
+    assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nonsense"], "no study 'nonsense'"),
+        (["run"], "no study was named"),
+        (["list", "--studies", "nowhere"], "no folder nowhere"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, message, capsys):
+    assert main(["study", *arguments]) == 2
+    assert message in capsys.readouterr().err
