@@ -76,7 +76,16 @@ class Method(pl.LightningModule, ABC):
     def on_train_start(self) -> None:
         # Not earlier: a checkpoint is read before the networks are on their device.
         self._sums = {name: total.to(self.device) for name, total in self._sums.items()}
+        self._apply_configured_rates()
         self._stop_when_done()
+
+    def _apply_configured_rates(self) -> None:
+        # A checkpoint brings its learning rates along, but those of the configuration hold.
+        configured: Any = self.configure_optimizers()
+        as_list = configured if isinstance(configured, list) else [configured]
+        for optimizer, fresh in zip(self.optimizers(), as_list, strict=True):
+            for group, as_set in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+                group.update({key: value for key, value in as_set.items() if key != "params"})
 
     def on_train_batch_start(self, *_: Any) -> None:
         if self.stage is not self._entered:

@@ -65,7 +65,7 @@ class SynthCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            parser_kwargs={"prog": "lit-synth"},
+            parser_kwargs={"prog": "lit-synth", "allow_abbrev": False},
             args=args,
         )
 

@@ -20,9 +20,6 @@ def draw_samples(jobs: Jobs, path: Path) -> None:
 
     Every arm starts from the same latents. Arms whose run has failed are left out.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     patterns = jobs.plan.plot.get("samples", [])
@@ -50,9 +47,6 @@ def draw(outcome: Mapping[str, Any], plot: Mapping[str, Any], path: Path) -> Non
             of arms; `marks` (with `dots`): arm -> value that was aimed at; `log`: logarithmic axis?
         path: Of the PNG file.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     panels: Mapping[str, list[str]] = plot["panels"]

@@ -86,6 +86,8 @@ def judge(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, 
     """Test an expectation; also return what was tested, by seed."""
     seeds = sorted({seed for by_seed in arms.values() for seed in by_seed})
     metric = expectation.metric
+    if not seeds:
+        return NOT_TESTED, {}
 
     def values(term: str) -> dict[int, float]:
         return {seed: quantity(term, metric, arms, seed) for seed in seeds}

@@ -295,7 +295,7 @@ def _wandb() -> Finding:
     if os.environ.get("WANDB_API_KEY"):
         return Finding("wandb", "a key is set: `--trainer.logger WandbLogger` uploads")
     return Finding(
-        "wandb", "no key in WANDB_API_KEY: offline runs, `wandb sync` uploads them later"
+        "wandb", "WANDB_API_KEY is not set: offline runs, unless `wandb login` stored a key"
     )
 
 
