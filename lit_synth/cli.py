@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lit_synth import __version__
 from lit_synth.errors import InputError
@@ -28,6 +29,13 @@ TOOLS = {
     "doctor": "say what machine, precision and libraries there are, and what will be slow",
 }
 EXIT_INPUT = 2
+
+
+class WholeWordsParser(argparse.ArgumentParser):
+    """Refuses a shortened option as it does a mistyped one; sub-parsers are of the same class."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,7 +83,7 @@ def _run(verb: str, argv: list[str]) -> int:
 
 def _tool(verb: str, argv: list[str]) -> int:
     module = importlib.import_module(f"lit_synth.tools.{verb.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog="lit-synth")
+    parser = WholeWordsParser(prog="lit-synth")
     module.add_parser(parser.add_subparsers())
     return module.run(parser.parse_args(argv))
 

@@ -48,6 +48,7 @@ class MineGAN(Method):
         lr_miner: Adam learning rate of the miners.
         lr_critic: Adam learning rate of the critic.
         lr_generator: Adam learning rate of the generators where they are not frozen.
+        betas: Adam's decay rates.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class MineGAN(Method):
         lr_miner: float = 1e-3,
         lr_critic: float = 5e-4,
         lr_generator: float = 1e-4,
+        betas: tuple[float, float] = (0.5, 0.9),
     ) -> None:
         super().__init__(stages)
         releases = [load_release(source) for source in sources]
@@ -89,6 +91,7 @@ class MineGAN(Method):
         self.selector = Selector(len(self.members), window)
         self.u_dim, self.lambda_gp, self.n_critic = u_dim, lambda_gp, n_critic
         self.lr_miner, self.lr_critic, self.lr_generator = lr_miner, lr_critic, lr_generator
+        self.betas = betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         mined = [
@@ -96,8 +99,8 @@ class MineGAN(Method):
             {"params": self.generators.parameters(), "lr": self.lr_generator},
         ]
         return [
-            torch.optim.Adam(mined, betas=(0.5, 0.9)),
-            torch.optim.Adam(self.critic.parameters(), self.lr_critic, betas=(0.5, 0.9)),
+            torch.optim.Adam(mined, betas=self.betas),
+            torch.optim.Adam(self.critic.parameters(), self.lr_critic, betas=self.betas),
         ]
 
     def training_step(self, batch: dict[str, Tensor]) -> None:

@@ -12,6 +12,7 @@ from lit_synth.studies.jobs import Job, Jobs
 from lit_synth.studies.worker import Result, finished, run_job, start_worker
 
 Say = Callable[[str], None]
+DIED = Result(error="its worker process, or another's, died: out of memory?")
 
 
 def run_jobs(jobs: Jobs, workers: int, fresh: bool = False, say: Say = print) -> dict[str, Result]:
@@ -95,8 +96,8 @@ class Pool:
             self.executor = self._executor()
         for future in done:
             job = self.running.pop(future)
-            died = Result(error="its worker process, or another's, died: out of memory?")
-            self._end(job, died if future.exception() else future.result())
+            died = isinstance(future.exception(), BrokenProcessPool)
+            self._end(job, DIED if died else future.result())
 
     def _end(self, job: Job, result: Result) -> None:
         self.results[job.key] = result

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -18,6 +19,8 @@ import yaml
 from lit_synth.studies.jobs import Job
 
 RESULT = "study.json"
+# Exit codes of a run that was asked to stop, and saved itself to go on later.
+STOPPED = {128 + number for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)}
 Metrics = dict[str, float]
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -67,6 +70,8 @@ def run_job(job: Job) -> Result:
         try:
             metrics, card, curves = _carry_out(job)
         except (Exception, SystemExit) as error:  # whatever fails is reported with the study
+            if isinstance(error, SystemExit) and error.code in STOPPED:
+                raise
             traceback.print_exc()
             return Result(
                 wall_s=time.perf_counter() - began, error=f"{type(error).__name__}: {error}"
