@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,8 @@ PACKAGES = ("lit_synth", "datamodules")
 ALWAYS = ("lit_synth.method", "lit_synth.callbacks.evaluate")
 
 
-def code_hash(class_paths: Iterable[str]) -> str:
+@cache
+def code_hash(class_paths: frozenset[str]) -> str:
     """Hash the modules that define these classes, and all of ours that they import.
 
     Comments, docstrings and layout do not count. Modules that every run uses are always in.
@@ -19,8 +19,7 @@ def code_hash(class_paths: Iterable[str]) -> str:
     Args:
         class_paths: Class names as configurations have them, dotted or bare.
     """
-    where = _classes()
-    todo = [*ALWAYS, *(where[path.rpartition(".")[2]] for path in class_paths if _ours(path))]
+    todo = [*ALWAYS, *filter(None, map(_module_of, class_paths))]
     seen: set[str] = set()
     while todo:
         module = todo.pop()
@@ -33,8 +32,9 @@ def code_hash(class_paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _ours(class_path: str) -> bool:
-    return class_path.rpartition(".")[2] in _classes()
+def _module_of(class_path: str) -> str | None:
+    module, _, name = class_path.rpartition(".")
+    return module if module in _modules() else _classes().get(name)
 
 
 @cache

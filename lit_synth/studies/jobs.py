@@ -76,19 +76,16 @@ class Jobs:
 
     def in_order(self) -> list[Job]:
         """Return preparations first, then arms seed by seed, so that early results are balanced."""
-        arms = [
-            job
-            for seeds in zip(*(a.values() for a in self.arms.values()), strict=True)
-            for job in seeds
-        ]
-        keys = [key for key, job in self.by_key.items() if job not in arms]
-        return [self.by_key[key] for key in dict.fromkeys([*keys, *(job.key for job in arms)])]
+        seeds = zip(*(by_seed.values() for by_seed in self.arms.values()), strict=True)
+        arms = dict.fromkeys(job.key for jobs in seeds for job in jobs)
+        prepared = [key for key in self.by_key if key not in arms]
+        return [self.by_key[key] for key in (*prepared, *arms)]
 
     def _job(self, label: str, recipe: Recipe, seed: int) -> Job:
         config = configuration(recipe, seed, self.accelerator)
         used = {name: self._prepared(name, seed) for name in _prepared_names(config)}
         by_key = fill(config, {PREPARED + name: job.key for name, job in used.items()})
-        code = code_hash(_class_paths(config))
+        code = code_hash(frozenset(_class_paths(config)))
         text = json.dumps([by_key, code], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
         stem = f"{recipe.config.stem if recipe.config else 'classifier'}-{key}"

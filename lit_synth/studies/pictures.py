@@ -88,7 +88,8 @@ def _curves(axis: "Axes", outcome: Mapping[str, Any], column: str, arms: list[st
             means = [mean(value for _, value in point) for point in points]
             axis.plot(iterations, means, color=f"C{number}", linewidth=1.8, label=arm)
     axis.set_xlabel("iteration", fontsize=8)
-    axis.legend(fontsize=7, frameon=False)
+    if arms:
+        axis.legend(fontsize=7, frameon=False)
 
 
 def _dots(

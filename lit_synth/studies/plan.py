@@ -6,6 +6,8 @@ release folder of something prepared. A value that is nothing but `$name` keeps 
 """
 
 import fnmatch
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +22,7 @@ from lit_synth.errors import InputError
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
 RECIPE_KEYS = {"config", "set", "for", "classifier", "define", "per_seed"}
+LATER = ("notes", "plot", "curves", "paper")
 TESTS = ("less", "between", "same_order")
 
 
@@ -92,7 +95,9 @@ class Plan:
         curves: Columns of `metrics.csv` that are kept, by iteration.
         plot: What the pictures show; see `lit_synth.studies.pictures`.
         paper: The paper's numbers: `columns`, `rows`, and a `caption`.
-        notes: What was tried, and what a reader should know; not part of the plan.
+        notes: What was tried, and what a reader should know.
+        sha256: Hash of what was written down before the runs: the file at this scale, but for what
+            decides nothing (`LATER`).
     """
 
     id: str
@@ -109,6 +114,7 @@ class Plan:
     plot: dict[str, Any]
     paper: dict[str, Any]
     notes: list[str]
+    sha256: str
 
 
 def load_plan(path: str | Path, scale: str = "default") -> Plan:
@@ -124,7 +130,7 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         reason = " ".join(str(error).split())
         raise InputError(f"the study {path} cannot be read: {reason}") from error
     optional = {"common", "prepare", "curves", "plot", "paper", "notes"}
-    required = {each.name for each in fields(Plan)} - optional - {"scale"} | {"scales"}
+    required = {each.name for each in fields(Plan)} - optional - {"scale", "sha256"} | {"scales"}
     _check_keys(raw, required | optional, f"the study {path}")
     if missing := sorted(required - set(raw)):
         raise InputError(f"the study {path} lacks '{missing[0]}': give it.")
@@ -148,6 +154,7 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         plot=raw.get("plot", {}),
         paper=raw.get("paper", {}),
         notes=raw.get("notes", []),
+        sha256=_hash(raw, sizes),
     )
     _check_terms(plan)
     return plan
@@ -182,6 +189,12 @@ def split_term(term: str, metric: str) -> list[tuple[float, str, str]]:
 def matching(pattern: str, names: Mapping[str, Any]) -> list[str]:
     """Return the names that a pattern with `*` matches, in their order."""
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+
+
+def _hash(raw: Values, sizes: Values) -> str:
+    registered = {key: value for key, value in raw.items() if key not in LATER}
+    text = json.dumps({**registered, "scales": sizes}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _value(name: str, values: Values) -> Any:

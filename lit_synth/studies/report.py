@@ -8,7 +8,6 @@ from typing import Any
 
 from lit_synth.studies import pictures
 from lit_synth.studies.plan import Plan, load_plan
-from lit_synth.studies.results import plan_hash
 
 INTRODUCTION = """\
 # Results
@@ -80,7 +79,7 @@ def _section(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) 
 
 def _numbers_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
     changed = (
-        "" if outcome["plan"] == plan_hash(plan) else " **The plan was changed after these runs.**"
+        "" if outcome["plan"] == plan.sha256 else " **The plan was changed after these runs.**"
     )
     return (
         f"Scale: {outcome['scale']}; {outcome['wall_s'] / 60:.0f} core minutes; "

@@ -1,10 +1,8 @@
 """The outcome of a study as JSON: every seed's numbers, the verdicts, and how all was measured."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,8 +16,13 @@ from lit_synth.studies.worker import Result
 Measured = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
-def collect(jobs: Jobs, results: Mapping[str, Result]) -> dict[str, Any]:
+def collect(jobs: Jobs, results: Mapping[str, Result], revision: str) -> dict[str, Any]:
     """Put the results of all jobs together and judge every expectation.
+
+    Args:
+        jobs: All jobs of the study.
+        results: Their results by key.
+        revision: Of the code when the jobs were started.
 
     Returns:
         What `docs/results/<id>.json` holds. `arms`: name -> seed -> metric -> value; `tests`: the
@@ -57,8 +60,8 @@ def collect(jobs: Jobs, results: Mapping[str, Result]) -> dict[str, Any]:
         "failures": {
             job.label: results[job.key].error for job in jobs.in_order() if results[job.key].error
         },
-        "plan": plan_hash(plan),
-        "revision": revision(),
+        "plan": plan.sha256,
+        "revision": revision,
         "wall_s": round(sum(result.wall_s for result in results.values()), 1),
         "notes": plan.notes,
     }
@@ -107,13 +110,6 @@ def judge(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, 
         return positive(list(gains.values())), gains
     except KeyError:
         return NOT_TESTED, {}
-
-
-def plan_hash(plan: Plan) -> str:
-    """Hash what was written down before the runs: all but notes, looks and the paper's numbers."""
-    later = {"notes", "plot", "curves", "paper"}
-    registered = {key: value for key, value in asdict(plan).items() if key not in later}
-    return hashlib.sha256(json.dumps(registered, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def revision() -> str:

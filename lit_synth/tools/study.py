@@ -78,8 +78,8 @@ def _run(args: argparse.Namespace, id_: str) -> int:
     plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
     jobs = Jobs(plan, args.seeds or plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
     workers = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
-    done = run_jobs(jobs, workers, args.fresh)
-    outcome = results.collect(jobs, done)
+    revision = results.revision()
+    outcome = results.collect(jobs, run_jobs(jobs, workers, args.fresh), revision)
     path = args.results / f"{id_}.json"
     results.write(path, outcome)
     pictures.draw_samples(jobs, args.results / f"{id_}-samples.png")

@@ -20,7 +20,10 @@ def write_plan(tmp_path):
             "source_tables": ["table-1"],
             "protocol": "Two arms.",
             "seeds": [0, 1, 2, 3, 4],
-            "scales": {"default": {"steps": 8, "sizes": [5, 50]}, "smoke": {"steps": 1}},
+            "scales": {
+                "default": {"steps": 8, "sizes": [5, 50]},
+                "smoke": {"steps": 1, "sizes": [5]},
+            },
             "prepare": {
                 "source": {"config": str(config), "set": {"model.init_args.width": "$steps"}}
             },

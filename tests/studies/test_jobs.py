@@ -8,6 +8,7 @@ from lit_synth.studies.jobs import Jobs, set_dotted
 from lit_synth.studies.plan import load_plan
 
 HERE = Path("runs")
+CACHES = (code.code_hash, code._tree, code._classes, code._imports, code._normalised)
 
 
 def keys(jobs):
@@ -72,14 +73,14 @@ def package(tmp_path, monkeypatch):
     def hash_with(**changes):
         for name, text in {**files, **changes}.items():
             (tmp_path / f"{name}.py").write_text(text)
-        for cached in (code._tree, code._classes, code._imports, code._normalised):
+        for cached in CACHES:
             cached.cache_clear()
-        return code.code_hash(["A"])
+        return code.code_hash(frozenset(["A"]))
 
     monkeypatch.setattr(code, "_modules", lambda: {n: tmp_path / f"{n}.py" for n in files})
     yield hash_with
     monkeypatch.undo()
-    for cached in (code._tree, code._classes, code._imports, code._normalised):
+    for cached in CACHES:
         cached.cache_clear()
 
 

@@ -5,7 +5,7 @@ import pytest
 from lit_synth.studies.jobs import Jobs
 from lit_synth.studies.plan import Expectation, load_plan
 from lit_synth.studies.report import write_report
-from lit_synth.studies.results import collect, judge, plan_hash, quantity, write
+from lit_synth.studies.results import collect, judge, quantity, write
 from lit_synth.studies.worker import Result
 
 ARMS = {
@@ -59,7 +59,7 @@ def outcome(write_plan, tmp_path):
         card = {"extractor": "judge", "seed": 0, "n_real": size}
         return Result({"fid": fid, "extra": 1.0}, card, {"val/fid": [[1, fid], [2, fid]]}, 60.0)
 
-    collected = collect(jobs, {key: result(job) for key, job in jobs.by_key.items()})
+    collected = collect(jobs, {key: result(job) for key, job in jobs.by_key.items()}, "abc")
     return json.loads(json.dumps(collected))
 
 
@@ -108,6 +108,7 @@ def test_report_says_that_the_plan_was_changed(outcome, tmp_path, write_plan):
 
 
 def test_notes_and_looks_are_not_part_of_the_plan(write_plan):
-    plain = plan_hash(load_plan(write_plan()))
-    assert plan_hash(load_plan(write_plan(notes=["later"], plot={"curve": "x"}))) == plain
-    assert plan_hash(load_plan(write_plan(seeds=[0]))) != plain
+    plain = load_plan(write_plan()).sha256
+    assert load_plan(write_plan(notes=["later"], plot={"curve": "x"})).sha256 == plain
+    assert load_plan(write_plan(seeds=[0])).sha256 != plain
+    assert load_plan(write_plan(), "smoke").sha256 != plain
