@@ -107,6 +107,10 @@ class SynthCLI(LightningCLI):
         run_id = settings.run_id or f"seed{settings.seed_everything}"
         self.folder = runs.run_folder(settings.runs_dir, config_name, run_id)
         settings.trainer.default_root_dir = str(self.folder)
+        several = settings.trainer.devices not in (1, "1") or settings.trainer.num_nodes > 1
+        if several and settings.trainer.strategy == "auto":
+            # A player's backward leaves the other's parameters out, which plain ddp refuses.
+            settings.trainer.strategy = "ddp_find_unused_parameters_true"
         self._dump_config()
         if self.subcommand == "fit":
             runs.prepare(self.folder, self.config_dump, settings.ckpt_path)
