@@ -55,7 +55,7 @@ def run_rank(rank, folder):
         init_method=f"file://{folder}/store",
         rank=rank,
         world_size=2,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(minutes=5),
     )
     x, target = features(), features().flip(0)
     norm = BatchNorm(2, running_stats=True).double()
