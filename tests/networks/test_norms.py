@@ -1,18 +1,12 @@
 import copy
-from datetime import timedelta
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
+from norm_ranks import features, run_rank, run_rank_one, step
 from torch import nn
 
 from lit_synth.networks.norms import BatchNorm
-
-
-def features():
-    torch.manual_seed(0)
-    return 3 * torch.randn(6, 2, 4, 4, dtype=torch.float64) + 1
 
 
 def test_without_running_statistics_eval_mode_uses_the_batch_too():
@@ -41,33 +35,6 @@ def test_classes_have_their_own_affine_but_share_statistics():
     torch.testing.assert_close(norm(x, label), expected)
 
 
-def step(norm, x, target):
-    """One forward and backward; gradients are those of the mean loss over all processes."""
-    x = x.clone().requires_grad_()
-    y = norm(x)
-    (y * target).square().mean().backward()
-    return y.detach(), x.grad, norm.weight.grad
-
-
-def run_rank(rank, folder):
-    dist.init_process_group(
-        "gloo",
-        init_method=f"file://{folder}/store",
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(minutes=5),
-    )
-    x, target = features(), features().flip(0)
-    norm = BatchNorm(2, running_stats=True).double()
-    mine = slice(3 * rank, 3 * rank + 3)
-    result = [*step(norm, x[mine], target[mine]), norm.running_mean, norm.running_var]
-    if rank == 0:  # Alone: eval mode that communicated would wait for the other until it fails.
-        result.append(BatchNorm(2).double().eval()(x[mine]))
-    torch.save(result, f"{folder}/{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
-
-
 def test_two_processes_equal_one(tmp_path):
     other = mp.spawn(run_rank_one, args=(str(tmp_path),), nprocs=1, join=False)
     run_rank(0, tmp_path)
@@ -84,10 +51,6 @@ def test_two_processes_equal_one(tmp_path):
         torch.testing.assert_close(rank[3], norm.running_mean)
         torch.testing.assert_close(rank[4], norm.running_var)
     torch.testing.assert_close(first[5], BatchNorm(2).double()(x[:3]))
-
-
-def run_rank_one(_index, folder):
-    run_rank(1, folder)
 
 
 @pytest.mark.parametrize("num_classes", [0, 3])
