@@ -147,7 +147,6 @@ def test_a_task_of_an_array_that_slurm_does_not_requeue(cluster, config):
     assert "SLURM did not requeue job 4200_7: submit it again" in log.read_text()
 
 
-@pytest.mark.slow
 def test_the_wandb_run_is_kept(cluster, config):
     """The id that the loggers of both starts get is the one in the folder."""
     folder = cluster / "runs" / "tiny" / "seed0"

@@ -22,9 +22,7 @@ def smoke(id_, folders):
     return code, json.loads((Path(folders[-1]) / f"{id_}.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "id_", [id_ if id_ == QUICK else pytest.param(id_, marks=pytest.mark.slow) for id_ in STUDIES]
-)
+@pytest.mark.parametrize("id_", STUDIES)
 def test_every_arm_runs_and_every_expectation_is_judged(id_, folders):
     code, outcome = smoke(id_, folders)
     plan = load_plan(f"configs/studies/{id_}.yaml", "smoke")
