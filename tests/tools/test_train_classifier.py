@@ -33,7 +33,6 @@ def test_digits_are_learnt_within_seconds_and_the_release_knows_what_it_saw(tmp_
         classifier.refuse_seen(tool.labelled_images(Digits(), "train")[0][:5])
 
 
-@pytest.mark.slow
 def test_the_default_recipe_reads_97_percent_of_held_out_digits(tmp_path):
     run("--data", "digits", "--out", str(tmp_path))
     assert ReleaseClassifier(tmp_path).release.extra["held_out_accuracy"] >= 0.97
