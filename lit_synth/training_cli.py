@@ -37,6 +37,11 @@ TRAINER_DEFAULTS = {
 
 def train(argv: Sequence[str]) -> int:
     """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
+    SynthCLI(args=list(argv))
+    return 0
+
+
+def _quieten() -> None:
     # Lightning's notes on devices and products; its warnings stay.
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -44,8 +49,6 @@ def train(argv: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
     # Frozen generators are in eval mode on purpose.
     warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode at the start.*")
-    SynthCLI(args=list(argv))
-    return 0
 
 
 class SynthCLI(LightningCLI):
@@ -55,6 +58,7 @@ class SynthCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str]) -> None:
+        _quieten()
         super().__init__(
             Method,
             pl.LightningDataModule,
