@@ -79,21 +79,21 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     def on_load_checkpoint(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
-        pl_module: pl.LightningModule,  # noqa: ARG002
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
         self._resumed = {key: checkpoint[key] for key in ("iteration", "random")}
 
     # When.
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         # Lightning would save in the middle of an iteration, to a file of its own.
         environment = trainer._accelerator_connector.cluster_environment
         if isinstance(environment, SLURMEnvironment):
             environment.auto_requeue = False
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved = self._resumed.get("iteration")
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
@@ -120,7 +120,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
                 f"{trainer.world_size}: it goes on, but not exactly."
             )
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _note(self, signum: int, frame: FrameType | None) -> None:
         if signum == signal.SIGINT == self._signal:
             raise KeyboardInterrupt
         self._signal = signum

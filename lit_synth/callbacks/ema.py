@@ -69,7 +69,7 @@ class EMA(pl.Callback):
                 for name, each in self._weights(pl_module).items()
             }
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not earlier: a checkpoint is read before the networks are on their device.
         self.average = {name: each.to(pl_module.device) for name, each in self.average.items()}
 
@@ -77,9 +77,9 @@ class EMA(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ARG002
+        outputs: Any,
         batch: Batch,
-        batch_idx: int,  # noqa: ARG002
+        batch_idx: int,
     ) -> None:
         images = images_per_iteration(trainer, batch)
         half_life = 1000 * self.half_life_kimg
@@ -119,17 +119,17 @@ class EMA(pl.Callback):
 
     # `predict` calls the method's own generate.
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._prediction.enter_context(self.applied(pl_module))
 
-    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._prediction.close()
 
     def on_exception(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
-        pl_module: pl.LightningModule,  # noqa: ARG002
-        exception: BaseException,  # noqa: ARG002
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        exception: BaseException,
     ) -> None:
         self._prediction.close()
 

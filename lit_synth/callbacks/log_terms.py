@@ -27,16 +27,16 @@ class LogTerms(pl.Callback):
         self.terms: dict[str, float] = {}
         self._since, self._images = 0.0, 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since, self._images = time.perf_counter(), 0
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ARG002
+        outputs: Any,
         batch: Batch,
-        batch_idx: int,  # noqa: ARG002
+        batch_idx: int,
     ) -> None:
         method = cast("Method", pl_module)
         iteration, size = method.iteration, images_per_iteration(trainer, batch)

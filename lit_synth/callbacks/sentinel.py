@@ -25,7 +25,7 @@ class NaNSentinel(pl.Callback):
     def __init__(self) -> None:
         self._checks: list[tuple[int, list[nn.Parameter], Tensor]] = []
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._checks = []
 
     def on_before_optimizer_step(
@@ -53,9 +53,9 @@ class NaNSentinel(pl.Callback):
 
     def on_save_checkpoint(
         self,
-        trainer: pl.Trainer,  # noqa: ARG002
+        trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        checkpoint: dict[str, Any],  # noqa: ARG002
+        checkpoint: dict[str, Any],
     ) -> None:
         self._look(cast("Method", pl_module))
 
