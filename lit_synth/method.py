@@ -43,9 +43,9 @@ class Method(pl.LightningModule, ABC):
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
-    @abstractmethod
-    def prior(self, n: int, rng: torch.Generator) -> dict[str, Tensor]:
-        """Draw the random inputs of `n` images on the CPU from `rng`."""
+    def prior(self, n: int, rng: torch.Generator) -> dict[str, Tensor]:  # noqa: ARG002 - drawn from
+        """Draw the random inputs of `n` images on the CPU from `rng`; none, unless overridden."""
+        return {}
 
     @abstractmethod
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
@@ -86,10 +86,17 @@ class Method(pl.LightningModule, ABC):
         for optimizer, fresh in zip(self.optimizers(), as_list, strict=True):
             for group, as_set in zip(optimizer.param_groups, fresh.param_groups, strict=True):
                 group.update({key: value for key, value in as_set.items() if key != "params"})
+                group["full_lr"] = group["lr"]
 
     def on_train_batch_start(self, *_: Any) -> None:
-        if self.stage is not self._entered:
-            self._enter(self.stage)
+        index, stage = stage_at(self.stages, self.iteration)
+        first = sum(each.iterations for each in self.stages[:index])
+        if stage is not self._entered:
+            self._enter(stage, at_its_start=self.iteration == first)
+        factor = stage.lr_factor(self.iteration - first)
+        for optimizer in self.optimizers():
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["full_lr"]
 
     def on_train_batch_end(self, *_: Any) -> None:
         self._stop_when_done()
@@ -99,7 +106,7 @@ class Method(pl.LightningModule, ABC):
         if self.iteration >= self.total_iterations:
             self.trainer.should_stop = True
 
-    def _enter(self, stage: Stage) -> None:
+    def _enter(self, stage: Stage, at_its_start: bool) -> None:
         """Freeze or thaw networks for `stage`; at its first iteration, apply its resets.
 
         A frozen network is in eval mode; thawed, it is in the mode that it was built in.
@@ -115,19 +122,19 @@ class Method(pl.LightningModule, ABC):
             for parameter in parameters:
                 parameter.requires_grad_(not frozen)
             self._network(name).train(training and not frozen)
-        index, _ = stage_at(self.stages, self.iteration)
-        at_its_start = self.iteration == sum(each.iterations for each in self.stages[:index])
         if at_its_start and stage.reset_optimizers:
             for optimizer in self.optimizers():
                 optimizer.optimizer.state.clear()
         self._entered = stage
 
     def _network(self, name: str) -> nn.Module:
-        network = getattr(self, name, None)
-        if not isinstance(network, nn.Module):
+        try:
+            return self.get_submodule(name)
+        except AttributeError as error:
             children = ", ".join(child for child, _ in self.named_children())
-            raise InputError(f"a stage freezes '{name}', but the networks are: {children}.")
-        return network
+            raise InputError(
+                f"a stage freezes '{name}', but the networks are: {children}."
+            ) from error
 
     # Optimisation.
 

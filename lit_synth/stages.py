@@ -1,8 +1,12 @@
-"""Staged training: what trains, and for how long, as a pure function of the iteration."""
+"""Staged training: what trains, how fast and for how long, as a pure function of the iteration."""
 
+import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lit_synth.errors import InputError
+
+COSINE_END = 0.05  # share of the learning rate that a cosine decay ends with
 
 
 @dataclass
@@ -12,14 +16,33 @@ class Stage:
     Attributes:
         name: Shown in the progress bar and logged.
         iterations: Length in batches through `training_step`.
-        freeze: Networks (attribute names of the method) that do not train in this stage.
+        freeze: Networks (dotted attribute names of the method) that do not train in this stage.
         reset_optimizers: Drop the optimizers' moments on entering the stage?
+        weights: Weights of loss terms in this stage, by the names that the method documents.
+        lr_scale: Factor on all learning rates of the method.
+        decay: How the learning rates fall within the stage: not at all, linearly to 0, or as half a
+            cosine to 5 %.
+        warmup: Iterations over which the learning rates rise linearly at the start of the stage.
     """
 
     name: str
     iterations: int
     freeze: list[str] = field(default_factory=list)
     reset_optimizers: bool = False
+    weights: dict[str, float] = field(default_factory=dict)
+    lr_scale: float = 1.0
+    decay: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: int = 0
+
+    def lr_factor(self, k: int) -> float:
+        """Return the factor on all learning rates at the stage's iteration `k` (from 0)."""
+        done = min(k / self.iterations, 1.0)
+        falling = {
+            "constant": 1.0,
+            "linear": 1.0 - done,
+            "cosine": COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * done)) / 2,
+        }[self.decay]
+        return self.lr_scale * falling * min(1.0, (k + 1) / (self.warmup + 1))
 
 
 def stage_at(stages: list[Stage], iteration: int) -> tuple[int, Stage]:
@@ -45,3 +68,13 @@ def check_stages(stages: list[Stage]) -> list[Stage]:
                 f"stage '{stage.name}' has {stage.iterations} iterations: expected at least 1."
             )
     return stages
+
+
+def check_weights(stages: list[Stage], terms: list[str]) -> None:
+    """Raise InputError if a stage weighs a term that the method does not have."""
+    for stage in stages:
+        if unknown := sorted(set(stage.weights) - set(terms)):
+            raise InputError(
+                f"stage '{stage.name}' weighs '{unknown[0]}', but the terms are: "
+                f"{', '.join(terms)}."
+            )

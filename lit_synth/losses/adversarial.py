@@ -1,5 +1,6 @@
 """Adversarial terms of critics and generators, from scores alone."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -42,6 +43,41 @@ def hinge_critic_loss(real: Tensor, fake: Tensor) -> Tensor:
     return _mean(F.relu(1 - real)) + _mean(F.relu(1 + fake))
 
 
+def lsgan_discriminator_loss(real: Tensor, fake: Tensor, real_label: float = 1.0) -> Tensor:
+    """E[(D(x) - real_label)^2] + E[D(x_fake)^2] (LSGAN, arXiv:1611.04076, eq 9 without its 1/2).
+
+    Args:
+        real: Scores of real images, any shape.
+        fake: Scores of generated images, any shape.
+        real_label: What real images should score; below 1 smooths the label on one side.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return _mean_square(real, real_label) + _mean_square(fake, 0.0)
+
+
+def lsgan_generator_loss(fake: Tensor) -> Tensor:
+    """E[(D(x_fake) - 1)^2] (LSGAN, arXiv:1611.04076, eq 9 without its 1/2).
+
+    Args:
+        fake: Scores of generated images, any shape.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return _mean_square(fake, 1.0)
+
+
+def _mean_square(x: Tensor, target: float) -> Tensor:
+    # Widened first: the square of a bfloat16 score would keep two to three digits.
+    return (_widen(x) - target).square().mean()
+
+
 def _mean(x: Tensor) -> Tensor:
     # A mean taken in bfloat16 keeps two to three digits.
-    return x.mean() if x.is_floating_point() and x.itemsize >= 4 else x.float().mean()
+    return _widen(x).mean()
+
+
+def _widen(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))

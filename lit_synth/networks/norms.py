@@ -14,6 +14,7 @@ class BatchNorm(nn.Module):
 
     Statistics are pooled over all classes and, in training mode, over all processes, so that
     several processes equal one with the same global batch. Eval mode never communicates.
+    Statistics are in float32 at least, the result in the input's type; maps per class are float32.
     Images sampled with batch statistics depend on their batch: sample in batches of one size.
 
     Args:
@@ -42,19 +43,24 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         if not self.num_classes:
-            return self._normalise(x) * self.weight[:, None, None] + self.bias[:, None, None]
+            return self._normalise(x, self.weight, self.bias)
         assert label is not None, "generators check their labels"
         weight, bias = F.embedding(label, self.weight), F.embedding(label, self.bias)
         return self._normalise(x) * weight[:, :, None, None] + bias[:, :, None, None]
 
-    def _normalise(self, x: Tensor) -> Tensor:
+    def _normalise(
+        self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
+    ) -> Tensor:
         if self.training and dist.is_initialized() and dist.get_world_size() > 1:
             mean, var = global_moments(x)
             self._track(mean, var, count=x.numel() // x.size(1) * dist.get_world_size())
-            return (x - mean[:, None, None]) * torch.rsqrt(var + EPS)[:, None, None]
+            # Not F.batch_norm: it passes no gradient through given moments.
+            gain = torch.rsqrt(var + EPS) if weight is None else weight * torch.rsqrt(var + EPS)
+            y = (x - mean[:, None, None]) * gain[:, None, None]
+            return (y if bias is None else y + bias[:, None, None]).to(x.dtype)
         use_batch = self.training or self.running_mean is None
         running = self.running_mean, self.running_var
-        return F.batch_norm(x, *running, None, None, use_batch, self.momentum, EPS)
+        return F.batch_norm(x, *running, weight, bias, use_batch, self.momentum, EPS)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, count: int) -> None:

@@ -1,0 +1,386 @@
+"""Mix-and-Match Networks: translate between modalities that were never paired (thesis chapter 4).
+
+Wang, van de Weijer, Herranz 2018, arXiv:1804.02199; pseudo-pairs: Wang et al. 2019, arXiv:1910.03617.
+"""
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_synth.checkpoints.release import load_release
+from lit_synth.coding import Coding
+from lit_synth.errors import InputError
+from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
+from lit_synth.method import Method
+from lit_synth.networks.segnet import Code, join_codes, split_code
+from lit_synth.stages import Stage, check_weights
+from lit_synth.translation import Translation
+
+Of = tuple[str, str]  # a training set, and one of its modalities
+K = TypeVar("K")
+TERMS = ("adversarial", "autoencoder", "latent", "noise", "pseudo_pairs")
+
+
+@dataclass
+class Modality:
+    """A modality and its networks.
+
+    Attributes:
+        coding: How its data enters and leaves networks, and the loss of its reconstruction.
+        encoder: Maps network inputs (N, channels, H, W) to a `Code`.
+        decoder: Maps a `Code` of any encoder to (N, channels, H, W); whether it takes pooling
+            indices, skip connections or neither is its own setting.
+        discriminator: Maps data of this modality, an image, to realness; None: not adversarial.
+    """
+
+    coding: Coding
+    encoder: nn.Module
+    decoder: nn.Module
+    discriminator: nn.Module | None = None
+
+
+class MMNets(Method):
+    """Train an encoder f_m and a decoder g_m for each modality m so that any two of them fit.
+
+    The training sets pair an anchor modality (RGB) with others, on disjoint scenes. g_b o f_a is
+    trained where a set has a and b (seen translations), and used for all a and b. What makes the
+    unseen ones work: autoencoders, latents of a pair drawn together, and noise on the latents that
+    decoders get. Pseudo-pairs then train unseen translations on what the seen ones say of the
+    anchor's image in the same scene.
+
+    Weights of a stage: each modality's name (of the reconstructions of that modality),
+    `adversarial`, `autoencoder` (a factor on reconstructions of a modality from itself), `latent`,
+    `noise` (its standard deviation), `pseudo_pairs` (a factor on the modality's weight of 1). A term
+    without a weight is not computed.
+
+    Follows the thesis, chapter 4. Deviations: norms written ||.||_2 are mean squares, as in the
+    released code; noise is Gaussian on every latent that is decoded; the discriminators of images
+    end in one channel; pseudo-labels come from decoders in eval mode and without noise, with the
+    anchor's own side information, and get no gradient.
+
+    Args:
+        modalities: Name -> its coding and networks.
+        anchor: The modality that is in every training set.
+        stages: Usually `translations`; `alignment`, which freezes the anchor's encoder; and
+            `pseudo_pairs` at a tenth of the learning rate.
+        align_levels: Deepest pools whose outputs are drawn together: 1 is the bottleneck alone
+            (thesis), 3 the released code's choice for five pools.
+        soft_labels: Are pseudo-labels of classes probabilities instead of the likeliest class?
+        fusion: Modality -> weight of its latent where several are given (thesis: .8 and .2); None:
+            .8 for the anchor, the rest in equal parts. The anchor's side information is used.
+        also: Names of translations shown and measured besides all pairs: cascades such as
+            `depth_to_rgb_to_segmentation`, fusions such as `rgb+depth_to_segmentation`.
+        start: A release of this method whose encoders and decoders are taken over; None: none.
+        lr: Adam learning rate of all networks.
+        betas: Adam's decay rates.
+    """
+
+    def __init__(
+        self,
+        modalities: dict[str, Modality],
+        anchor: str,
+        stages: list[Stage],
+        align_levels: int = 1,
+        soft_labels: bool = False,
+        fusion: dict[str, float] | None = None,
+        also: list[str] = [],  # noqa: B006  never mutated; jsonargparse shows it in the help
+        start: str | None = None,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+    ) -> None:
+        super().__init__(stages)
+        check_modalities(modalities, anchor, stages)
+        self.codings = {name: each.coding for name, each in modalities.items()}
+        self.encoders = nn.ModuleDict({name: m.encoder for name, m in modalities.items()})
+        self.decoders = nn.ModuleDict({name: m.decoder for name, m in modalities.items()})
+        self.discriminators = nn.ModuleDict(
+            {name: m.discriminator for name, m in modalities.items() if m.discriminator}
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of its 4-d ones
+        self.anchor, self.align_levels, self.soft_labels = anchor, align_levels, soft_labels
+        others = [name for name in modalities if name != anchor]
+        self.fusion = fusion or {anchor: 0.8, **{name: 0.2 / len(others) for name in others}}
+        self.also = [self.checked(Translation.parse(name)) for name in also]
+        self.lr, self.betas = lr, betas
+        if start is not None:
+            self.start_from(start)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        players = [nn.ModuleList([self.encoders, self.decoders])]
+        players += [self.discriminators] if len(self.discriminators) else []
+        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+
+    def on_fit_start(self) -> None:
+        check_sets(self.trainer.datamodule.sets, self.codings, self.anchor)  # type: ignore[attr-defined]
+
+    def training_step(self, batch: dict[str, dict[str, Tensor]]) -> None:
+        w = self.stage.weights
+        x = {(s, m): batch[s][m] for s in batch for m in batch[s] if m in self.codings}
+        opt_g, *opt_d = self.optimizers()
+
+        # Encode every modality of every set, and decode its code into the set's modalities.
+        codes = self.encode(x)
+        seen = [(a, b) for a in x for b in x if a[0] == b[0] and (a != b or "autoencoder" in w)]
+        y = self.decode(self.noisy(codes, w.get("noise", 0.0)), seen)
+
+        # Discriminators: tell images from translations to images (LSGAN, eq. 4.4).
+        if opt_d and "adversarial" in w:
+            with self.toggled_optimizer(opt_d[0]):
+                d_adv = torch.stack(
+                    [self.judge(m, x, y, for_generator=False) for m in self.discriminators]
+                ).sum()
+                self.minimize(d_adv, opt_d[0])
+            self.track(d_adv=d_adv)
+
+        with self.toggled_optimizer(opt_g):
+            # Reconstruct b from a: L2 for images, berHu for depth, cross-entropy for labels
+            # (eq. 4.3, 4.5, 4.6), over all sets that have both.
+            loss = torch.zeros((), device=self.device)
+            for (a, b), (made, true) in self.by_modality(y, x).items():
+                rec = self.codings[b].reconstruction(made, true)
+                loss = loss + w.get(b, 0.0) * (w["autoencoder"] if a == b else 1.0) * rec
+                self.track(**{f"rec_{a}_{b}": rec})
+
+            # Draw the latents of one scene together (eq. 4.7).
+            if "latent" in w:
+                g_lat = self.latent_distance(codes)
+                loss = loss + w["latent"] * g_lat
+                self.track(g_lat=g_lat)
+
+            # Fool the discriminators (eq. 4.4).
+            if opt_d and "adversarial" in w:
+                g_adv = torch.stack(
+                    [self.judge(m, x, y, for_generator=True) for m in self.discriminators]
+                ).sum()
+                loss = loss + w["adversarial"] * g_adv
+                self.track(g_adv=g_adv)
+
+            # Unseen translations: agree with what the anchor's image says of the scene (eq. 4.13).
+            if "pseudo_pairs" in w:
+                g_pp = self.pseudo_pairs(codes)
+                loss = loss + w["pseudo_pairs"] * g_pp
+                self.track(g_pp=g_pp)
+            self.minimize(loss, opt_g)
+
+    # Encoding and decoding: each network once over all that it is wanted for.
+
+    def encode(self, x: dict[Of, Tensor]) -> dict[Of, Code]:
+        """Return the code of every modality of every set."""
+        codes: dict[Of, Code] = {}
+        for name, coding in self.codings.items():
+            keys = [key for key in x if key[1] == name]
+            if keys:
+                code = self.encoders[name](coding.encode(torch.cat([x[key] for key in keys])))
+                parts = split_code(code, [len(x[key]) for key in keys])
+                codes |= dict(zip(keys, parts, strict=True))
+        return codes
+
+    def decode(
+        self, codes: dict[Of, Code], wanted: list[tuple[Of, Of]]
+    ) -> dict[tuple[Of, Of], Tensor]:
+        """Return network outputs for pairs of a code's key and a target (set, modality)."""
+        made: dict[tuple[Of, Of], Tensor] = {}
+        for name in self.codings:
+            pairs = [pair for pair in wanted if pair[1][1] == name]
+            if pairs:
+                some = [codes[source] for source, _ in pairs]
+                y = self.decoders[name](join_codes(some)).split([len(code.h) for code in some])
+                made |= dict(zip(pairs, y, strict=True))
+        return made
+
+    def noisy(self, codes: dict[Of, Code], std: float) -> dict[Of, Code]:
+        """Return the codes with Gaussian noise on their latents."""
+        if not std:
+            return codes
+        return {
+            key: code._replace(h=code.h + std * self.randn(*code.h.shape))
+            for key, code in codes.items()
+        }
+
+    # Losses.
+
+    def by_modality(
+        self, y: dict[tuple[Of, Of], Tensor], x: dict[Of, Tensor]
+    ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+        """Return network outputs and data for each (source, target), over all sets."""
+        keys: dict[tuple[str, str], list[tuple[Of, Of]]] = {}
+        for source, target in y:
+            keys.setdefault((source[1], target[1]), []).append((source, target))
+        return {
+            pair: (torch.cat([y[k] for k in ks]), torch.cat([x[target] for _, target in ks]))
+            for pair, ks in keys.items()
+        }
+
+    def judge(
+        self,
+        name: str,
+        x: dict[Of, Tensor],
+        y: dict[tuple[Of, Of], Tensor],
+        for_generator: bool,
+    ) -> Tensor:
+        """Return the LSGAN loss on one modality, of its discriminator or of the rest."""
+        fake = torch.cat([made for (_, target), made in y.items() if target[1] == name])
+        if for_generator:
+            return lsgan_generator_loss(self.discriminators[name](fake))
+        real = torch.cat([each for (_, modality), each in x.items() if modality == name])
+        scores = self.discriminators[name](torch.cat([real, fake.detach().to(real.dtype)]))
+        return lsgan_discriminator_loss(scores[: len(real)], scores[len(real) :])
+
+    def latent_distance(self, codes: dict[Of, Code]) -> Tensor:
+        """Return the mean squared distance of latents to the anchor's, summed over modalities."""
+        distances = [
+            F.mse_loss(ours.float(), anchors.float())
+            for (s, m), code in codes.items()
+            if m != self.anchor
+            for ours, anchors in zip(
+                self.pooled(code), self.pooled(codes[s, self.anchor]), strict=True
+            )
+        ]
+        return torch.stack(distances).sum()
+
+    def pooled(self, code: Code) -> list[Tensor]:
+        """Return the outputs of the deepest pools, the bottleneck last."""
+        inner = code.skips[len(code.skips) - self.align_levels : -1]
+        return [*(F.max_pool2d(features, 2) for features in inner), code.h]
+
+    def pseudo_pairs(self, codes: dict[Of, Code]) -> Tensor:
+        """Return the loss of unseen translations, with pseudo-labels from the anchor's codes."""
+        sets = {s: [m for t, m in codes if t == s] for s, _ in codes}
+        missing = {s: [m for m in self.codings if m not in has] for s, has in sets.items()}
+        labels = self.labels({s: codes[s, self.anchor] for s in sets}, missing)
+        wanted = [
+            ((s, m), (s, unseen))
+            for s, m in codes
+            if m != self.anchor
+            for unseen in missing[s]
+        ]
+        made = self.decode(codes, wanted)
+        losses = [self.agreement(made[pair], labels[pair[1]], pair[1][1]) for pair in wanted]
+        return torch.stack(losses).sum()
+
+    @torch.no_grad()
+    def labels(self, anchors: dict[str, Code], wanted: dict[str, list[str]]) -> dict[Of, Tensor]:
+        """Return what the anchor's codes say of the modalities that their sets lack."""
+        was_training = {name: net.training for name, net in self.decoders.items()}
+        self.decoders.eval()
+        made = {
+            (s, name): self.decoders[name](code) for s, code in anchors.items() for name in wanted[s]
+        }
+        for name, training in was_training.items():
+            self.decoders[name].train(training)
+        return made
+
+    def agreement(self, y: Tensor, label: Tensor, name: str) -> Tensor:
+        """Return the loss of outputs `y` against pseudo-labels, both (N, channels, H, W)."""
+        coding = self.codings[name]
+        if coding.kind == "labels" and self.soft_labels:
+            return F.cross_entropy(y.float(), label.float().softmax(dim=1))
+        return coding.reconstruction(y, coding.decode(label))
+
+    # What it is for.
+
+    def translations(self) -> list[Translation]:
+        pairs = [Translation((a,), (b,)) for a, b in permutations(self.codings, 2)]
+        return [*pairs, *self.also]
+
+    @torch.no_grad()
+    def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
+        self.checked(translation)
+        code = self.fuse({m: self.encoders[m](self.codings[m].encode(x[m])) for m in translation.sources})
+        for name in translation.route[:-1]:
+            made = self.codings[name].decode(self.decoders[name](code))
+            code = self.encoders[name](self.codings[name].encode(made))
+        return self.codings[translation.target].decode(self.decoders[translation.target](code))
+
+    def fuse(self, codes: dict[str, Code]) -> Code:
+        """Return one code: the weighted mean of the latents, the anchor's side information."""
+        first = codes[self.anchor] if self.anchor in codes else next(iter(codes.values()))
+        total = sum(self.fusion[name] for name in codes)
+        h = torch.stack([self.fusion[name] / total * code.h for name, code in codes.items()])
+        return first._replace(h=h.sum(dim=0))
+
+    @torch.no_grad()
+    def swap(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
+        """Return a direct translation made with the side information of the batch's next scene."""
+        (source,) = translation.sources
+        code = self.encoders[source](self.codings[source].encode(x[source]))
+        others = Code(
+            code.h,
+            [indices.roll(1, dims=0) for indices in code.indices],
+            [skip.roll(1, dims=0) for skip in code.skips],
+        )
+        return self.codings[translation.target].decode(self.decoders[translation.target](others))
+
+    @torch.no_grad()
+    def latents(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: self.encoders[name](coding.encode(x[name])).h
+            for name, coding in self.codings.items()
+            if name in x
+        }
+
+    def checked(self, translation: Translation) -> Translation:
+        """Return the translation, or raise InputError if a modality of it is not known here."""
+        for name in (*translation.sources, *translation.route):
+            if name not in self.codings:
+                raise InputError(
+                    f"there is no modality '{name}' to translate: the method has "
+                    f"{', '.join(self.codings)}."
+                )
+        return translation
+
+    def generate(self, batch: dict[str, Tensor]) -> Tensor:
+        return self.translate(batch, self.translations()[0])
+
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+        """Return `encoder_<modality>`, `decoder_<modality>`, and the number of their parameters."""
+        networks: dict[str, nn.Module] = {f"encoder_{m}": e for m, e in self.encoders.items()}
+        networks |= {f"decoder_{m}": d for m, d in self.decoders.items()}
+        counts = [p.numel() for network in networks.values() for p in network.parameters()]
+        return networks, {"parameters": sum(counts)}
+
+    def start_from(self, source: str) -> None:
+        """Take the weights of encoders and decoders over from a release of this method."""
+        release = load_release(source)
+        for kind, networks in (("encoder", self.encoders), ("decoder", self.decoders)):
+            for name, network in networks.items():
+                network.load_state_dict(release.network(f"{kind}_{name}").state_dict())
+
+
+def check_modalities(modalities: dict[str, Modality], anchor: str, stages: list[Stage]) -> None:
+    """Raise InputError unless names, anchor and the stages' weights fit together."""
+    if anchor not in modalities:
+        raise InputError(
+            f"the anchor is '{anchor}', which is not among the modalities {', '.join(modalities)}."
+        )
+    if taken := sorted(set(modalities) & set(TERMS)):
+        raise InputError(f"a modality is called '{taken[0]}', which is a loss term: rename it.")
+    for name, modality in modalities.items():
+        if modality.discriminator is not None and modality.coding.kind != "image":
+            raise InputError(f"'{name}' has a discriminator, but only images can be judged.")
+    check_weights(stages, [*modalities, *TERMS])
+
+
+def check_sets(sets: dict[str, list[str]], codings: dict[str, Coding], anchor: str) -> None:
+    """Raise InputError unless every modality can be trained on the sets of the data."""
+    for name, members in sets.items():
+        if anchor not in members:
+            raise InputError(
+                f"the training set '{name}' ({', '.join(members)}) lacks the anchor '{anchor}': "
+                "every set needs it."
+            )
+        if unknown := [m for m in members if m not in codings]:
+            raise InputError(
+                f"the training set '{name}' has the modality '{unknown[0]}', for which the method "
+                "has no encoder and decoder: declare it in modalities, or leave it out of sets."
+            )
+    for name in codings:
+        if not any(name in members for members in sets.values()):
+            raise InputError(
+                f"the modality '{name}' is in no training set, so nothing would train its encoder "
+                "and decoder: add it to a set, or remove it from modalities."
+            )
