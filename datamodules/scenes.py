@@ -22,7 +22,9 @@ class Scenes(Split):
         fields: See `Split`.
     """
 
-    def __init__(self, modalities: Mapping[str, Modality], ids: Sequence[str], fields: Batch):
+    def __init__(
+        self, modalities: Mapping[str, Modality], ids: Sequence[str], fields: Batch
+    ) -> None:
         super().__init__(fields)
         self.modalities, self.ids = dict(modalities), list(ids)
 

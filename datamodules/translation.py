@@ -1,7 +1,7 @@
 """What the data modules of translation share: training sets of scenes, hidden tuples, loaders."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal
 

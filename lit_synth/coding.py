@@ -53,13 +53,13 @@ class Coding:
         return self.loss or LOSSES[self.kind]
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return the network's input (N, channels, H, W), float32, of data `x`."""
+        """Return the network's input (N, channels, H, W) of data `x`."""
         if self.kind == "depth":
             known = x > 0
             return torch.where(known, x / self.depth_scale, 1.0).log()
         if self.kind == "labels":
             classes = torch.arange(self.channels, device=x.device)
-            return (x[:, None] == classes[:, None, None]).float()
+            return (x[:, None] == classes[:, None, None]).to(torch.get_default_dtype())
         return x
 
     def decode(self, y: Tensor) -> Tensor:

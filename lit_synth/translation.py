@@ -63,3 +63,14 @@ class HasLatents(Protocol):
 
     def latents(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the latent (N, c, h, w) of each modality in `x`, modality -> data."""
+
+
+@runtime_checkable
+class HasSideInformation(Protocol):
+    """A method whose decoders are told more than the latent, such as pooling indices."""
+
+    def swap(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
+        """Translate scenes `x`, each with the side information of another scene of the batch.
+
+        What is then right of the result comes from the latent alone.
+        """

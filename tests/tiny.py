@@ -1,6 +1,7 @@
 """Tiny releases, methods and runs, and ways to watch a run."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,7 +18,6 @@ from lit_synth.method import Method
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
-from lit_synth.stages import Stage
 
 CONF = Path(__file__).parent / "conf"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -103,7 +103,7 @@ def iterate(method, batch):
     before, rng = copy.deepcopy(method), torch.Generator()
     rng.set_state(method._rng.get_state())
     record = Minimized(method)
-    method.stages = [Stage("one", 1, freeze=method.stages[0].freeze)]
+    method.stages = [replace(method.stages[0], iterations=1)]
     fit(method, [batch], precision="64-true")
     return before, rng, record
 

@@ -1,6 +1,6 @@
 """What callbacks ask of a running trainer: each other, real images, counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import pytorch_lightning as pl
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.method import Method
+from lit_synth.translation import Translation
 
 Batch = dict[str, Tensor]
 C = TypeVar("C", bound=pl.Callback)
@@ -24,6 +25,73 @@ class Images(Protocol):
 
     def fetch(self, positions: Sequence[int]) -> Batch:
         """Return `image` (N, C, H, W) in [-1, 1], and what else is known of the images."""
+
+
+class Modality(Protocol):
+    """What the values of a modality mean.
+
+    Attributes:
+        kind: `image`, `depth` or `labels`.
+        channels: Of an image; the number of classes of labels.
+        class_names: Of labels, if they have names.
+        palette: An RGB colour in 0..255 for each class, if they have colours.
+        label: Class that all its images have, or None.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def class_names(self) -> Sequence[str]: ...
+    @property
+    def palette(self) -> Sequence[tuple[int, int, int]]: ...
+    @property
+    def label(self) -> int | None: ...
+
+
+class Scenes(Protocol):
+    """Scenes of a data module in a fixed order, each in every modality.
+
+    Attributes:
+        sha256: Hash of the content.
+        ids: Identity of each scene.
+    """
+
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def ids(self) -> Sequence[str]: ...
+    def __len__(self) -> int: ...
+
+    def fetch(self, positions: Sequence[int]) -> Batch:
+        """Return modality -> data, and what else is known of the scenes."""
+
+
+class TranslationData(Protocol):
+    """A data module of scenes in several modalities.
+
+    Attributes:
+        modalities: Name -> what it is.
+        sets: Training set -> names of its modalities.
+        aligned: Do the modalities of an item of `val` and `test` show one scene?
+    """
+
+    @property
+    def modalities(self) -> Mapping[str, Modality]: ...
+    @property
+    def sets(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def aligned(self) -> bool: ...
+
+    def split(self, name: str) -> Scenes:
+        """Return `val` or `test`, with all modalities."""
+
+    def training_set(self, name: str) -> Scenes:
+        """Return a training set, with its modalities."""
+
+    def seen(self, source: str, target: str) -> bool:
+        """Tell whether some training set has both modalities."""
 
 
 def callback_of(trainer: pl.Trainer, kind: type[C]) -> C | None:
@@ -49,6 +117,32 @@ def split_of(trainer: pl.Trainer, name: str) -> Images:
     return trainer.datamodule.split(name)  # type: ignore[attr-defined]
 
 
+def translation_data(trainer: pl.Trainer) -> TranslationData:
+    """Return the run's data module; InputError if it has no modalities to translate between."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
+    if not all(hasattr(data, name) for name in ("modalities", "sets", "aligned")):
+        raise InputError(
+            f"the method translates between modalities, but the data {type(data).__name__} has "
+            "none: give a data module of several modalities."
+        )
+    return data
+
+
+def standing(data: TranslationData, translation: Translation) -> str:
+    """Say in one word or two how a translation stands to the training sets.
+
+    Returns:
+        `cascade` of a route of several steps; `unpaired` where no set has two modalities; `seen`,
+        `partly seen` or `unseen` by how many of the sources some set has together with the target.
+    """
+    if len(translation.route) > 1:
+        return "cascade"
+    if all(len(names) < 2 for names in data.sets.values()):
+        return "unpaired"
+    seen = [data.seen(source, translation.target) for source in translation.sources]
+    return "seen" if all(seen) else "partly seen" if any(seen) else "unseen"
+
+
 def due(every_n_iterations: int | None, method: Method) -> bool:
     """Tell whether something periodic happens after this iteration; None is never.
 
@@ -66,6 +160,10 @@ def check_period(name: str, every_n_iterations: int | None) -> None:
         raise InputError(f"{name} is {every_n_iterations}: expected at least 1, or null for never.")
 
 
-def images_per_iteration(trainer: pl.Trainer, batch: Batch) -> int:
-    """Return the size of the global batch, of which `batch` is this process's part."""
-    return len(next(iter(batch.values()))) * trainer.world_size
+def images_per_iteration(trainer: pl.Trainer, batch: Mapping[str, Tensor | Batch]) -> int:
+    """Return the size of the global batch, of which `batch` is this process's part.
+
+    Of a batch of several training sets, it is the number of scenes in all of them.
+    """
+    sizes = [len(next(iter(each.values()))) for each in batch.values() if isinstance(each, dict)]
+    return (sum(sizes) if sizes else len(next(iter(batch.values())))) * trainer.world_size

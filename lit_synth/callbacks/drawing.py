@@ -1,6 +1,8 @@
 """Making images from a method for looking at and for measuring, aside from its training."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from lit_synth.callbacks.context import Batch, Images
 from lit_synth.errors import InputError
 from lit_synth.features.hashing import as_uint8
 from lit_synth.method import Method
+from lit_synth.translation import HasSideInformation, Translation, Translator
 
 LIGHT = 230  # grey of the lines between the images of a grid
 TILE_PX = 64  # smaller images are enlarged by a whole factor to about this size
@@ -37,14 +40,51 @@ def draw(method: Method, batch: Batch) -> Tensor:
 
     The global random generators are afterwards as they were, whatever `generate` does.
     """
-    with torch.random.fork_rng([method.device] if method.device.type == "cuda" else []):
+    with _own_randomness(method.device):
         images = method.generate(batch)
-    if not torch.isfinite(images).all():
+    return _finite(images, "the generated images are").float()
+
+
+@torch.no_grad()
+def translate(method: Translator, x: Batch, translation: Translation) -> Tensor:
+    """Return the target of scenes `x`, in float32 whatever precision the method is trained in.
+
+    The global random generators are afterwards as they were.
+    """
+    with _own_randomness(_device(x)):
+        made = method.translate(x, translation)
+    return _finite(made, f"what {translation.name} makes is")
+
+
+@torch.no_grad()
+def swap(method: HasSideInformation, x: Batch, translation: Translation) -> Tensor:
+    """Return the target of scenes `x`, made with the side information of other scenes."""
+    with _own_randomness(_device(x)):
+        made = method.swap(x, translation)
+    return _finite(made, f"what {translation.name} makes of swapped side information is")
+
+
+def _device(x: Batch) -> torch.device:
+    return next(iter(x.values())).device
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Compute in full precision, and leave the global random generators as they are."""
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
+
+
+def _finite(made: Tensor, what: str) -> Tensor:
+    if not torch.isfinite(made).all():
         raise InputError(
-            "the generated images are not finite (NaN or infinite): training has diverged; go on "
-            "from an earlier checkpoint with a lower learning rate, or in float32."
+            f"{what} not finite (NaN or infinite): training has diverged; go on from an earlier "
+            "checkpoint with a lower learning rate, or in float32."
         )
-    return images.float()
+    return made
 
 
 def grid(images: Tensor, columns: int) -> Tensor:

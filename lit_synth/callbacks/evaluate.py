@@ -10,16 +10,26 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_synth import runs
-from lit_synth.callbacks.context import callback_of, check_period, due, split_of
+from lit_synth.callbacks.context import (
+    callback_of,
+    check_period,
+    due,
+    split_of,
+    translation_data,
+)
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.judging import Fakes, choose_extractor, fakes, features_of
+from lit_synth.callbacks.judging_translations import TranslationJudge
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
+from lit_synth.features.choice import load_extractor
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
+from lit_synth.translation import Translator
 
+CLASS = "/iou_"  # begins a metric of a single class of labels
 TEST_METRICS = (
     "fid",
     "kid",
@@ -45,16 +55,25 @@ class Evaluate(pl.Callback):
     random numbers of their own. Where the method's prior draws classes and the extractor is a
     classifier, its `accuracy` on the intended classes is measured too: give one of these classes.
 
+    Of a method that translates, every translation is measured on scenes of the split of which all
+    modalities are known, by the kind of its target (see docs/evaluating-translations.md):
+    `<translation>/<metric>`; beside it the alignment of the latents, the use of side information,
+    and `prior/<metric>`, what may be had without looking at the scene. `metrics` then names what is
+    measured of targets that are images, and may be empty.
+
     Args:
         every_n_iterations: How often, and at the last iteration; None: never.
-        n_fake: Images generated.
+        n_fake: Images generated; of a method that translates, at most so many scenes are used.
         batch_size: Images generated at once.
         metrics: What is measured; names of `lit_synth.metrics.suite`.
         extractor: Whose features are compared: `inception`, `random`, `auto`, Inception weights, or
             a classifier's release. None: a classifier trained on the run's training images if they
-            are labelled and at most 64 pixels, else `auto`.
+            are labelled and at most 64 pixels, else `auto`. Translations: None is `auto`, and a
+            classifier also measures the `class_accuracy` of targets that are images.
         split: Real images that are compared with.
         seed: Of the generated images and of every subsample.
+        batch_statistics: Measure translations with the batch's statistics in batch norm too, as
+            `<translation>@batch/<metric>`?
 
     Attributes:
         latest: Metric -> value, as last measured.
@@ -70,6 +89,7 @@ class Evaluate(pl.Callback):
         extractor: str | None = None,
         split: Literal["train", "val", "test"] = "val",
         seed: int = 0,
+        batch_statistics: bool = False,
     ) -> None:
         check_period("evaluate.every_n_iterations", every_n_iterations)
         for name, value in (("n_fake", n_fake), ("batch_size", batch_size)):
@@ -82,10 +102,12 @@ class Evaluate(pl.Callback):
         self.every_n_iterations = every_n_iterations
         self.n_fake, self.batch_size = n_fake, batch_size
         self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
+        self.batch_statistics = batch_statistics
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
         self._extractor: Extractor | None = None
         self._features: dict[str, Features] = {}
+        self._judge: TranslationJudge | None = None
         self._trained = 0
 
     def on_load_checkpoint(
@@ -105,11 +127,15 @@ class Evaluate(pl.Callback):
     # When.
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._extractor, self._features = None, {}  # of other data, perhaps
+        self._extractor, self._features, self._judge = None, {}, None  # of other data, perhaps
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # What cannot be measured is to be known now, not after the first thousand iterations.
-        if self.every_n_iterations is not None and trainer.is_global_zero:
+        if self.every_n_iterations is None or not trainer.is_global_zero:
+            return
+        if isinstance(pl_module, Translator):
+            self._translations(trainer, pl_module.device).prepare(pl_module, self.split)
+        else:
             self._real(trainer, pl_module.device, self.split)
 
     def on_train_batch_end(
@@ -123,8 +149,7 @@ class Evaluate(pl.Callback):
             trainer, method, self.split, iteration, f"{self.split}-{iteration:08d}"
         )
         for logger in trainer.loggers:
-            named = {f"{self.split}/{name}": value for name, value in values.items()}
-            logger.log_metrics(named, step=iteration)
+            logger.log_metrics(_logged(values, self.split), step=iteration)
         self.latest, self.iteration = values, iteration
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -148,7 +173,10 @@ class Evaluate(pl.Callback):
         if trainer.is_global_zero:
             # The test verbs run in inference mode, in which no classifier could be trained.
             with torch.inference_mode(False), torch.no_grad():
-                values, card = self._compare(trainer, method, split, iteration)
+                if isinstance(method, Translator):
+                    values, card = self._compare_translations(trainer, method, split, iteration)
+                else:
+                    values, card = self._compare(trainer, method, split, iteration)
             path = Path(trainer.default_root_dir) / "cards" / f"{card_name}.json"
             with runs.writing(path.parent):
                 write_card(path, card, values)
@@ -173,7 +201,6 @@ class Evaluate(pl.Callback):
         )
         if testing:
             values |= _of_the_test(fake)
-        weights = "own" if callback_of(trainer, EMA) is None else "averaged"
         card = Card.of(
             extractor,
             n_real=len(real.features),
@@ -181,9 +208,36 @@ class Evaluate(pl.Callback):
             split=split,
             seed=self.seed,
             data_sha256=images.sha256,
-            note=f"Iteration {iteration}, the networks' {weights} weights.",
+            note=_origin(trainer, iteration),
         )
         return values, card
+
+    def _compare_translations(
+        self, trainer: pl.Trainer, method: Method, split: str, iteration: int
+    ) -> tuple[dict[str, float], Card]:
+        judge = self._translations(trainer, method.device)
+        assert isinstance(method, Translator), "asked by the caller"
+        timed = trainer.state.fn == TrainerFn.TESTING
+        with averaged_weights(trainer, method):
+            values = judge.measure(method, split, timed)
+        return values, judge.card(split, _origin(trainer, iteration))
+
+    def _translations(self, trainer: pl.Trainer, device: torch.device) -> TranslationJudge:
+        """Return the judge of translations, made once."""
+        if self._judge is None:
+            extractor = None
+            if self.metrics or self.extractor is not None:
+                extractor = load_extractor(self.extractor or "auto").to(device)
+            self._judge = TranslationJudge(
+                translation_data(trainer),
+                self.metrics,
+                extractor,
+                most=self.n_fake,
+                batch_size=self.batch_size,
+                batch_statistics=self.batch_statistics,
+                seed=self.seed,
+            )
+        return self._judge
 
     def _real(
         self, trainer: pl.Trainer, device: torch.device, split: str
@@ -197,6 +251,16 @@ class Evaluate(pl.Callback):
             images = split_of(trainer, split)
             self._features[split] = features_of(self._extractor, images, unseen=judged)
         return self._extractor, self._features[split]
+
+
+def _origin(trainer: pl.Trainer, iteration: int) -> str:
+    weights = "own" if callback_of(trainer, EMA) is None else "averaged"
+    return f"Iteration {iteration}, the networks' {weights} weights."
+
+
+def _logged(values: dict[str, float], split: str) -> dict[str, float]:
+    """Name what goes to the loggers; a value for each class of labels goes on the card alone."""
+    return {f"{split}/{name}": value for name, value in values.items() if CLASS not in name}
 
 
 def _can_judge_classes(fake: Fakes) -> bool:
@@ -217,7 +281,8 @@ def _print(values: dict[str, float], card: Card) -> None:
     table = Table("metric", "value")
     table.columns[1].justify = "right"
     for name, value in values.items():
-        table.add_row(name, f"{value:.4g}")
+        if CLASS not in name:
+            table.add_row(name, f"{value:.4g}")
     console = Console()
     console.print(table)
     for line in card.lines():

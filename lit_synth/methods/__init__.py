@@ -1,7 +1,8 @@
 """The papers' methods, one file each; importing the package makes their names known to YAML."""
 
 from lit_synth.methods.minegan import MineGAN
+from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 
-__all__ = ["MineGAN", "TransferACGAN", "TransferGAN"]
+__all__ = ["MMNets", "MineGAN", "TransferACGAN", "TransferGAN"]

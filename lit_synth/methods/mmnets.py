@@ -1,11 +1,8 @@
-"""Mix-and-Match Networks: translate between modalities that were never paired (thesis chapter 4).
-
-Wang, van de Weijer, Herranz 2018, arXiv:1804.02199; pseudo-pairs: Wang et al. 2019, arXiv:1910.03617.
-"""
+"""Mix-and-Match Networks: translate what was never paired (Wang et al. 2018, arXiv:1804.02199)."""
 
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +13,14 @@ from lit_synth.coding import Coding
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from lit_synth.method import Method
-from lit_synth.networks.segnet import Code, join_codes, split_code
+from lit_synth.networks.segnet import Code
 from lit_synth.stages import Stage, check_weights
 from lit_synth.translation import Translation
 
 Of = tuple[str, str]  # a training set, and one of its modalities
-K = TypeVar("K")
+Data = dict[Of, Tensor]
+Codes = dict[Of, Code]
+Outputs = dict[tuple[Of, Of], Tensor]  # by source and target
 TERMS = ("adversarial", "autoencoder", "latent", "noise", "pseudo_pairs")
 
 
@@ -54,13 +53,12 @@ class MMNets(Method):
 
     Weights of a stage: each modality's name (of the reconstructions of that modality),
     `adversarial`, `autoencoder` (a factor on reconstructions of a modality from itself), `latent`,
-    `noise` (its standard deviation), `pseudo_pairs` (a factor on the modality's weight of 1). A term
-    without a weight is not computed.
+    `noise` (its standard deviation), `pseudo_pairs`. A term without a weight is not computed.
 
-    Follows the thesis, chapter 4. Deviations: norms written ||.||_2 are mean squares, as in the
-    released code; noise is Gaussian on every latent that is decoded; the discriminators of images
-    end in one channel; pseudo-labels come from decoders in eval mode and without noise, with the
-    anchor's own side information, and get no gradient.
+    Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5). Deviations: norms written
+    ||.||_2 are mean squares, as in the released code; noise is Gaussian on every latent that is
+    decoded; discriminators end in one channel; pseudo-labels come from decoders in eval mode and
+    without noise, with the anchor's own side information, and get no gradient.
 
     Args:
         modalities: Name -> its coding and networks.
@@ -115,62 +113,76 @@ class MMNets(Method):
         return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
 
     def on_fit_start(self) -> None:
-        check_sets(self.trainer.datamodule.sets, self.codings, self.anchor)  # type: ignore[attr-defined]
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
+        if data is not None:
+            check_sets(data.sets, self.codings, self.anchor)
 
     def training_step(self, batch: dict[str, dict[str, Tensor]]) -> None:
-        w = self.stage.weights
         x = {(s, m): batch[s][m] for s in batch for m in batch[s] if m in self.codings}
         opt_g, *opt_d = self.optimizers()
 
         # Encode every modality of every set, and decode its code into the set's modalities.
         codes = self.encode(x)
-        seen = [(a, b) for a in x for b in x if a[0] == b[0] and (a != b or "autoencoder" in w)]
-        y = self.decode(self.noisy(codes, w.get("noise", 0.0)), seen)
+        y = self.decode(self.noisy(codes), self.seen(x))
 
-        # Discriminators: tell images from translations to images (LSGAN, eq. 4.4).
-        if opt_d and "adversarial" in w:
+        # Discriminators: tell real images from translations to images (LSGAN, eq. 4.4).
+        if self.is_adversarial:
             with self.toggled_optimizer(opt_d[0]):
-                d_adv = torch.stack(
-                    [self.judge(m, x, y, for_generator=False) for m in self.discriminators]
-                ).sum()
+                d_adv = self.d_adversarial(x, y)
                 self.minimize(d_adv, opt_d[0])
             self.track(d_adv=d_adv)
 
+        # Encoders and decoders: everything at once (eq. 4.2).
         with self.toggled_optimizer(opt_g):
-            # Reconstruct b from a: L2 for images, berHu for depth, cross-entropy for labels
-            # (eq. 4.3, 4.5, 4.6), over all sets that have both.
-            loss = torch.zeros((), device=self.device)
-            for (a, b), (made, true) in self.by_modality(y, x).items():
-                rec = self.codings[b].reconstruction(made, true)
-                loss = loss + w.get(b, 0.0) * (w["autoencoder"] if a == b else 1.0) * rec
-                self.track(**{f"rec_{a}_{b}": rec})
+            self.minimize(self.objective(x, codes, y), opt_g)
 
-            # Draw the latents of one scene together (eq. 4.7).
-            if "latent" in w:
-                g_lat = self.latent_distance(codes)
-                loss = loss + w["latent"] * g_lat
-                self.track(g_lat=g_lat)
+    def objective(self, x: Data, codes: Codes, y: Outputs) -> Tensor:
+        """Return what encoders and decoders minimise (eq. 4.2), by the weights of the stage.
 
-            # Fool the discriminators (eq. 4.4).
-            if opt_d and "adversarial" in w:
-                g_adv = torch.stack(
-                    [self.judge(m, x, y, for_generator=True) for m in self.discriminators]
-                ).sum()
-                loss = loss + w["adversarial"] * g_adv
-                self.track(g_adv=g_adv)
+        Args:
+            x: Data by (set, modality).
+            codes: Of the data, without noise.
+            y: Outputs for seen translations of the noisy codes.
+        """
+        w = self.stage.weights
+        terms: dict[str, tuple[float, Tensor]] = {}
 
-            # Unseen translations: agree with what the anchor's image says of the scene (eq. 4.13).
-            if "pseudo_pairs" in w:
-                g_pp = self.pseudo_pairs(codes)
-                loss = loss + w["pseudo_pairs"] * g_pp
-                self.track(g_pp=g_pp)
-            self.minimize(loss, opt_g)
+        # Reconstruct b from a: L2 for images, berHu for depth, cross-entropy for labels (eq. 4.3,
+        # 4.5, 4.6).
+        for (a, b), (made, true) in by_modality(y, x).items():
+            weight = w.get(b, 0.0) * (w["autoencoder"] if a == b else 1.0)
+            terms[f"rec_{a}_{b}"] = weight, self.codings[b].reconstruction(made, true)
+
+        # Draw the latents of one scene together (eq. 4.7).
+        if "latent" in w:
+            terms["latent"] = w["latent"], self.latent_distance(codes)
+
+        # Fool the discriminators (eq. 4.4).
+        if self.is_adversarial:
+            terms["g_adv"] = w["adversarial"], self.g_adversarial(y)
+
+        # Unseen translations: agree with what the anchor's image says of the scene (eq. 4.13).
+        if "pseudo_pairs" in w:
+            terms["pseudo_pairs"] = w["pseudo_pairs"], self.pseudo_pairs(codes)
+
+        self.track(**{name: term for name, (_, term) in terms.items()})
+        return torch.stack([weight * term for weight, term in terms.values()]).sum()
+
+    def seen(self, x: Data) -> list[tuple[Of, Of]]:
+        """Return source and target of all translations within sets, autoencoders if they train."""
+        autoencode = "autoencoder" in self.stage.weights
+        return [(a, b) for a in x for b in x if a[0] == b[0] and (a != b or autoencode)]
+
+    @property
+    def is_adversarial(self) -> bool:
+        """Do discriminators play in this stage?"""
+        return len(self.discriminators) > 0 and "adversarial" in self.stage.weights
 
     # Encoding and decoding: each network once over all that it is wanted for.
 
-    def encode(self, x: dict[Of, Tensor]) -> dict[Of, Code]:
+    def encode(self, x: Data) -> Codes:
         """Return the code of every modality of every set."""
-        codes: dict[Of, Code] = {}
+        codes: Codes = {}
         for name, coding in self.codings.items():
             keys = [key for key in x if key[1] == name]
             if keys:
@@ -179,11 +191,9 @@ class MMNets(Method):
                 codes |= dict(zip(keys, parts, strict=True))
         return codes
 
-    def decode(
-        self, codes: dict[Of, Code], wanted: list[tuple[Of, Of]]
-    ) -> dict[tuple[Of, Of], Tensor]:
+    def decode(self, codes: Codes, wanted: list[tuple[Of, Of]]) -> Outputs:
         """Return network outputs for pairs of a code's key and a target (set, modality)."""
-        made: dict[tuple[Of, Of], Tensor] = {}
+        made: Outputs = {}
         for name in self.codings:
             pairs = [pair for pair in wanted if pair[1][1] == name]
             if pairs:
@@ -192,8 +202,9 @@ class MMNets(Method):
                 made |= dict(zip(pairs, y, strict=True))
         return made
 
-    def noisy(self, codes: dict[Of, Code], std: float) -> dict[Of, Code]:
-        """Return the codes with Gaussian noise on their latents."""
+    def noisy(self, codes: Codes) -> Codes:
+        """Return the codes with the stage's Gaussian noise on their latents."""
+        std = self.stage.weights.get("noise", 0.0)
         if not std:
             return codes
         return {
@@ -203,34 +214,25 @@ class MMNets(Method):
 
     # Losses.
 
-    def by_modality(
-        self, y: dict[tuple[Of, Of], Tensor], x: dict[Of, Tensor]
-    ) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
-        """Return network outputs and data for each (source, target), over all sets."""
-        keys: dict[tuple[str, str], list[tuple[Of, Of]]] = {}
-        for source, target in y:
-            keys.setdefault((source[1], target[1]), []).append((source, target))
-        return {
-            pair: (torch.cat([y[k] for k in ks]), torch.cat([x[target] for _, target in ks]))
-            for pair, ks in keys.items()
-        }
+    def d_adversarial(self, x: Data, y: Outputs) -> Tensor:
+        """Return the discriminators' loss: real and made images in one batch (eq. 4.4)."""
+        losses = []
+        for name, discriminator in self.discriminators.items():
+            real = torch.cat([each for (_, modality), each in x.items() if modality == name])
+            fake = made_of(name, y).detach()
+            scores = discriminator(torch.cat([real, fake.to(real.dtype)]))
+            losses.append(lsgan_discriminator_loss(scores[: len(real)], scores[len(real) :]))
+        return torch.stack(losses).sum()
 
-    def judge(
-        self,
-        name: str,
-        x: dict[Of, Tensor],
-        y: dict[tuple[Of, Of], Tensor],
-        for_generator: bool,
-    ) -> Tensor:
-        """Return the LSGAN loss on one modality, of its discriminator or of the rest."""
-        fake = torch.cat([made for (_, target), made in y.items() if target[1] == name])
-        if for_generator:
-            return lsgan_generator_loss(self.discriminators[name](fake))
-        real = torch.cat([each for (_, modality), each in x.items() if modality == name])
-        scores = self.discriminators[name](torch.cat([real, fake.detach().to(real.dtype)]))
-        return lsgan_discriminator_loss(scores[: len(real)], scores[len(real) :])
+    def g_adversarial(self, y: Outputs) -> Tensor:
+        """Return the loss of made images that are to look real (eq. 4.4)."""
+        losses = [
+            lsgan_generator_loss(discriminator(made_of(name, y)))
+            for name, discriminator in self.discriminators.items()
+        ]
+        return torch.stack(losses).sum()
 
-    def latent_distance(self, codes: dict[Of, Code]) -> Tensor:
+    def latent_distance(self, codes: Codes) -> Tensor:
         """Return the mean squared distance of latents to the anchor's, summed over modalities."""
         distances = [
             F.mse_loss(ours.float(), anchors.float())
@@ -247,28 +249,27 @@ class MMNets(Method):
         inner = code.skips[len(code.skips) - self.align_levels : -1]
         return [*(F.max_pool2d(features, 2) for features in inner), code.h]
 
-    def pseudo_pairs(self, codes: dict[Of, Code]) -> Tensor:
+    def pseudo_pairs(self, codes: Codes) -> Tensor:
         """Return the loss of unseen translations, with pseudo-labels from the anchor's codes."""
         sets = {s: [m for t, m in codes if t == s] for s, _ in codes}
         missing = {s: [m for m in self.codings if m not in has] for s, has in sets.items()}
         labels = self.labels({s: codes[s, self.anchor] for s in sets}, missing)
         wanted = [
-            ((s, m), (s, unseen))
-            for s, m in codes
-            if m != self.anchor
-            for unseen in missing[s]
+            ((s, m), (s, unseen)) for s, m in codes if m != self.anchor for unseen in missing[s]
         ]
         made = self.decode(codes, wanted)
         losses = [self.agreement(made[pair], labels[pair[1]], pair[1][1]) for pair in wanted]
         return torch.stack(losses).sum()
 
     @torch.no_grad()
-    def labels(self, anchors: dict[str, Code], wanted: dict[str, list[str]]) -> dict[Of, Tensor]:
+    def labels(self, anchors: dict[str, Code], wanted: dict[str, list[str]]) -> Data:
         """Return what the anchor's codes say of the modalities that their sets lack."""
         was_training = {name: net.training for name, net in self.decoders.items()}
         self.decoders.eval()
         made = {
-            (s, name): self.decoders[name](code) for s, code in anchors.items() for name in wanted[s]
+            (s, name): self.decoders[name](code)
+            for s, code in anchors.items()
+            for name in wanted[s]
         }
         for name, training in was_training.items():
             self.decoders[name].train(training)
@@ -290,7 +291,9 @@ class MMNets(Method):
     @torch.no_grad()
     def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
         self.checked(translation)
-        code = self.fuse({m: self.encoders[m](self.codings[m].encode(x[m])) for m in translation.sources})
+        code = self.fuse(
+            {m: self.encoders[m](self.codings[m].encode(x[m])) for m in translation.sources}
+        )
         for name in translation.route[:-1]:
             made = self.codings[name].decode(self.decoders[name](code))
             code = self.encoders[name](self.codings[name].encode(made))
@@ -349,6 +352,39 @@ class MMNets(Method):
         for kind, networks in (("encoder", self.encoders), ("decoder", self.decoders)):
             for name, network in networks.items():
                 network.load_state_dict(release.network(f"{kind}_{name}").state_dict())
+
+
+def by_modality(y: Outputs, x: Data) -> dict[tuple[str, str], tuple[Tensor, Tensor]]:
+    """Return outputs and the data that they are for, by source and target, over all sets."""
+    keys: dict[tuple[str, str], list[tuple[Of, Of]]] = {}
+    for source, target in y:
+        keys.setdefault((source[1], target[1]), []).append((source, target))
+    return {
+        pair: (torch.cat([y[k] for k in ks]), torch.cat([x[target] for _, target in ks]))
+        for pair, ks in keys.items()
+    }
+
+
+def split_code(code: Code, sizes: list[int]) -> list[Code]:
+    """Return the codes of consecutive parts of a batch."""
+    indices = zip(*(level.split(sizes) for level in code.indices), strict=True)
+    skips = zip(*(level.split(sizes) for level in code.skips), strict=True)
+    parts = zip(code.h.split(sizes), indices, skips, strict=True)
+    return [Code(h, list(i), list(s)) for h, i, s in parts]
+
+
+def join_codes(codes: list[Code]) -> Code:
+    """Return one code of all images, in order."""
+    return Code(
+        torch.cat([code.h for code in codes]),
+        [torch.cat(level) for level in zip(*(code.indices for code in codes), strict=True)],
+        [torch.cat(level) for level in zip(*(code.skips for code in codes), strict=True)],
+    )
+
+
+def made_of(name: str, y: Outputs) -> Tensor:
+    """Return all outputs of one modality."""
+    return torch.cat([made for (_, target), made in y.items() if target[1] == name])
 
 
 def check_modalities(modalities: dict[str, Modality], anchor: str, stages: list[Stage]) -> None:

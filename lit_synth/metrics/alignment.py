@@ -1,5 +1,6 @@
 """How well the latents of two modalities of the same scenes agree (thesis equation 4.16)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -30,7 +31,7 @@ def alignment(first: Tensor, second: Tensor) -> dict[str, float]:
     raw = [F.normalize(latents.flatten(1).double(), dim=1) for latents in (first, second)]
     centred = [_centred(latents) for latents in (first, second)]
     similarity = centred[0] @ centred[1].T
-    scenes = similarity.new_tensor(range(len(first)))
+    scenes = torch.arange(len(first), device=similarity.device)
     found = [similarity.argmax(dim) == scenes for dim in (0, 1)]
     return {
         "centred": _mean_cosine(*centred),

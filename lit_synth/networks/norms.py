@@ -104,6 +104,16 @@ def _sum_over_processes(x: Tensor) -> Tensor:
     return total
 
 
+class InstanceNorm(nn.Module):
+    """(x - mean) / sqrt(var + 1e-5) over the pixels of each image and channel (arXiv:1607.08022).
+
+    Statistics are in float32 at least, the result in the input's type.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.instance_norm(x, eps=EPS)
+
+
 class NoNorm(nn.Module):
     """The identity, called like `BatchNorm`.
 

@@ -67,7 +67,9 @@ def test_the_value_is_that_of_the_first_n_images_of_the_average(tmp_path):
         made = torch.cat([method.generate(method.prior(4, rng)) for _ in range(3)])[:10]
     extractor, split = RandomFeatures(), ToyData().split("val")
     real = extract(extractor, split.fetch(range(len(split)))["image"]).features
-    assert judge.latest["fid"] == fid(real, extract(extractor, made).features)
+    # Features of batches of other sizes differ in their last bits.
+    expected = fid(real, extract(extractor, made).features)
+    assert judge.latest["fid"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_training_is_the_same_with_and_without(tmp_path, classifier):

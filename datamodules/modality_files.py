@@ -1,0 +1,232 @@
+"""One picture of a scene in a file: images, depth maps and label maps, read and written."""
+
+import colorsys
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from datamodules.decoding import Resize, UnreadableError, open_image, to_pixels
+from datamodules.errors import DataError
+from datamodules.modalities import IGNORE, UNKNOWN, Modality
+
+LabelMap = Mapping[int, int]
+
+MM_PER_M = 1000
+
+_NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
+_SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_LOSSY = ("JPEG", "MPO", "JPEG2000")
+_LISTED = 5
+
+
+def read_modality(
+    file: Path | bytes,
+    name: str,
+    modality: Modality,
+    size: int,
+    resize: Resize = "crop",
+    label_map: LabelMap | None = None,
+) -> Tensor:
+    """Read one picture in the form in which `MemoryScenes` stores it.
+
+    Args:
+        file: A path, or what the file holds.
+        name: What messages call it.
+        modality: What the picture is.
+        size: Side in pixels; images are resized by Lanczos, depth and labels by nearest neighbour.
+        resize: `crop` takes the central square, `stretch` the whole picture.
+        label_map: Label in the file -> class or 255; None: they are the classes.
+
+    Returns:
+        uint8 (C, size, size) of an image, float32 (1, size, size) metres of depth, uint8
+        (size, size) of labels.
+
+    Raises:
+        DataError: The file cannot be used; the message says why.
+    """
+    try:
+        data = file.read_bytes() if isinstance(file, Path) else file
+        return fit(decode(data, modality, label_map), modality, size, resize)
+    except (UnreadableError, OSError) as error:
+        raise DataError(f"{name} {error}; replace or remove it.") from error
+
+
+def decode(data: bytes, modality: Modality, label_map: LabelMap | None = None) -> Image.Image:
+    """Decode a whole file in its own size and turn it upright.
+
+    Returns:
+        An image as it is; depth in metres in PIL's mode F; labels as classes in mode L.
+
+    Raises:
+        UnreadableError: The message completes '<name> ...'.
+    """
+    if modality.kind == "depth":
+        return _decode_depth(data)
+    if modality.kind == "labels":
+        return _decode_labels(data, modality.channels, label_map)
+    return open_image(data)
+
+
+def fit(picture: Image.Image, modality: Modality, size: int, resize: Resize) -> Tensor:
+    """Return a decoded picture at `size` pixels, in the form in which `MemoryScenes` stores it."""
+    if modality.kind == "image":
+        return to_pixels(picture, size, modality.channels, resize)
+    nearest = Image.Resampling.NEAREST
+    if resize == "crop":
+        fitted = ImageOps.fit(picture, (size, size), nearest)
+    else:
+        fitted = picture.resize((size, size), nearest)
+    values = torch.from_numpy(np.array(fitted))
+    return values[None] if modality.kind == "depth" else values
+
+
+def write_modality(path: Path, modality: Modality, values: Tensor) -> Path:
+    """Write one picture in a form that `read_modality` reads.
+
+    Images and depth become PNGs of 8 bits and of 16 bits in millimetres, labels a PNG with a
+    palette. Depth beyond what 16 bits hold, 65.535 m, becomes a .npy in metres.
+
+    Args:
+        path: Of the file without its suffix.
+        modality: What the picture is.
+        values: As a data module gives them, without the batch: an image (C, H, W) in [-1, 1],
+            depth (1, H, W) in metres, labels (H, W).
+
+    Returns:
+        The path of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = values.detach().cpu()
+    if modality.kind == "depth" and float(values.max()) * MM_PER_M > np.iinfo(np.uint16).max:
+        written = _with_suffix(path, ".npy")
+        np.save(written, values[0].float().numpy())
+        return written
+    picture = {"image": _image, "depth": _millimetres, "labels": _indexed}[modality.kind]
+    written = _with_suffix(path, ".png")
+    picture(values, modality).save(written)
+    return written
+
+
+def _with_suffix(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)  # a stem may have a dot
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open like `open_image`, but for floating-point pixels too."""
+    try:
+        return open_image(data)
+    except UnreadableError as error:
+        if "floating-point" in str(error):
+            return Image.open(io.BytesIO(data))
+        raise
+
+
+def _decode_depth(data: bytes) -> Image.Image:
+    metres = _metres(data)
+    if np.isnan(metres).any() or np.isinf(metres).any():
+        raise UnreadableError("has depths that are NaN or infinite; unknown depth is 0")
+    if metres.min() < 0:
+        raise UnreadableError(f"has a depth of {metres.min():g} m; depth is positive, or 0: unknown")
+    if metres.max() == UNKNOWN:
+        raise UnreadableError("has no known depth: all pixels are 0")
+    return Image.fromarray(metres)
+
+
+def _metres(data: bytes) -> np.ndarray:
+    """Return the depths (H, W) of a file, float32."""
+    if data.startswith((_NPY, _NPZ)):
+        return _array(data)
+    image = _open(data)
+    if image.mode == "F":
+        return np.asarray(image, dtype=np.float32)
+    if image.mode not in _SIXTEEN_BITS:
+        raise UnreadableError(
+            f"is no depth map but of mode {image.mode}; give 16 bits in millimetres, or a float "
+            "TIFF, .npy or .npz in metres"
+        )
+    return np.asarray(image).astype(np.float32) / MM_PER_M
+
+
+def _array(data: bytes) -> np.ndarray:
+    try:
+        stored = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = [stored[key] for key in stored.files] if data.startswith(_NPZ) else [stored]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise UnreadableError(f"is corrupt ({error})") from error
+    if len(arrays) != 1:
+        raise UnreadableError(f"holds {len(arrays)} arrays; give one")
+    array = arrays[0]
+    if not np.issubdtype(array.dtype, np.floating):
+        raise UnreadableError(f"holds {array.dtype}; give depth in metres as floats")
+    flat = array.squeeze()
+    if flat.ndim != 2:
+        raise UnreadableError(f"has the shape {array.shape}; give one depth per pixel (H, W)")
+    return flat.astype(np.float32)
+
+
+def _decode_labels(data: bytes, classes: int, label_map: LabelMap | None) -> Image.Image:
+    image = open_image(data)
+    if image.mode not in ("L", "P", *_SIXTEEN_BITS):
+        raise UnreadableError(
+            f"is no label map but of mode {image.mode}; give a PNG whose grey or palette index is "
+            "the label"
+        )
+    if Image.open(io.BytesIO(data)).format in _LOSSY:
+        raise UnreadableError("is compressed with loss, which changes labels; give a PNG")
+    known = {c: c for c in range(classes)} if label_map is None else dict(label_map)
+    return Image.fromarray(_mapped(np.asarray(image), {IGNORE: IGNORE, **known}))
+
+
+def _mapped(labels: np.ndarray, known: LabelMap) -> np.ndarray:
+    present, where = np.unique(labels, return_inverse=True)
+    unknown = [int(label) for label in present if int(label) not in known]
+    if unknown:
+        listed = ", ".join(str(label) for label in unknown[:_LISTED])
+        more = " ..." if len(unknown) > _LISTED else ""
+        raise UnreadableError(f"has the label {listed}{more}; allowed are {_ranges(known)}")
+    classes = np.array([known[int(label)] for label in present], dtype=np.uint8)
+    return classes[where].reshape(labels.shape)
+
+
+def _ranges(labels: LabelMap) -> str:
+    """Return '0 to 12, 255' for these labels."""
+    spans: list[list[int]] = []
+    for label in sorted(labels):
+        if spans and label == spans[-1][1] + 1:
+            spans[-1][1] = label
+        else:
+            spans.append([label, label])
+    return ", ".join(f"{a} to {b}" if a < b else str(a) for a, b in spans)
+
+
+def _image(values: Tensor, modality: Modality) -> Image.Image:
+    if modality.channels not in (1, 3):
+        raise DataError(f"An image of {modality.channels} channels has no PNG; give 1 or 3.")
+    pixels = ((values.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
+    return Image.fromarray(array.contiguous().numpy())
+
+
+def _millimetres(values: Tensor, _: Modality) -> Image.Image:
+    millimetres = (values[0].double() * MM_PER_M).round()
+    near = (values[0] > UNKNOWN) & (millimetres < 1)  # must not become unknown
+    return Image.fromarray(millimetres.masked_fill(near, 1).numpy().astype(np.uint16))
+
+
+def _indexed(values: Tensor, modality: Modality) -> Image.Image:
+    image = Image.fromarray(values.to(torch.uint8).numpy())
+    colours = list(modality.palette) or _rainbow(modality.channels)
+    black = [(0, 0, 0)] * (256 - len(colours))
+    image.putpalette([value for colour in colours + black for value in colour])
+    return image
+
+
+def _rainbow(classes: int) -> list[tuple[int, int, int]]:
+    hues = [colorsys.hsv_to_rgb(i / classes, 0.65, 1 - 0.4 * (i % 2)) for i in range(classes)]
+    return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues]

@@ -1,0 +1,250 @@
+"""Scenes whose pictures lie in files: found by their names, checked as a whole, decoded."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import torch
+from PIL import Image
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from datamodules.decoding import Resize, UnreadableError
+from datamodules.errors import DataError
+from datamodules.modalities import Modality
+from datamodules.modality_files import LabelMap, decode, fit
+from datamodules.scan_cache import ScanCache
+from datamodules.scenes import MemoryScenes, Scenes
+from datamodules.sources import Directory
+from datamodules.splits import Batch
+
+Part = Literal["whole", "left", "right"]
+T = TypeVar("T")
+U = TypeVar("U")
+
+_BYTES = {"image": 1, "depth": 4, "labels": 1}  # of a stored value
+_LISTED = 20
+_SLOW = 2000  # files whose check takes long enough to be announced
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A modality and what its files say.
+
+    Attributes:
+        modality: What it is.
+        label_map: See `read_modality`.
+    """
+
+    modality: Modality
+    label_map: LabelMap | None = None
+
+    @property
+    def key(self) -> str:
+        """What decides whether a file can be used."""
+        mapped = sorted(self.label_map.items()) if self.label_map is not None else None
+        return f"{self.modality.kind} {self.modality.channels} {mapped}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file, or one half of it.
+
+    Attributes:
+        file: Its path.
+        part: Of its width.
+    """
+
+    file: Path
+    part: Part = "whole"
+
+    def decode(self, data: bytes, declared: Declared) -> Image.Image:
+        """Decode the bytes of the file; see `datamodules.modality_files.decode`."""
+        whole = decode(data, declared.modality, declared.label_map)
+        if self.part == "whole":
+            return whole
+        if whole.width % 2:
+            raise UnreadableError(f"is {whole.width} pixels wide, which has no two equal halves")
+        middle = whole.width // 2
+        left = 0 if self.part == "left" else middle
+        return whole.crop((left, 0, left + middle, whole.height))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a scan found in one picture.
+
+    Attributes:
+        sha256: Hash of the file's bytes.
+        size: Width and height, None if it cannot be used.
+        problem: Why it cannot be used, completing '<name> ...'; None if it can.
+    """
+
+    sha256: str
+    size: tuple[int, int] | None
+    problem: str | None
+
+
+Found = Mapping[str, Sequence[Picture]]
+Verdicts = Mapping[str, Sequence[Verdict]]
+
+
+class FileScenes(Scenes):
+    """Scenes decoded from their files whenever they are fetched.
+
+    Args:
+        declared: Modality -> what it is and what its files say.
+        found: Modality -> its pictures, one per scene.
+        ids: See `Scenes`.
+        size: Side in pixels.
+        resize: How other shapes become square.
+        verdicts: Modality -> what `scan` said of each picture.
+    """
+
+    def __init__(
+        self,
+        declared: Mapping[str, Declared],
+        found: Found,
+        ids: Sequence[str],
+        size: int,
+        resize: Resize,
+        verdicts: Verdicts,
+    ) -> None:
+        super().__init__({name: declared[name].modality for name in found}, ids, {})
+        self.declared, self.found = declared, found
+        self.size, self.resize, self.verdicts = size, resize, verdicts
+
+    @cached_property
+    def sha256(self) -> str:
+        digest = hashlib.sha256(f"{self.size} {self.resize}".encode())
+        for name, verdicts in self.verdicts.items():
+            digest.update(f"{name} {self.declared[name].key}\n".encode())
+            for picture, verdict in zip(self.found[name], verdicts, strict=True):
+                digest.update(f"{verdict.sha256} {picture.part}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all decoded pictures."""
+        per_pixel = sum(
+            _BYTES[m.kind] * (m.channels if m.kind == "image" else 1)
+            for m in self.modalities.values()
+        )
+        return len(self) * per_pixel * self.size**2
+
+    def pictures(self, index: Tensor) -> Batch:
+        chosen = index.tolist()
+        stored = {name: torch.stack([self._read(name, i) for i in chosen]) for name in self.found}
+        ids = [self.ids[i] for i in chosen]
+        return MemoryScenes(self.modalities, stored, ids).pictures(torch.arange(len(chosen)))
+
+    def in_memory(self) -> MemoryScenes:
+        """Decode all files once, in a pool of threads."""
+        stored = {
+            name: torch.stack(_in_threads(partial(self._read, name), range(len(self))))
+            for name in self.found
+        }
+        return MemoryScenes(self.modalities, stored, self.ids, sha256=self.sha256)
+
+    def _read(self, name: str, position: int) -> Tensor:
+        picture, declared = self.found[name][position], self.declared[name]
+        try:
+            whole = picture.decode(picture.file.read_bytes(), declared)
+        except (UnreadableError, OSError) as error:
+            raise DataError(
+                f"{picture.file} could be read when it was checked but now {error}; put it back "
+                "or start again without it."
+            ) from error
+        return fit(whole, declared.modality, self.size, self.resize)
+
+
+def find(folder: Path) -> dict[str, Path]:
+    """Return the files under a folder by their stems: relative paths without suffix, sorted.
+
+    Raises:
+        DataError: There is no such folder, no file in it, or two of one stem.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}; make it, with one file per scene.")
+    files: dict[str, Path] = {}
+    for name in Directory(folder).names:
+        stem = name.rpartition(".")[0] or name
+        if stem in files:
+            raise DataError(
+                f"{folder} has {files[stem].name} and {Path(name).name} for one scene, {stem}; "
+                "keep one."
+            )
+        files[stem] = folder / name
+    if not files:
+        raise DataError(f"{folder} holds no files; fill or remove it.")
+    return dict(sorted(files.items()))
+
+
+def find_aligned(
+    folders: Mapping[str, Path],
+) -> tuple[list[str], dict[str, list[Picture]]]:
+    """Return the stems that files in several folders share, and the pictures of each modality.
+
+    Args:
+        folders: Modality -> where its files lie.
+
+    Raises:
+        DataError: Some stem is not in all folders; or see `find`.
+    """
+    files = {name: find(folder) for name, folder in folders.items()}
+    stems = sorted(set().union(*files.values()))
+    lacking = [
+        f"{stem} lacks {', '.join(missing)}"
+        for stem in stems
+        if (missing := [name for name in files if stem not in files[name]])
+    ]
+    if lacking:
+        where = os.path.commonpath(list(folders.values()))
+        raise DataError(
+            f"{where}: {len(lacking)} of {len(stems)} scenes are incomplete; add the files (one "
+            f"stem in every folder) or remove the others:{_listed(lacking)}"
+        )
+    return stems, {name: [Picture(files[name][stem]) for stem in stems] for name in files}
+
+
+def scan(root: Path, declared: Mapping[str, Declared], found: Found) -> Verdicts:
+    """Judge every picture by decoding it whole, in a pool of threads.
+
+    Every file's bytes are read and hashed each time; what decoding said is kept in the cache
+    folder under that hash, so a file is decoded again only when its content is new.
+
+    Args:
+        root: What the cache is for.
+        declared: Modality -> what it is and what its files say.
+        found: Modality -> its pictures.
+
+    Returns:
+        Modality -> verdict of each picture.
+    """
+    total = sum(len(pictures) for pictures in found.values())
+    if total >= _SLOW:
+        rank_zero_info(f"Checking {total} files of {root} ...")
+    cache = ScanCache(root, "scenes")
+    known = cache.load()
+    judged = {
+        name: _in_threads(partial(_judge, declared[name], known), pictures)
+        for name, pictures in found.items()
+    }
+    new = {key: facts for each in judged.values() for key, (_, facts) in each.items()}
+    return {}
+
+
+def refuse_unusable(root: Path, found: Found, verdicts: Verdicts, aligned: bool) -> None:
+    """Name all unusable pictures of a scan in one error.
+
+    Args:
+        root: What they are named relative to.
+        found: Modality -> its pictures.
+        verdicts: Modality -> verdict of each.
+        aligned: Must the pictures of one scene have one size?
+    """
