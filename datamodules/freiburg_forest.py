@@ -11,7 +11,7 @@ from PIL import Image
 
 from datamodules.decoding import UnreadableError
 from datamodules.errors import DataError
-from datamodules.lazy_scenes import FileScenes, Window, deal, joint_augment
+from datamodules.lazy_scenes import LazyScenes, Window, deal, joint_augment
 from datamodules.modalities import Modality
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut, TranslationData
@@ -97,18 +97,18 @@ class FreiburgForest(TranslationData):
     def has_split(self, name: str) -> bool:
         return name == "test"
 
-    def load_set(self, name: str) -> FileScenes:
+    def load_set(self, name: str) -> LazyScenes:
         found = list(scene_files(self.root, "train", "rgb"))
         random.Random(self.split_seed).shuffle(found)
         return self._scenes("train", deal(found, list(self.sets))[name], self.sets[name])
 
-    def load_held_out(self, name: HeldOut) -> FileScenes:
+    def load_held_out(self, name: HeldOut) -> LazyScenes:
         if name != "test":
             raise DataError("Freiburg Forest has no val split; use test.")
         found = list(scene_files(self.root, "test", "rgb"))
         return self._scenes("test", found, list(self.modalities))
 
-    def _scenes(self, part: str, scenes: Sequence[str], names: Sequence[str]) -> FileScenes:
+    def _scenes(self, part: str, scenes: Sequence[str], names: Sequence[str]) -> LazyScenes:
         files = {name: scene_files(self.root, part, name) for name in {"rgb", *names}}
         for name in names:
             for scene in scenes:
@@ -122,7 +122,7 @@ class FreiburgForest(TranslationData):
             for scene in scenes
             for window in cover(self.root / files["rgb"][scene], self.image_size)
         ]
-        return FileScenes(
+        return LazyScenes(
             {name: self.modalities[name] for name in names},
             self.root,
             {name: [files[name][scene] for scene, _ in crops] for name in names},

@@ -44,7 +44,7 @@ class Window(NamedTuple):
     height: int
 
 
-class FileScenes(Scenes):
+class LazyScenes(Scenes):
     """Scenes whose pictures are read, cut out and resized when they are fetched.
 
     Images are resized by antialiased PIL Lanczos, depth and labels to the nearest pixel, since
@@ -142,7 +142,7 @@ class FileScenes(Scenes):
         if missing:
             more = f" and {len(missing) - _LISTED} more" if len(missing) > _LISTED else ""
             raise DataError(
-                f"{self.root}: {len(missing)} files are missing that complete a scene: "
+                f"{self.root} lacks {len(missing)} of the files that complete its scenes: "
                 f"{', '.join(missing[:_LISTED])}{more}; extract or convert the data set again."
             )
         return sizes

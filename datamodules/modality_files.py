@@ -3,8 +3,10 @@
 import colorsys
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -13,9 +15,9 @@ from torch import Tensor
 
 from datamodules.decoding import Resize, UnreadableError, open_image, to_pixels
 from datamodules.errors import DataError
-from datamodules.modalities import IGNORE, UNKNOWN, Modality
+from datamodules.modalities import IGNORE, UNKNOWN, Kind, Modality
 
-LabelMap = Mapping[int, int]
+ModalitySpec = dict[str, Any]  # {kind, channels, ...}: what a YAML file can say
 
 MM_PER_M = 1000
 
@@ -23,6 +25,59 @@ _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _LOSSY = ("JPEG", "MPO", "JPEG2000")
 _LISTED = 5
+_FIELDS = ("kind", "channels", "class_names", "palette", "label", "label_map")
+
+
+@dataclass(frozen=True)
+class FileModality(Modality):
+    """A modality whose pictures lie in files.
+
+    Attributes:
+        label_map: Label in the files -> class or 255; None: they say the classes themselves.
+    """
+
+    label_map: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind == "image" and self.channels not in (1, 3):
+            raise DataError(f"An image has {self.channels} channels; files have 1 (grey) or 3.")
+        wrong = set((self.label_map or {}).values()) - {*range(self.channels), IGNORE}
+        if wrong:
+            raise DataError(
+                f"label_map maps to {min(wrong)}; map to a class, 0 to {self.channels - 1}, or to "
+                f"{IGNORE} to be ignored."
+            )
+
+
+def declare(name: str, spec: ModalitySpec) -> FileModality:
+    """Return the modality that a configuration declares.
+
+    Args:
+        name: Of the modality, for messages.
+        spec: Values of `FileModality` by name. `kind` is image where it is left out, `channels` 3
+            of an image, and of labels the number of `class_names`.
+    """
+    unknown = set(spec) - set(_FIELDS)
+    if unknown:
+        raise DataError(
+            f"The modality {name} has {sorted(unknown)[0]!r}; it can have {', '.join(_FIELDS)}."
+        )
+    kind = spec.get("kind", "image")
+    if kind not in get_args(Kind):
+        raise DataError(
+            f"The modality {name} is of kind {kind!r}; give {', '.join(get_args(Kind))}."
+        )
+    channels = {"image": 3, "depth": 1, "labels": len(spec.get("class_names", ()))}[kind]
+    label_map = spec.get("label_map")
+    return FileModality(
+        kind,
+        spec.get("channels", channels),
+        tuple(spec.get("class_names", ())),
+        tuple(tuple(colour) for colour in spec.get("palette", ())),
+        spec.get("label"),
+        label_map and {int(label): int(c) for label, c in label_map.items()},
+    )
 
 
 def read_modality(
@@ -31,7 +86,6 @@ def read_modality(
     modality: Modality,
     size: int,
     resize: Resize = "crop",
-    label_map: LabelMap | None = None,
 ) -> Tensor:
     """Read one picture in the form in which `MemoryScenes` stores it.
 
@@ -41,7 +95,6 @@ def read_modality(
         modality: What the picture is.
         size: Side in pixels; images are resized by Lanczos, depth and labels by nearest neighbour.
         resize: `crop` takes the central square, `stretch` the whole picture.
-        label_map: Label in the file -> class or 255; None: they are the classes.
 
     Returns:
         uint8 (C, size, size) of an image, float32 (1, size, size) metres of depth, uint8
@@ -52,12 +105,12 @@ def read_modality(
     """
     try:
         data = file.read_bytes() if isinstance(file, Path) else file
-        return fit(decode(data, modality, label_map), modality, size, resize)
+        return fit(decode(data, modality), modality, size, resize)
     except (UnreadableError, OSError) as error:
         raise DataError(f"{name} {error}; replace or remove it.") from error
 
 
-def decode(data: bytes, modality: Modality, label_map: LabelMap | None = None) -> Image.Image:
+def decode(data: bytes, modality: Modality) -> Image.Image:
     """Decode a whole file in its own size and turn it upright.
 
     Returns:
@@ -69,7 +122,7 @@ def decode(data: bytes, modality: Modality, label_map: LabelMap | None = None) -
     if modality.kind == "depth":
         return _decode_depth(data)
     if modality.kind == "labels":
-        return _decode_labels(data, modality.channels, label_map)
+        return _decode_labels(data, modality)
     return open_image(data)
 
 
@@ -132,7 +185,9 @@ def _decode_depth(data: bytes) -> Image.Image:
     if np.isnan(metres).any() or np.isinf(metres).any():
         raise UnreadableError("has depths that are NaN or infinite; unknown depth is 0")
     if metres.min() < 0:
-        raise UnreadableError(f"has a depth of {metres.min():g} m; depth is positive, or 0: unknown")
+        raise UnreadableError(
+            f"has a depth of {metres.min():g} m; depth is positive, or 0: unknown"
+        )
     if metres.max() == UNKNOWN:
         raise UnreadableError("has no known depth: all pixels are 0")
     return Image.fromarray(metres)
@@ -170,7 +225,7 @@ def _array(data: bytes) -> np.ndarray:
     return flat.astype(np.float32)
 
 
-def _decode_labels(data: bytes, classes: int, label_map: LabelMap | None) -> Image.Image:
+def _decode_labels(data: bytes, modality: Modality) -> Image.Image:
     image = open_image(data)
     if image.mode not in ("L", "P", *_SIXTEEN_BITS):
         raise UnreadableError(
@@ -179,11 +234,16 @@ def _decode_labels(data: bytes, classes: int, label_map: LabelMap | None) -> Ima
         )
     if Image.open(io.BytesIO(data)).format in _LOSSY:
         raise UnreadableError("is compressed with loss, which changes labels; give a PNG")
-    known = {c: c for c in range(classes)} if label_map is None else dict(label_map)
-    return Image.fromarray(_mapped(np.asarray(image), {IGNORE: IGNORE, **known}))
+    return Image.fromarray(_mapped(np.asarray(image), {IGNORE: IGNORE, **_label_map(modality)}))
 
 
-def _mapped(labels: np.ndarray, known: LabelMap) -> np.ndarray:
+def _label_map(modality: Modality) -> Mapping[int, int]:
+    if isinstance(modality, FileModality) and modality.label_map is not None:
+        return modality.label_map
+    return {c: c for c in range(modality.channels)}
+
+
+def _mapped(labels: np.ndarray, known: Mapping[int, int]) -> np.ndarray:
     present, where = np.unique(labels, return_inverse=True)
     unknown = [int(label) for label in present if int(label) not in known]
     if unknown:
@@ -194,7 +254,7 @@ def _mapped(labels: np.ndarray, known: LabelMap) -> np.ndarray:
     return classes[where].reshape(labels.shape)
 
 
-def _ranges(labels: LabelMap) -> str:
+def _ranges(labels: Iterable[int]) -> str:
     """Return '0 to 12, 255' for these labels."""
     spans: list[list[int]] = []
     for label in sorted(labels):

@@ -3,20 +3,23 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import PIL
 
+Facts = list[Any]  # what JSON can say of one file
+
 
 class ScanCache:
-    """A JSON object in the cache folder; losing it costs time, never a result.
+    """A JSON file in the cache folder; losing it costs time, never a result.
 
     The folder is `$LIT_SYNTH_CACHE`, else `~/.cache/lit-synth`.
 
     Args:
         root: The folder that is scanned.
-        what: Is looked for in it; scans of one folder for different things don't share a cache.
+        what: Is looked for in it; scans of one folder for different things don't share a file.
     """
 
     def __init__(self, root: Path, what: str) -> None:
@@ -24,21 +27,31 @@ class ScanCache:
         where = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
         # Another version of the decoder may judge otherwise.
         self.path = Path(base) / "scans" / f"{where}-{what}-pillow-{PIL.__version__}.json"
+        self._known = self._load()
+        self._new: dict[str, Facts] = {}
 
-    def load(self) -> dict[str, Any]:
-        """Return what was stored; {} without a cache or with a damaged one."""
-        try:
-            stored = json.loads(self.path.read_text())
-        except (OSError, ValueError):
-            return {}
-        return stored if isinstance(stored, dict) else {}
+    def recall(self, key: str, judge: Callable[[], Facts]) -> Facts:
+        """Return what is known under `key`, asking `judge` if nothing is; safe in threads."""
+        facts = self._known.get(key) or self._new.get(key)
+        if facts is None:
+            facts = self._new[key] = judge()
+        return facts
 
-    def store(self, found: dict[str, Any]) -> None:
-        """Replace what was stored, whole or not at all."""
+    def save(self) -> None:
+        """Write what is known, if there is anything new, whole or not at all."""
+        if not self._new:
+            return
         partial = self.path.with_suffix(f".{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(found))
+            partial.write_text(json.dumps({**self._known, **self._new}))
             partial.replace(self.path)
         except OSError:
             partial.unlink(missing_ok=True)  # a full or read-only home costs time, not the run
+
+    def _load(self) -> dict[str, Facts]:
+        try:
+            stored = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return {}  # no cache, or a damaged one: scan afresh
+        return stored if isinstance(stored, dict) else {}

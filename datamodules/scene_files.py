@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,8 +17,8 @@ from torch import Tensor
 from datamodules.decoding import Resize, UnreadableError
 from datamodules.errors import DataError
 from datamodules.modalities import Modality
-from datamodules.modality_files import LabelMap, decode, fit
-from datamodules.scan_cache import ScanCache
+from datamodules.modality_files import FileModality, decode, fit
+from datamodules.scan_cache import Facts, ScanCache
 from datamodules.scenes import MemoryScenes, Scenes
 from datamodules.sources import Directory
 from datamodules.splits import Batch
@@ -33,25 +33,6 @@ _SLOW = 2000  # files whose check takes long enough to be announced
 
 
 @dataclass(frozen=True)
-class Declared:
-    """A modality and what its files say.
-
-    Attributes:
-        modality: What it is.
-        label_map: See `read_modality`.
-    """
-
-    modality: Modality
-    label_map: LabelMap | None = None
-
-    @property
-    def key(self) -> str:
-        """What decides whether a file can be used."""
-        mapped = sorted(self.label_map.items()) if self.label_map is not None else None
-        return f"{self.modality.kind} {self.modality.channels} {mapped}"
-
-
-@dataclass(frozen=True)
 class Picture:
     """A file, or one half of it.
 
@@ -63,9 +44,9 @@ class Picture:
     file: Path
     part: Part = "whole"
 
-    def decode(self, data: bytes, declared: Declared) -> Image.Image:
+    def decode(self, data: bytes, modality: Modality) -> Image.Image:
         """Decode the bytes of the file; see `datamodules.modality_files.decode`."""
-        whole = decode(data, declared.modality, declared.label_map)
+        whole = decode(data, modality)
         if self.part == "whole":
             return whole
         if whole.width % 2:
@@ -81,12 +62,12 @@ class Verdict:
 
     Attributes:
         sha256: Hash of the file's bytes.
-        size: Width and height, None if it cannot be used.
+        size: Width and height in pixels, (0, 0) if it cannot be used.
         problem: Why it cannot be used, completing '<name> ...'; None if it can.
     """
 
     sha256: str
-    size: tuple[int, int] | None
+    size: tuple[int, int]
     problem: str | None
 
 
@@ -98,7 +79,7 @@ class FileScenes(Scenes):
     """Scenes decoded from their files whenever they are fetched.
 
     Args:
-        declared: Modality -> what it is and what its files say.
+        modalities: Name -> what it is.
         found: Modality -> its pictures, one per scene.
         ids: See `Scenes`.
         size: Side in pixels.
@@ -108,22 +89,21 @@ class FileScenes(Scenes):
 
     def __init__(
         self,
-        declared: Mapping[str, Declared],
+        modalities: Mapping[str, Modality],
         found: Found,
         ids: Sequence[str],
         size: int,
         resize: Resize,
         verdicts: Verdicts,
     ) -> None:
-        super().__init__({name: declared[name].modality for name in found}, ids, {})
-        self.declared, self.found = declared, found
-        self.size, self.resize, self.verdicts = size, resize, verdicts
+        super().__init__({name: modalities[name] for name in found}, ids, {})
+        self.found, self.size, self.resize, self.verdicts = found, size, resize, verdicts
 
     @cached_property
     def sha256(self) -> str:
         digest = hashlib.sha256(f"{self.size} {self.resize}".encode())
         for name, verdicts in self.verdicts.items():
-            digest.update(f"{name} {self.declared[name].key}\n".encode())
+            digest.update(f"{name} {_key(self.modalities[name])}\n".encode())
             for picture, verdict in zip(self.found[name], verdicts, strict=True):
                 digest.update(f"{verdict.sha256} {picture.part}\n".encode())
         return digest.hexdigest()
@@ -152,15 +132,15 @@ class FileScenes(Scenes):
         return MemoryScenes(self.modalities, stored, self.ids, sha256=self.sha256)
 
     def _read(self, name: str, position: int) -> Tensor:
-        picture, declared = self.found[name][position], self.declared[name]
+        picture, modality = self.found[name][position], self.modalities[name]
         try:
-            whole = picture.decode(picture.file.read_bytes(), declared)
+            whole = picture.decode(picture.file.read_bytes(), modality)
         except (UnreadableError, OSError) as error:
             raise DataError(
                 f"{picture.file} could be read when it was checked but now {error}; put it back "
                 "or start again without it."
             ) from error
-        return fit(whole, declared.modality, self.size, self.resize)
+        return fit(whole, modality, self.size, self.resize)
 
 
 def find(folder: Path) -> dict[str, Path]:
@@ -212,7 +192,7 @@ def find_aligned(
     return stems, {name: [Picture(files[name][stem]) for stem in stems] for name in files}
 
 
-def scan(root: Path, declared: Mapping[str, Declared], found: Found) -> Verdicts:
+def scan(root: Path, modalities: Mapping[str, Modality], found: Found) -> Verdicts:
     """Judge every picture by decoding it whole, in a pool of threads.
 
     Every file's bytes are read and hashed each time; what decoding said is kept in the cache
@@ -220,7 +200,7 @@ def scan(root: Path, declared: Mapping[str, Declared], found: Found) -> Verdicts
 
     Args:
         root: What the cache is for.
-        declared: Modality -> what it is and what its files say.
+        modalities: Name -> what it is.
         found: Modality -> its pictures.
 
     Returns:
@@ -230,17 +210,16 @@ def scan(root: Path, declared: Mapping[str, Declared], found: Found) -> Verdicts
     if total >= _SLOW:
         rank_zero_info(f"Checking {total} files of {root} ...")
     cache = ScanCache(root, "scenes")
-    known = cache.load()
-    judged = {
-        name: _in_threads(partial(_judge, declared[name], known), pictures)
+    verdicts = {
+        name: _in_threads(partial(_judge, cache, modalities[name]), pictures)
         for name, pictures in found.items()
     }
-    new = {key: facts for each in judged.values() for key, (_, facts) in each.items()}
-    return {}
+    cache.save()
+    return verdicts
 
 
 def refuse_unusable(root: Path, found: Found, verdicts: Verdicts, aligned: bool) -> None:
-    """Name all unusable pictures of a scan in one error.
+    """Raise DataError, naming all unusable pictures of a scan.
 
     Args:
         root: What they are named relative to.
@@ -248,3 +227,101 @@ def refuse_unusable(root: Path, found: Found, verdicts: Verdicts, aligned: bool)
         verdicts: Modality -> verdict of each.
         aligned: Must the pictures of one scene have one size?
     """
+    problems = [
+        f"{_name(picture, root)} {verdict.problem}"
+        for name, pictures in found.items()
+        for picture, verdict in zip(pictures, verdicts[name], strict=True)
+        if verdict.problem
+    ]
+    if not problems and aligned:
+        problems = _sizes(root, found, verdicts)
+    if problems:
+        raise DataError(
+            f"{root}: {len(problems)} problems with the files; correct or remove "
+            f"them:{_listed(problems)}"
+        )
+
+
+def refuse_copies(root: Path, parts: Mapping[str, FileScenes]) -> None:
+    """Raise DataError, naming files, if one image file is in two parts.
+
+    Only images are compared: two scenes may well have the same label map.
+
+    Args:
+        root: What files are named relative to.
+        parts: Name of a set or split -> its scenes.
+    """
+    owners: dict[str, tuple[str, str]] = {}
+    copies = []
+    for part, scenes in parts.items():
+        for sha256, name in _images(root, scenes):
+            owner, first = owners.setdefault(sha256, (part, name))
+            if owner != part:
+                copies.append(f"{first} and {name}")
+    if copies:
+        raise DataError(
+            f"{root}: {len(copies)} images are in two of {', '.join(parts)}, so that scenes "
+            f"are shared; keep one of each:{_listed(copies)}"
+        )
+
+
+def _images(root: Path, scenes: FileScenes) -> Iterator[tuple[str, str]]:
+    """Yield hash and name of every image."""
+    for modality, pictures in scenes.found.items():
+        if scenes.modalities[modality].kind == "image":
+            for picture, verdict in zip(pictures, scenes.verdicts[modality], strict=True):
+                yield f"{verdict.sha256} {picture.part}", _name(picture, root)
+
+
+def _judge(cache: ScanCache, modality: Modality, picture: Picture) -> Verdict:
+    try:
+        data = picture.file.read_bytes()
+    except OSError as error:
+        return Verdict("", (0, 0), f"cannot be read ({error.strerror})")
+
+    def decoded() -> Facts:
+        try:
+            return [*picture.decode(data, modality).size, None]
+        except UnreadableError as error:
+            return [0, 0, str(error)]
+
+    sha256 = hashlib.sha256(data).hexdigest()
+    width, height, problem = cache.recall(f"{sha256} {picture.part} {_key(modality)}", decoded)
+    return Verdict(sha256, (width, height), problem)
+
+
+def _key(modality: Modality) -> str:
+    """Return what decides how a file is decoded."""
+    label_map = modality.label_map if isinstance(modality, FileModality) else None
+    return f"{modality.kind} {modality.channels} {sorted(label_map.items()) if label_map else None}"
+
+
+def _sizes(root: Path, found: Found, verdicts: Verdicts) -> list[str]:
+    """Say which pictures of one scene differ in size."""
+    (first, *others), problems = found, []
+    for name in others:
+        for i, (one, other) in enumerate(zip(verdicts[first], verdicts[name], strict=True)):
+            if one.size != other.size:
+                problems.append(
+                    f"{_name(found[first][i], root)} has {_times(one)} pixels but "
+                    f"{_name(found[name][i], root)} {_times(other)}"
+                )
+    return problems
+
+
+def _times(verdict: Verdict) -> str:
+    return "x".join(str(side) for side in verdict.size)
+
+
+def _name(picture: Picture, root: Path) -> str:
+    return picture.file.relative_to(root).as_posix()
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+    return "".join(f"\n  {problem}" for problem in [*problems[:_LISTED], *more])
+
+
+def _in_threads(function: Callable[[U], T], arguments: Iterable[U]) -> list[T]:
+    with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        return list(pool.map(function, arguments))

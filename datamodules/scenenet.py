@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.errors import DataError
-from datamodules.lazy_scenes import ClassNumbers, FileScenes, deal, joint_augment, millimetres
+from datamodules.lazy_scenes import ClassNumbers, LazyScenes, deal, joint_augment, millimetres
 from datamodules.modalities import IGNORE, Modality
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut, TranslationData
@@ -104,11 +104,11 @@ class SceneNet(TranslationData):
     def has_split(self, name: str) -> bool:
         return name == "test" or (name == "val" and self.val_videos > 0)
 
-    def load_set(self, name: str) -> FileScenes:
+    def load_set(self, name: str) -> LazyScenes:
         dealt = deal(self._trained_on()[: self.train_videos], list(self.sets))
         return self._scenes("train", dealt[name], self.frames, self.sets[name])
 
-    def load_held_out(self, name: HeldOut) -> FileScenes:
+    def load_held_out(self, name: HeldOut) -> LazyScenes:
         if name == "test":
             found = videos(self.root / "val")
             return self._scenes("val", found, self.held_out_frames, list(self.modalities))
@@ -134,14 +134,14 @@ class SceneNet(TranslationData):
 
     def _scenes(
         self, part: str, chosen: Sequence[Video], frames: Sequence[int], names: Sequence[str]
-    ) -> FileScenes:
+    ) -> LazyScenes:
         folders = [f"{part}/{group}/{video}" for group, video in chosen]
         where = {
             "rgb": "photo/{}.jpg",
             "depth": "depth/{}.png",
             "segmentation": f"{LABEL_FOLDER}/{{}}.png",
         }
-        return FileScenes(
+        return LazyScenes(
             {name: self.modalities[name] for name in names},
             self.root,
             {

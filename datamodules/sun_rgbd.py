@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.errors import DataError
-from datamodules.lazy_scenes import ClassNumbers, FileScenes, deal, joint_augment, sixteen_bits
+from datamodules.lazy_scenes import ClassNumbers, LazyScenes, deal, joint_augment, sixteen_bits
 from datamodules.modalities import IGNORE, Modality
 from datamodules.scenenet import CLASS_COLOURS, INDOOR_CLASSES
 from datamodules.transforms import TransformSpec
@@ -131,11 +131,11 @@ class SunRGBD(TranslationData):
     def has_split(self, name: str) -> bool:
         return name == "test"
 
-    def load_set(self, name: str) -> FileScenes:
+    def load_set(self, name: str) -> LazyScenes:
         _, training = self._parts()
         return self._scenes(deal(training, list(self.sets))[name], self.sets[name])
 
-    def load_held_out(self, name: HeldOut) -> FileScenes:
+    def load_held_out(self, name: HeldOut) -> LazyScenes:
         if name != "test":
             raise DataError("SUN RGB-D has no val split here; use test.")
         held_out, _ = self._parts()
@@ -165,14 +165,14 @@ class SunRGBD(TranslationData):
             )
         return lists
 
-    def _scenes(self, numbers: Sequence[int], names: Sequence[str]) -> FileScenes:
+    def _scenes(self, numbers: Sequence[int], names: Sequence[str]) -> LazyScenes:
         official = [image for images in self._images() for image in images]
         images = [official[number] for number in numbers]
         files = {"rgb": images}
         if "depth" in names:
             files["depth"] = [self._depth_of(image) for image in images]
         files["segmentation"] = [f"{LABEL_FOLDER}/img-{n + 1:06d}.png" for n in numbers]
-        return FileScenes(
+        return LazyScenes(
             {name: self.modalities[name] for name in names},
             self.root,
             files,

@@ -41,7 +41,7 @@ class ImagePool(nn.Module):
         images, draws = _of_all_processes(images.to(self.images.dtype)), _of_all_processes(draws)
         if not len(self.images):
             self.images = images.new_zeros(self.size, *images.shape[1:])
-        shown = [self._offer(*each) for each in zip(images.split(1), draws, strict=True)]
+        shown = [self._offer(*each) for each in zip(images[:, None], draws, strict=True)]
         return torch.cat(shown[rank * n : (rank + 1) * n])
 
     def _offer(self, image: Tensor, draw: Tensor) -> Tensor:

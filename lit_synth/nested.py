@@ -8,6 +8,25 @@ from lit_synth.errors import InputError
 Nested = dict[str, dict[str, Tensor]]
 
 
+def holding(batch: Nested, modality: str) -> list[dict[str, Tensor]]:
+    """Return the sets that hold a modality.
+
+    Args:
+        batch: Each set's entries by name.
+        modality: Name of the modality.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = [each for each in batch.values() if modality in each]
+    if not found:
+        raise InputError(
+            f"no training set holds the modality '{modality}': there are {_listed(batch)}; name "
+            "the method's modalities as the data does."
+        )
+    return found
+
+
 def examples(batch: Nested, modality: str) -> Tensor:
     """Return a modality's data (N, ...) of all sets that hold it.
 
@@ -18,13 +37,7 @@ def examples(batch: Nested, modality: str) -> Tensor:
     Raises:
         InputError: If no set holds it.
     """
-    found = [each[modality] for each in batch.values() if modality in each]
-    if not found:
-        raise InputError(
-            f"no training set holds the modality '{modality}': there are {_listed(batch)}; name "
-            "the method's modalities as the data does."
-        )
-    return _interleaved(found)
+    return _interleaved([each[modality] for each in holding(batch, modality)])
 
 
 def pairs(batch: Nested, source: str, target: str) -> tuple[Tensor, Tensor]:

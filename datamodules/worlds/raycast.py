@@ -1,7 +1,8 @@
 """Rays against upright boxes, for many scenes at once.
 
-Everything per ray is one of + - * / sqrt, comparisons and choices, each rounded by IEEE 754: the
-result has the same bits however the rays are divided among calls, threads or vector lanes.
+Per ray there are only sums, products, quotients, roots, extrema and signs, which IEEE 754 rounds
+in one way: the results have the same bits however the rays are divided among calls, threads and
+vector lanes. Masks are numbers, because choices by `torch.where` take ten times as long.
 """
 
 from typing import NamedTuple
@@ -9,15 +10,35 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_TINY = 1e-6  # a direction of 0 would make 0 / 0
-_CLOSE = 1e-3  # metres; faces nearer than this to each other count as one
+_TINY = 1e-6  # replaces directions of 0, whose inverse times 0 is no number
+_CLOSE = 1e-3  # metres; faces nearer to each other than this are one
+_FAR = 1e30
+_NUMBER_BITS = 31  # of a distance, the lowest bits: room for the number of a box
+
+MAX_BOXES = _NUMBER_BITS + 1
+
+
+class Camera(NamedTuple):
+    """Pinhole cameras; x is to the right, y up and z forward.
+
+    Attributes:
+        position: (N, 3) in metres.
+        yaw: Tangent of half the angle to the right (N,).
+        pitch: Tangent of half the angle downwards (N,).
+        spread: Tangent of half the field of view (N,).
+    """
+
+    position: Tensor
+    yaw: Tensor
+    pitch: Tensor
+    spread: Tensor
 
 
 class Rays(NamedTuple):
     """R rays in each of N scenes.
 
     Attributes:
-        origin: Where they start (N, 3), in metres; x to the right, y up, z forward.
+        origin: Where they start (N, 3), in metres.
         direction: x, y and z of their directions, each (N, R), none of them 0.
     """
 
@@ -26,11 +47,11 @@ class Rays(NamedTuple):
 
 
 class Boxes(NamedTuple):
-    """P boxes in each of N scenes, with faces parallel to the axes.
+    """K boxes in each of N scenes, with faces parallel to the axes.
 
     Attributes:
-        centre: (N, P, 3) in metres.
-        half: Half of each side (N, P, 3); negative where there is no box.
+        centre: (N, K, 3) in metres.
+        half: Half of each side (N, K, 3); negative where there is no box.
     """
 
     centre: Tensor
@@ -41,144 +62,157 @@ class Surface(NamedTuple):
     """What each ray meets.
 
     Attributes:
-        t: How far (N, R), in lengths of the ray's direction.
-        axis: The axis 0, 1, 2 that the surface is perpendicular to (N, R).
+        t: How far, in lengths of the ray's direction (N, R).
+        across: Three masks (N, R): 1 where the surface is perpendicular to x, y, z, else 0.
     """
 
     t: Tensor
-    axis: Tensor
+    across: list[Tensor]
 
 
-def camera_rays(
-    origin: Tensor, yaw: Tensor, pitch: Tensor, spread: Tensor, x: Tensor, y: Tensor
-) -> Rays:
-    """Return the rays of pinhole cameras, scaled so that t is the depth along the optical axis.
-
-    Args:
-        origin: Position (N, 3).
-        yaw: Tangent of half the angle to the right (N,).
-        pitch: Tangent of half the angle downwards (N,).
-        spread: Tangent of half the field of view (N,).
-        x: To the right in the picture (R,), -1 to 1.
-        y: Upwards in the picture (R,), -1 to 1.
-    """
-    across, upward = spread[:, None] * x, spread[:, None] * y
-    rows = zip(*rotation(yaw, pitch), strict=True)
-    direction = [r[:, None] * across + u[:, None] * upward + f[:, None] for r, u, f in rows]
-    return Rays(origin, [torch.where(d.abs() < _TINY, _TINY, d) for d in direction])
-
-
-def rotation(yaw: Tensor, pitch: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Return the world directions of a camera's right, up and forward, x, y and z each (N,).
-
-    Args:
-        yaw: Tangent of half the angle to the right (N,).
-        pitch: Tangent of half the angle downwards (N,).
-    """
-    # Half-angle tangents, because sine and cosine are not rounded alike everywhere.
+def axes(camera: Camera) -> list[list[Tensor]]:
+    """Return x, y and z (N,) of what is right, up and forward for each camera."""
+    # Rational in the half-angle's tangent: sines are not rounded alike everywhere.
+    yaw, pitch = camera.yaw, camera.pitch
     cos_y, sin_y = (1 - yaw * yaw) / (1 + yaw * yaw), 2 * yaw / (1 + yaw * yaw)
     cos_p, sin_p = (1 - pitch * pitch) / (1 + pitch * pitch), 2 * pitch / (1 + pitch * pitch)
     right = [cos_y, torch.zeros_like(yaw), -sin_y]
     up = [sin_y * sin_p, cos_p, cos_y * sin_p]
     forward = [sin_y * cos_p, -sin_p, cos_y * cos_p]
-    return right, up, forward
+    return [right, up, forward]
 
 
-def nearest(rays: Rays, room: Boxes, boxes: Boxes) -> tuple[Tensor, Tensor]:
-    """Return how far the first surface is and whose it is.
+def camera_rays(camera: Camera, x: Tensor, y: Tensor) -> Rays:
+    """Return rays whose t is the depth along the optical axis.
 
     Args:
-        rays: They start within the room and outside of all boxes.
-        room: One box per scene, seen from within.
-        boxes: Seen from outside.
+        camera: Of each scene.
+        x: To the right in the picture (R,), from -1 to 1.
+        y: Upwards in the picture (R,), from -1 to 1.
+    """
+    to_right, upwards = camera.spread[:, None] * x, camera.spread[:, None] * y
+    direction = [
+        right[:, None] * to_right + up[:, None] * upwards + forward[:, None]
+        for right, up, forward in zip(*axes(camera), strict=True)
+    ]
+    return Rays(camera.position, [_nonzero(d) for d in direction])
+
+
+def rays_between(origin: Tensor, points: list[Tensor]) -> Rays:
+    """Return rays that start at `origin` (N, 3) and are at `points`, each (N, R), for t = 1."""
+    towards = [p - o[:, None] for p, o in zip(points, origin.t(), strict=True)]
+    return Rays(origin, [_nonzero(d) for d in towards])
+
+
+def points_at(rays: Rays, t: Tensor) -> list[Tensor]:
+    """Return x, y and z (N, R) of where the rays are at `t` (N, R)."""
+    both = zip(rays.origin.t(), rays.direction, strict=True)
+    return [o[:, None] + t * d for o, d in both]
+
+
+def positive(x: Tensor) -> Tensor:
+    """Return 1 where x is above 0, 0 where it is below, 0.5 where it is 0."""
+    return x.sign().add_(1).mul_(0.5)
+
+
+def look_up(table: Tensor, number: Tensor) -> Tensor:
+    """Return the entry of `table` (N, K) for each `number` (N, R), int32 in 0..K - 1."""
+    first = torch.arange(len(table), dtype=torch.int32)[:, None] * table.shape[1]
+    return table.reshape(-1).index_select(0, (number + first).view(-1)).view(number.shape)
+
+
+def nearest(rays: Rays, boxes: Boxes) -> tuple[Tensor, Tensor]:
+    """Return how far the first surface is, and whose it is.
+
+    Args:
+        rays: They start inside the last box, the room, and outside of the other ones.
+        boxes: At most `MAX_BOXES`.
 
     Returns:
-        t (N, R), and the number of the box (N, R) int64, P for the room.
+        t (N, R), up to 4e-6 of itself too small, and the number of the box, int32 (N, R).
     """
     inverse = [1 / d for d in rays.direction]
     steep = [i.abs() for i in inverse]
-    best = _crossings(rays.origin, inverse, steep, room, 0)[1]
-    count = boxes.half.shape[1]
-    which = torch.full_like(best, count, dtype=torch.int64)
-    for number in range(count):
-        near, far = _crossings(rays.origin, inverse, steep, boxes, number)
-        hit = (near <= far) & (near > 0) & (near < best)
-        best = torch.where(hit, near, best)
-        which = torch.where(hit, number, which)
-    return best, which
+    room = boxes.half.shape[1] - 1
+    best = _numbered(_crossing(rays.origin, inverse, steep, boxes, room)[1], room)
+    for number in range(room):
+        near, far = _crossing(rays.origin, inverse, steep, boxes, number)
+        near.clamp_(min=0)  # so that a box behind the start is left before it is entered
+        missed = far.sub_(near).neg_().clamp_(min=0).mul_(_FAR)
+        best = torch.minimum(best, _numbered(near.add_(missed), number))
+    return best, best.view(torch.int32).bitwise_and(_NUMBER_BITS)
 
 
-def _crossings(
+def outer_surface(rays: Rays, boxes: Boxes, number: Tensor) -> Surface:
+    """Return the surface where each ray enters its box, or leaves the room.
+
+    Args:
+        rays: As in `nearest`.
+        boxes: As in `nearest`.
+        number: Of each ray's box, int32 (N, R).
+    """
+    side = torch.ones_like(boxes.half[:, :, 0])
+    side[:, -1] = -1  # the room is left, and the first -t is the last t
+    away = side[:, :, None] * (boxes.centre - rays.origin[:, None])
+    signed = [
+        look_up(away[:, :, a], number) / d - look_up(boxes.half[:, :, a], number) / d.abs()
+        for a, d in enumerate(rays.direction)
+    ]
+    last = torch.maximum(torch.maximum(signed[0], signed[1]), signed[2])
+    return Surface(last * look_up(side, number), _equal(signed, last))
+
+
+def carved_surface(rays: Rays, outer: Surface, notches: Boxes, number: Tensor) -> Surface:
+    """Return the surface of boxes that lack a notch each, which is open where it sticks out.
+
+    Args:
+        rays: As in `nearest`.
+        outer: The surface of the whole boxes.
+        notches: What is cut out of each box; for the room, nothing.
+        number: Of each ray's box, int32 (N, R).
+    """
+    away = notches.centre - rays.origin[:, None]
+    middle = [look_up(away[:, :, a], number) / d for a, d in enumerate(rays.direction)]
+    reach = [
+        look_up(notches.half[:, :, a], number) / d.abs() for a, d in enumerate(rays.direction)
+    ]
+    near = torch.stack([m - r for m, r in zip(middle, reach, strict=True)]).amax(0)
+    leave = [m + r for m, r in zip(middle, reach, strict=True)]
+    far = torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
+    opened = (near < outer.t) & (far > outer.t + _CLOSE)
+    across = [
+        torch.where(opened, inner, whole)
+        for inner, whole in zip(_equal(leave, far), outer.across, strict=True)
+    ]
+    return Surface(torch.where(opened, far, outer.t), across)
+
+
+def _nonzero(direction: Tensor) -> Tensor:
+    return torch.where(direction.abs() < _TINY, _TINY, direction)
+
+
+def _crossing(
     origin: Tensor, inverse: list[Tensor], steep: list[Tensor], boxes: Boxes, number: int
 ) -> tuple[Tensor, Tensor]:
-    near = far = torch.empty(0)
-    for axis in range(3):
-        middle = inverse[axis] * (boxes.centre[:, number, axis] - origin[:, axis])[:, None]
-        reach = steep[axis] * boxes.half[:, number, axis][:, None]
-        enter, leave = middle - reach, middle + reach
-        near = torch.maximum(near, enter) if axis else enter
-        far = torch.minimum(far, leave) if axis else leave
-    return near, far
-
-
-def outer_surface(rays: Rays, room: Boxes, boxes: Boxes, which: Tensor) -> Surface:
-    """Return the surface of the box that each ray enters, or of the room that it leaves.
-
-    Args:
-        rays: As in `nearest`.
-        room: As in `nearest`.
-        boxes: As in `nearest`.
-        which: Number of the box (N, R), P for the room.
-    """
-    enter, leave = _per_axis(rays, _picked(boxes, room, which))
-    near, entered = _last(enter)
-    far, left = _first(leave)
-    inside = which == boxes.half.shape[1]
-    return Surface(torch.where(inside, far, near), torch.where(inside, left, entered))
-
-
-def carved_surface(rays: Rays, outer: Surface, notches: Boxes, which: Tensor) -> Surface:
-    """Return the surface where each box lacks a notch, open where it breaks through a face.
-
-    Args:
-        rays: As in `nearest`.
-        outer: The surface of the uncarved boxes.
-        notches: What is cut out of each box, and of the room as number P (N, P + 1, 3).
-        which: Number of the box (N, R), P for the room.
-    """
-    picked = [_pick(notches.centre, which), _pick(notches.half, which)]
-    enter, leave = _per_axis(rays, picked)
-    near, _ = _last(enter)
-    far, axis = _first(leave)
-    # A notch that begins no later than the surface is open there.
-    opened = (near <= outer.t + _CLOSE) & (far > outer.t + _CLOSE) & (near < far)
-    return Surface(torch.where(opened, far, outer.t), torch.where(opened, axis, outer.axis))
-
-
-def _picked(boxes: Boxes, room: Boxes, which: Tensor) -> list[list[Tensor]]:
-    both = zip(boxes, room, strict=True)
-    return [_pick(torch.cat(pair, dim=1), which) for pair in both]
-
-
-def _pick(table: Tensor, which: Tensor) -> list[Tensor]:
-    return [table[:, :, axis].gather(1, which) for axis in range(table.shape[2])]
-
-
-def _per_axis(rays: Rays, box: list[list[Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return where each ray enters and leaves a box (N, R); it misses where it leaves first."""
     enter, leave = [], []
-    for axis, d in enumerate(rays.direction):
-        middle = (box[0][axis] - rays.origin[:, axis, None]) / d
-        reach = box[1][axis] / d.abs()
+    for a in range(3):
+        middle = inverse[a] * (boxes.centre[:, number, a] - origin[:, a])[:, None]
+        reach = steep[a] * boxes.half[:, number, a, None]
         enter.append(middle - reach)
-        leave.append(middle + reach)
-    return enter, leave
+        leave.append(middle.add_(reach))
+    near = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
+    return near, torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
 
 
-def _last(t: list[Tensor]) -> tuple[Tensor, Tensor]:
-    latest = torch.maximum(torch.maximum(t[0], t[1]), t[2])
-    return latest, torch.where(t[0] == latest, 0, torch.where(t[1] == latest, 1, 2))
+def _numbered(t: Tensor, number: int) -> Tensor:
+    """Write a number into the lowest bits of t >= 0, so that the smallest t brings it along."""
+    t.view(torch.int32).bitwise_and_(~_NUMBER_BITS).bitwise_or_(number)
+    return t
 
 
-def _first(t: list[Tensor]) -> tuple[Tensor, Tensor]:
-    earliest = torch.minimum(torch.minimum(t[0], t[1]), t[2])
-    return earliest, torch.where(t[0] == earliest, 0, torch.where(t[1] == earliest, 1, 2))
+def _equal(t: list[Tensor], chosen: Tensor) -> list[Tensor]:
+    """Return a mask for each of three axes: whose t was chosen; the first of several."""
+    first = 1 - (t[0] - chosen).sign_().abs_()
+    second = (1 - (t[1] - chosen).sign_().abs_()) * (1 - first)
+    return [first, second, 1 - first - second]

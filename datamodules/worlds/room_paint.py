@@ -1,66 +1,81 @@
-"""Colour and near infrared of the surfaces of a room."""
+"""How the surfaces of a room look: in colour, and in near infrared."""
 
 import torch
 from torch import Tensor
 
-from datamodules.worlds.raycast import Rays, Surface
-from datamodules.worlds.room_plans import BANDS, CHECKS, MATERIALS, PLAIN, Plan
+from datamodules.worlds.raycast import (
+    Boxes, Rays, Surface, look_up, nearest, points_at, positive, rays_between,
+)  # fmt: skip
+from datamodules.worlds.room_plans import Lamp, Plan
+from datamodules.worlds.room_things import MATERIALS, Things
 
-NIR_OF = {
-    "fabric": 0.80, "glass": 0.10, "leather": 0.55, "metal": 0.32, "paper": 0.70, "plaster": 0.45,
+NIR_REFLECTANCE = {
+    "fabric": 0.80, "glass": 0.08, "leather": 0.55, "metal": 0.32, "paper": 0.70, "plaster": 0.45,
     "plastic": 0.20, "wood": 0.62,
 }  # fmt: skip
-_NIR = torch.tensor([NIR_OF[name] for name in MATERIALS])
+_NIR = torch.tensor([NIR_REFLECTANCE[name] for name in MATERIALS])
+_LINE = 0.44  # of half a panel; what lies beyond is the line between two
+_LIT = 0.997  # of the way from the lamp; what ends there is not in the shadow of anything
 
 
-def paint(plan: Plan, rays: Rays, surface: Surface, which: Tensor) -> tuple[list[Tensor], Tensor]:
+def paint(plan: Plan, boxes: Boxes, rays: Rays, surface: Surface, part: Tensor) -> list[Tensor]:
     """Return red, green, blue and near infrared of what each ray meets, each (N, R) in [0, 1].
 
     Args:
         plan: The rooms.
+        boxes: The things' outlines and the room.
         rays: Into the rooms.
         surface: What they meet.
-        which: The thing, or P for the room (N, R).
+        part: Which thing it belongs to, int32 (N, R).
     """
-    point = [o[:, None] + surface.t * d for o, d in zip(rays.origin.t(), rays.direction, strict=True)]
-    part = which + _room_part(plan, surface, which, rays)
-    texture = _texture(plan, point, surface.axis, part, which)
-    shade = _shade(plan, rays, point, surface.axis)
-    bright = shade * texture
-    rgb = []
-    for c in range(3):
-        reflectance = (plan.colour[:, :, c] * plan.light[:, c, None]).gather(1, part)
-        rgb.append((reflectance * bright).clamp_(0, 1).sqrt_())
-    nir = (_NIR[plan.material].gather(1, part) * shade * plan.light[:, 1, None]).clamp_(0, 1).sqrt_()
-    return rgb, nir
+    points = points_at(rays, surface.t)
+    light = _light(plan.lamp, boxes, rays, surface, points)
+    painted = light * _texture(plan.things, surface, points, part)
+    response = plan.things.colour * plan.lamp.colour[:, None]
+    channels = [look_up(response[:, :, c], part) * painted for c in range(3)]
+    channels.append(look_up(_NIR[plan.things.material], part) * light)
+    return [channel.clamp_(0, 1).sqrt_() for channel in channels]  # sqrt: a display's gamma
 
 
-def _room_part(plan: Plan, surface: Surface, which: Tensor, rays: Rays) -> Tensor:
-    inside = which == plan.boxes.half.shape[1]
-    horizontal = inside & (surface.axis == 1)
-    return torch.where(horizontal, torch.where(rays.direction[1] < 0, 1, 2), 0)
+def _light(
+    lamp: Lamp, boxes: Boxes, rays: Rays, surface: Surface, points: list[Tensor]
+) -> Tensor:
+    """Return the light on each point: from everywhere, and from the lamp where it is in sight."""
+    beams = rays_between(lamp.position, points)
+    x, y, z = beams.direction
+    squared = x * x + y * y + z * z
+    # Perpendicular surfaces face the camera: the side of the lamp counts by the ray's sign.
+    towards = sum(
+        mask * beam * ray.sign()
+        for mask, beam, ray in zip(surface.across, beams.direction, rays.direction, strict=True)
+    )
+    direct = towards.clamp_(min=0) / squared.sqrt() * (5 / (2 + squared))
+    direct *= positive(nearest(beams, boxes)[0] - _LIT)
+    ambient = lamp.ambient[:, None]
+    return ambient + (1 - ambient) * direct
 
 
-def _texture(plan: Plan, point: list[Tensor], axis: Tensor, part: Tensor, which: Tensor) -> Tensor:
-    u = torch.where(axis == 0, point[2], point[0])
-    v = torch.where(axis == 1, point[2], point[1])
-    scale = 1 / plan.period.gather(1, part)
-    kind = plan.pattern.gather(1, part)
-    contrast = plan.contrast.gather(1, part)
-    a, b = _square(u * scale), _square(v * scale)
-    wave = torch.where(kind == CHECKS, a * b, torch.where(kind == BANDS, b, a))
-    return 1 + torch.where(kind == PLAIN, 0.0, wave) * contrast
+def _texture(things: Things, surface: Surface, points: list[Tensor], part: Tensor) -> Tensor:
+    low = things.outline.centre - things.outline.half
+    per_metre = things.panels / (2 * things.outline.half)
+    x, y, z = (
+        (point - look_up(low[:, :, a], part)) * look_up(per_metre[:, :, a], part)
+        for a, point in enumerate(points)
+    )
+    over_x, over_y, _ = surface.across
+    across, up = x + over_x * (z - x), y + over_y * (z - y)
+    stripes, bands, checks, lines = (look_up(things.contrast[:, :, k], part) for k in range(4))
+    odd, high = _alternating(across), _alternating(up)
+    edge = torch.maximum(_from_middle(across), _from_middle(up))
+    return 1 + stripes * odd + bands * high + checks * odd * high - lines * positive(edge - _LINE)
 
 
-def _square(x: Tensor) -> Tensor:
-    return torch.where(x - x.floor() < 0.5, 1.0, -1.0)
+def _alternating(x: Tensor) -> Tensor:
+    """Return 1 in every other interval between whole numbers, -1 in the others."""
+    half = x * 0.5
+    return (half - half.floor()).sub_(0.5).sign_()
 
 
-def _shade(plan: Plan, rays: Rays, point: list[Tensor], axis: Tensor) -> Tensor:
-    to_lamp = [lamp[:, None] - p for lamp, p in zip(plan.lamp.t(), point, strict=True)]
-    squared = to_lamp[0] * to_lamp[0] + to_lamp[1] * to_lamp[1] + to_lamp[2] * to_lamp[2]
-    facing = torch.where(axis == 0, to_lamp[0], torch.where(axis == 1, to_lamp[1], to_lamp[2]))
-    along = torch.where(axis == 0, rays.direction[0], torch.where(axis == 1, rays.direction[1], rays.direction[2]))
-    cosine = torch.where(along < 0, facing, -facing).clamp_(min=0) / squared.sqrt()
-    ambient = plan.ambient[:, None]
-    return ambient + (1 - ambient) * cosine * (6 / (3 + squared))
+def _from_middle(x: Tensor) -> Tensor:
+    """Return how far x is from the middle of its interval between whole numbers."""
+    return (x - x.floor()).sub_(0.5).abs_()

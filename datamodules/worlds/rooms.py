@@ -1,4 +1,4 @@
-"""A world of rooms: colour, depth, classes, near infrared and normals of one scene."""
+"""A world of rooms: colour, depth, classes, near infrared and normals of the same scenes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,19 @@ from datamodules.modalities import Modality
 from datamodules.scenes import MemoryScenes
 from datamodules.splits import Batch
 from datamodules.translation import HeldOut, TranslationData
-from datamodules.worlds import dice, raycast, room_paint, room_plans
-from datamodules.worlds.raycast import camera_rays, carved_surface, nearest, outer_surface, rotation
+from datamodules.worlds.raycast import (
+    Boxes, Camera, Rays, Surface, axes, camera_rays, carved_surface, look_up, nearest,
+    outer_surface, positive,
+)  # fmt: skip
 from datamodules.worlds.room_cache import cached
 from datamodules.worlds.room_paint import paint
-from datamodules.worlds.room_plans import CLASSES, Plan, sample_plan
+from datamodules.worlds.room_plans import Plan, rows, sample_plan
+from datamodules.worlds.room_things import CLASSES
 
 PALETTE = (
-    (0, 0, 255), (232, 88, 47), (0, 217, 0), (148, 0, 240), (222, 241, 23), (255, 205, 205),
-    (0, 223, 228), (106, 135, 204), (116, 28, 41), (240, 35, 235), (0, 166, 156), (249, 139, 0),
-    (225, 228, 194),
+    (196, 78, 82), (129, 91, 60), (235, 235, 230), (221, 132, 82), (140, 140, 140), (204, 185, 116),
+    (218, 139, 195), (85, 168, 104), (147, 55, 130), (255, 196, 0), (40, 40, 48), (166, 200, 226),
+    (60, 110, 200),
 )  # fmt: skip
 MODALITIES = {
     "rgb": Modality("image", 3),
@@ -30,11 +33,14 @@ MODALITIES = {
     "nir": Modality("image", 1),
     "normals": Modality("image", 3),
 }
-_RAYS = 2**15  # per chunk; their intermediate results fit in a core's cache
-_BLOCK = 1_000_000  # indices that a set or split has for itself
-_SOURCES = [Path(module.__file__) for module in (dice, raycast, room_paint, room_plans)]
-_SOURCES.append(Path(__file__))
+MAX_VIEWS = 100
+
+_PAINTED = {"rgb", "nir"}
+_RAYS = 2**14  # at a time, so that intermediate results stay in a core's cache
+_PLANS = 2**10  # at a time
+_BLOCK = 1_000_000  # indices that each set and split has for itself
 _FIRST: dict[HeldOut, int] = {"val": 0, "test": _BLOCK}
+_RENDERER = sorted(Path(__file__).parent.glob("*.py"))
 
 
 def render(
@@ -50,88 +56,118 @@ def render(
         modalities: Which pictures.
 
     Returns:
-        Images uint8 (N, C, size, size), depth float32 (N, 1, size, size) in metres along the
-        optical axis, labels uint8 (N, size, size).
+        Modality -> images uint8 (N, C, size, size); depth float32 (N, 1, size, size) in metres
+        along the optical axis; labels uint8 (N, size, size).
     """
-    chunks = torch.split(index, max(1, _RAYS // (4 * size * size)))
-    rendered = [_render(sample_plan(world_seed, chunk, view), size, modalities) for chunk in chunks]
-    return {name: torch.cat([each[name] for each in rendered]) for name in modalities}
+    chunks = []
+    step = max(1, _RAYS // (2 * size) ** 2)
+    for some in torch.split(index, _PLANS):
+        plan = sample_plan(world_seed, some, view)
+        starts = range(0, len(some), step)
+        chunks += [render_plan(rows(plan, k, k + step), size, modalities) for k in starts]
+    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in modalities}
 
 
-def _render(plan: Plan, size: int, modalities: Sequence[str]) -> Batch:
+def render_plan(plan: Plan, size: int, modalities: Sequence[str]) -> Batch:
+    """Return pictures of planned rooms; see `render`."""
     pictures: Batch = {}
-    if {"rgb", "nir"} & set(modalities):
+    if _PAINTED & set(modalities):
         pictures |= _painted(plan, size)
-    if {"depth", "segmentation", "normals"} & set(modalities):
+    if set(modalities) - _PAINTED:
         pictures |= _measured(plan, size)
     return {name: pictures[name] for name in modalities}
 
 
-def _grid(size: int) -> tuple[Tensor, Tensor]:
-    centres = (2 * torch.arange(size, dtype=torch.float32) + 1 - size) / size
-    y, x = torch.meshgrid(-centres, centres, indexing="ij")
-    return x.flatten(), y.flatten()
-
-
 def _painted(plan: Plan, size: int) -> Batch:
-    """Return colour and near infrared, the mean of 2 x 2 rays per pixel."""
-    rays = camera_rays(plan.camera, plan.yaw, plan.pitch, plan.spread, *_grid(2 * size))
-    _, which = nearest(rays, plan.room, plan.boxes)
-    surface = outer_surface(rays, plan.room, plan.boxes, which)
-    rgb, nir = paint(plan, rays, surface, which)
-    return {"rgb": _to_pixels(rgb, size), "nir": _to_pixels([nir], size)}
-
-
-def _to_pixels(channels: list[Tensor], size: int) -> Tensor:
-    quads = torch.stack(channels, 1).view(-1, len(channels), size, 2, size, 2)
-    mean = (quads[:, :, :, 0, :, 0] + quads[:, :, :, 0, :, 1]) / 4
-    mean = mean + (quads[:, :, :, 1, :, 0] + quads[:, :, :, 1, :, 1]) / 4
-    return mean.mul_(255).round_().to(torch.uint8)
+    """Return colour and near infrared: the mean of 2 x 2 rays per pixel, onto whole outlines."""
+    boxes = _boxes(plan.things.outline)
+    channels = []
+    for x, y in _grid(2 * size):
+        rays = camera_rays(plan.camera, x, y)
+        number = nearest(rays, boxes)[1]
+        surface = outer_surface(rays, boxes, number)
+        part = _part(rays, surface, boxes, number)
+        channels.append(torch.stack(paint(plan, boxes, rays, surface, part), 1))
+    quads = torch.cat(channels, 2).view(-1, 4, size, 2, size, 2)
+    upper = quads[:, :, :, 0, :, 0] + quads[:, :, :, 0, :, 1]
+    lower = quads[:, :, :, 1, :, 0] + quads[:, :, :, 1, :, 1]
+    pixels = (upper + lower).mul_(255 / 4).round_().to(torch.uint8)
+    return {"rgb": pixels[:, :3], "nir": pixels[:, 3:]}
 
 
 def _measured(plan: Plan, size: int) -> Batch:
-    """Return depth, classes and normals at the centre of each pixel."""
-    rays = camera_rays(plan.camera, plan.yaw, plan.pitch, plan.spread, *_grid(size))
-    _, which = nearest(rays, plan.room, plan.boxes)
-    outer = outer_surface(rays, plan.room, plan.boxes, which)
-    surface = carved_surface(rays, outer, plan.notches, which)
-    part = which + room_paint._room_part(plan, outer, which, rays)
-    shape = (len(which), size, size)
+    """Return depth, classes and normals at the middle of each pixel, of carved things."""
+    boxes, notches = _boxes(plan.things.outline), _boxes(plan.things.notch)
+    depth, labels, normals = [], [], []
+    for x, y in _grid(size):
+        rays = camera_rays(plan.camera, x, y)
+        number = nearest(rays, boxes)[1]
+        outer = outer_surface(rays, boxes, number)
+        surface = carved_surface(rays, outer, notches, number)
+        depth.append(surface.t)
+        labels.append(look_up(plan.things.label, _part(rays, outer, boxes, number)))
+        normals.append(_normals(plan.camera, rays, surface))
+    shape = (-1, size, size)
+    pixels = torch.cat(normals, 2).add_(1).mul_(127.5).round_().to(torch.uint8)
     return {
-        "depth": surface.t.view(shape)[:, None],
-        "segmentation": plan.label.gather(1, part).to(torch.uint8).view(shape),
-        "normals": _normals(plan, rays, surface).view(len(which), 3, size, size),
+        "depth": torch.cat(depth, 1).view(shape)[:, None],
+        "segmentation": torch.cat(labels, 1).to(torch.uint8).view(shape),
+        "normals": pixels.view(-1, 3, size, size),
     }
 
 
-def _normals(plan: Plan, rays: raycast.Rays, surface: raycast.Surface) -> Tensor:
-    right, up, forward = rotation(plan.yaw, plan.pitch)
+def _boxes(things: Boxes) -> Boxes:
+    """Return what rays are cast at: walls, floor and ceiling are one box."""
+    return Boxes(things.centre[:, :-2], things.half[:, :-2])
+
+
+def _grid(size: int) -> list[tuple[Tensor, Tensor]]:
+    """Return x to the right and y upwards of all pixels, row by row, in some pieces."""
+    middles = (2 * torch.arange(size, dtype=torch.float32) + 1 - size) / size
+    y, x = torch.meshgrid(-middles, middles, indexing="ij")
+    return list(zip(x.flatten().split(_RAYS), y.flatten().split(_RAYS), strict=True))
+
+
+def _part(rays: Rays, surface: Surface, boxes: Boxes, number: Tensor) -> Tensor:
+    """Return the number of the thing that is met, where the room is wall, floor and ceiling."""
+    of_room = (number == boxes.half.shape[1] - 1).to(torch.int32)
+    level = surface.across[1] * (1 + positive(rays.direction[1]))  # 1: floor, 2: ceiling
+    return number + of_room * level.to(torch.int32)
+
+
+def _normals(camera: Camera, rays: Rays, surface: Surface) -> Tensor:
+    """Return the normals (N, 3, R) to the right, upwards and towards the camera."""
+    facing = [
+        -mask * ray.sign() for mask, ray in zip(surface.across, rays.direction, strict=True)
+    ]
+    right, up, forward = axes(camera)
     channels = []
-    for towards in (right, up, [-f for f in forward]):
-        along = torch.zeros_like(surface.t)
-        for axis, d in enumerate(rays.direction):
-            sign = torch.where(d < 0, 1.0, -1.0)
-            along = torch.where(surface.axis == axis, sign * towards[axis][:, None], along)
-        channels.append(along)
-    return torch.stack(channels, 1).add(1).mul(127.5).round().to(torch.uint8)
+    for way in (right, up, [-f for f in forward]):
+        x, y, z = (f * w[:, None] for f, w in zip(facing, way, strict=True))
+        channels.append(x + y + z)
+    return torch.stack(channels, 1)
 
 
 class Rooms(TranslationData):
-    """Rooms rendered in five modalities.
+    """Furnished rooms with exact depth, classes, near infrared and normals.
+
+    Scene i is a pure function of `world_seed` and i, a view of it also of the number of the view.
+    Each set and each split has indices of its own; all views of a scene have the scene's identity.
 
     Args:
-        sets: Training set -> names of its modalities.
+        sets: Training set -> names of its modalities; default: colour with segmentation, and
+            colour with depth.
         image_size: Side in pixels, 32 to 256.
         scenes_per_set: Scenes of each training set.
-        n_val: Scenes of val.
-        n_test: Scenes of test.
-        views_per_scene: Cameras in each scene; all views of a scene are in the same set.
+        n_val: Scenes of `val`.
+        n_test: Scenes of `test`.
+        views_per_scene: Cameras in each scene.
         world_seed: Of the scenes.
-        held_out: Modalities of val and test; None: those of any set.
+        held_out: Modalities of `val` and `test`; None: those that any set has.
         batch_size: Views of every set per batch and process.
         num_workers: Processes that prepare batches; the pictures are in memory, so 0 is fastest.
-        seed: Of the orders of the scenes and of their augmentation.
-        augment: Joint transforms of the training scenes.
+        seed: Of the orders of the views and of their augmentation.
+        augment: Joint transforms of a training scene's modalities.
     """
 
     def __init__(
@@ -149,27 +185,14 @@ class Rooms(TranslationData):
         seed: int = 0,
         augment: list[Any] | None = None,
     ) -> None:
-        sets = sets or {"rs": ["rgb", "segmentation"], "rd": ["rgb", "depth"]}
-        super().__init__(sets, batch_size, num_workers, seed)
-        if not 32 <= image_size <= 256:
-            raise DataError(f"image_size is {image_size}; give 32 to 256 pixels.")
-        counts = (scenes_per_set, n_val, n_test, views_per_scene)
-        if not all(1 <= count <= _BLOCK for count in counts):
-            raise DataError(
-                f"scenes_per_set, n_val, n_test, views_per_scene are {counts}; give 1 to {_BLOCK}."
-            )
+        default = {"rs": ["rgb", "segmentation"], "rd": ["rgb", "depth"]}
+        super().__init__(default if sets is None else sets, batch_size, num_workers, seed)
         self.modalities = dict(MODALITIES)
-        self._check_names()
-        used = {name for names in self.sets.values() for name in names}
-        self.held_out = held_out or [name for name in MODALITIES if name in used]
-        for name in self.held_out:
-            if name not in MODALITIES:
-                raise DataError(
-                    f"held_out has {name!r}; the modalities are {', '.join(MODALITIES)}."
-                )
-        self.image_size, self.views_per_scene, self.world_seed = image_size, views_per_scene, world_seed
-        self.scenes_per_set = scenes_per_set
+        self.image_size, self.scenes_per_set = image_size, scenes_per_set
+        self.views_per_scene, self.world_seed = views_per_scene, world_seed
         self.counts: dict[HeldOut, int] = {"val": n_val, "test": n_test}
+        self.held_out = self._used() if held_out is None else held_out
+        self._check_arguments()
         if augment:
             from datamodules.joint_transforms import build_joint_augment
 
@@ -182,24 +205,52 @@ class Rooms(TranslationData):
     def load_held_out(self, name: HeldOut) -> MemoryScenes:
         return self._load(_FIRST[name], self.counts[name], self.held_out)
 
+    def describe(self) -> dict[str, object]:
+        return {
+            **super().describe(),
+            "image_size": self.image_size,
+            "views_per_scene": self.views_per_scene,
+            "world_seed": self.world_seed,
+        }
+
+    def _used(self) -> list[str]:
+        used = {name for names in self.sets.values() for name in names}
+        return [name for name in MODALITIES if name in used]
+
+    def _check_arguments(self) -> None:
+        self._check_names()
+        for name in self.held_out:
+            if name not in MODALITIES:
+                raise DataError(
+                    f"held_out has {name!r}; the modalities are {', '.join(MODALITIES)}."
+                )
+        if not 32 <= self.image_size <= 256:
+            raise DataError(f"image_size is {self.image_size}; give 32 to 256 pixels.")
+        if not 1 <= self.views_per_scene <= MAX_VIEWS:
+            raise DataError(
+                f"views_per_scene is {self.views_per_scene}; give 1 to {MAX_VIEWS}."
+            )
+        if self.world_seed < 0:
+            raise DataError(f"world_seed is {self.world_seed}; give 0 or more.")
+        for count in (self.scenes_per_set, *self.counts.values()):
+            if not 1 <= count <= _BLOCK:
+                raise DataError(f"{count} scenes were asked for; give 1 to {_BLOCK}.")
+
     def _load(self, first: int, count: int, names: list[str]) -> MemoryScenes:
-        index = torch.arange(first, first + count)
-        stored = {name: self._cached(name, first, count) for name in names}
-        ids = [f"room-{i:06d}" for i in index.tolist() for _ in range(self.views_per_scene)]
+        parameters = {
+            "world_seed": self.world_seed, "first": first, "count": count, "size": self.image_size,
+            "views": self.views_per_scene, "modalities": sorted(set(names)),
+        }  # fmt: skip
+        stored = cached(parameters, _RENDERER, lambda: self._render(first, count, names))
+        ids = [
+            f"room-{i:06d}" for i in range(first, first + count) for _ in range(self.views_per_scene)
+        ]
         return MemoryScenes({name: MODALITIES[name] for name in names}, stored, ids)
 
-    def _cached(self, name: str, first: int, count: int) -> Tensor:
-        parameters = {
-            "seed": self.world_seed, "first": first, "count": count, "size": self.image_size,
-            "views": self.views_per_scene, "modality": name,
-        }  # fmt: skip
-
-        def make() -> Batch:
-            index = torch.arange(first, first + count)
-            views = [
-                render(self.world_seed, index, view, self.image_size, [name])[name]
-                for view in range(self.views_per_scene)
-            ]
-            return {name: torch.stack(views, 1).flatten(0, 1)}
-
-        return cached(parameters, _SOURCES, make)[name]
+    def _render(self, first: int, count: int, names: list[str]) -> Batch:
+        index = torch.arange(first, first + count)
+        views = [
+            render(self.world_seed, index, view, self.image_size, names)
+            for view in range(self.views_per_scene)
+        ]
+        return {name: torch.stack([view[name] for view in views], 1).flatten(0, 1) for name in names}

@@ -1,9 +1,23 @@
 """What the papers compare with, under the same contract, one file each."""
 
 from lit_synth.baselines.bsa import BSA
+from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
+from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
+from lit_synth.baselines.stargan_modalities import StarGANModalities
+from lit_synth.baselines.two_pix2pix import TwoPix2Pix
 from lit_synth.baselines.vae import VAE
 from lit_synth.baselines.wgan_gp import WGANGP
 
-__all__ = ["BSA", "DGNAM", "PPGN", "VAE", "WGANGP"]
+__all__ = [
+    "BSA",
+    "DGNAM",
+    "PPGN",
+    "VAE",
+    "WGANGP",
+    "CycleGAN",
+    "Pix2Pix",
+    "StarGANModalities",
+    "TwoPix2Pix",
+]

@@ -66,7 +66,7 @@ class Pix2Pix(Method):
         y_made = self.generator(x)
         y_fake = self.target_coding.soften(y_made)
 
-        # Discriminator: tell true pairs from made ones (eq. 1; halved to slow it down, section 3.3).
+        # Discriminator: tell true pairs from made ones (eq. 1; halved, section 3.3).
         with self.toggled_optimizer(opt_d):
             both = torch.cat([torch.cat([x, y], 1), torch.cat([x, y_fake.detach()], 1)])
             d_real, d_fake = self.discriminator(both).chunk(2)

@@ -27,6 +27,7 @@ from lit_synth.method import Method, of_all_processes
 
 # SLURM's notice before the time limit, a polite kill, Ctrl+C.
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+NAMED = 8  # measures that a message names
 
 
 class Checkpoint(pl.callbacks.Checkpoint):
@@ -162,9 +163,11 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if self.best is None or evaluate is None or evaluate.iteration != iteration:
             return False
         if self.best not in evaluate.latest:
+            names = list(evaluate.latest)
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             runs.warn(
                 f"no best.ckpt is kept: checkpoint.best is '{self.best}', but the evaluation "
-                f"measures {', '.join(evaluate.latest)}."
+                f"measures {', '.join(names[:NAMED])}{more}."
             )
             self.best = None
             return False

@@ -147,7 +147,7 @@ class TranslationJudge:
                 found |= measure(real, _joined(tally.features), self.metrics, seed=self.seed)
             if timed:
                 found["ms_per_image"] = tally.ms_per_image
-            values |= {f"{translation.name}{suffix}/{name}": value for name, value in found.items()}
+            values |= _named(f"{translation.name}{suffix}", found)
         return values
 
     def _tally(self, translation: Translation) -> "_Tally":
@@ -172,7 +172,10 @@ class TranslationJudge:
         for x, kept in self._batches(method, split):
             for translation, each in meters.items():
                 _add(each, translation, swap(method, x, translation), x, kept)
-        return _named({f"swap/{t.name}": each.values() for t, each in meters.items()})
+        values: dict[str, float] = {}
+        for translation, each in meters.items():
+            values |= _named(f"swap/{translation.name}", each.values())
+        return values
 
     # What they are compared with.
 
@@ -208,12 +211,11 @@ class TranslationJudge:
             for name, constant in constants.items():
                 meters[name].update(constant.expand_as(x[name]), x[name])
         kinds = [self.data.modalities[name].kind for name in constants]
-        return _named(
-            {
-                "prior" if kinds.count(kind) == 1 else f"prior_{name}": meters[name].values()
-                for name, kind in zip(constants, kinds, strict=True)
-            }
-        )
+        values: dict[str, float] = {}
+        for name, kind in zip(constants, kinds, strict=True):
+            group = "prior" if kinds.count(kind) == 1 else f"prior_{name}"
+            values |= _named(group, meters[name].values())
+        return values
 
     # Scenes.
 
@@ -372,5 +374,5 @@ def _joined(parts: list[Features]) -> Features:
     )
 
 
-def _named(groups: dict[str, dict[str, float]]) -> dict[str, float]:
-    return {f"{group}/{name}": v for group, values in groups.items() for name, v in values.items()}
+def _named(group: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{group}/{name}": value for name, value in values.items()}

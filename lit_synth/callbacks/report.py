@@ -7,12 +7,15 @@ from typing import Any, cast
 import pytorch_lightning as pl
 
 from lit_synth import loggers, runs
+from lit_synth.callbacks import report_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
-from lit_synth.callbacks.context import callback_of
+from lit_synth.callbacks.context import callback_of, standing, translation_data
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.page import cells, chart, folded, page, picture, table
+from lit_synth.callbacks.page import cells, chart, folded, page, picture, table, wide_picture
+from lit_synth.callbacks.report_translations import Standings
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
+from lit_synth.translation import Translator
 
 FILE = "report.html"
 SELECTOR = "train/p_"  # shares of a selector belong in one chart
@@ -51,19 +54,29 @@ class Report(pl.Callback):
         best = None
         if checkpoint and evaluate and checkpoint.best:
             best = (f"{evaluate.split}/{checkpoint.best}", checkpoint.mode)
+        translations = None
+        if isinstance(method, Translator):
+            data = translation_data(trainer)
+            translations = {each: standing(data, each) for each in method.translations()}
         folder = Path(trainer.default_root_dir)
         with runs.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            runs.write_atomically(folder / FILE, render(folder, method, best).encode())
+            runs.write_atomically(folder / FILE, render(folder, method, best, translations).encode())
 
 
-def render(folder: Path, method: Method, best: tuple[str, str] | None = None) -> str:
+def render(
+    folder: Path,
+    method: Method,
+    best: tuple[str, str] | None = None,
+    translations: Standings | None = None,
+) -> str:
     """Return the report of the run in `folder` as HTML.
 
     Args:
         folder: The run's folder.
         method: What was trained.
         best: Column of `metrics.csv` whose `min` or `max` tells the best iteration.
+        translations: What the method translates, and how it stands to the training sets.
     """
     curves = read_curves(folder / loggers.FILE)
     ends, total = [], 0
@@ -75,9 +88,9 @@ def render(folder: Path, method: Method, best: tuple[str, str] | None = None) ->
         title,
         {
             "Stages": _stages(method),
-            "Samples": _samples(folder / "samples", best_iteration(curves, best)),
-            "Numbers": _numbers(folder / "cards"),
-            "Curves": _charts(curves, ends[:-1]),
+            "Samples": _samples(folder / "samples", best_iteration(curves, best), translations),
+            "Numbers": _numbers(folder / "cards", translations),
+            "Curves": _charts(curves, ends[:-1], translations),
             "Settings": "".join(
                 folded(name, (folder / name).read_text())
                 for name in ("config.yaml", "environment.json")
@@ -118,7 +131,7 @@ def _stages(method: Method) -> str:
     return table(("stage", "iterations", "frozen"), rows)
 
 
-def _samples(folder: Path, best: int | None) -> str:
+def _samples(folder: Path, best: int | None, translations: Standings | None) -> str:
     """Show the real images, and the first, the middle, the last and the best grid."""
     grids = {int(path.stem): path for path in sorted(folder.glob("[0-9]*.png"))}
     chosen: dict[int, list[str]] = {}
@@ -130,28 +143,35 @@ def _samples(folder: Path, best: int | None) -> str:
             nearest = min(iterations, key=lambda iteration: abs(iteration - best))
             chosen.setdefault(nearest, []).append(f"nearest to the best, at {best}")
         chosen.setdefault(iterations[-1], []).append("last")
-    shown = [
-        picture(grids[iteration].read_bytes(), f"iteration {iteration} ({', '.join(words)})")
+    captions = {
+        f"iteration {iteration} ({', '.join(words)})": grids[iteration]
         for iteration, words in sorted(chosen.items())
-    ]
+    }
     if (folder / "real.png").is_file():
-        shown.insert(0, picture((folder / "real.png").read_bytes(), "real"))
-    return cells(shown)
+        captions = {"real": folder / "real.png", **captions}
+    pictures = [(path.read_bytes(), caption) for caption, path in captions.items()]
+    if translations is not None:  # many columns with words
+        return "".join(wide_picture(*each) for each in pictures)
+    return cells([picture(*each) for each in pictures])
 
 
-def _numbers(folder: Path) -> str:
+def _numbers(folder: Path, translations: Standings | None) -> str:
     """Show the last evaluation of training and those of the verbs, each with its card."""
     paths = sorted(folder.glob("*.json"))
     in_training = [path for path in paths if "-" in path.stem]
     parts = []
     for path in [*in_training[-1:], *(path for path in paths if "-" not in path.stem)]:
         card, values = read_card(path)
-        parts.append(table((path.stem, ""), list(values.items())))
+        if translations is None:
+            parts.append(table((path.stem, ""), list(values.items())))
+        else:
+            parts.append(f"<p>{path.stem}</p>")
+            parts.append(report_translations.tables(values, translations))
         parts.append(f"<small>{folded('card', chr(10).join(card.lines()))}</small>")
     return "".join(parts)
 
 
-def _charts(curves: Curves, stage_ends: list[int]) -> str:
+def _charts(curves: Curves, stage_ends: list[int], translations: Standings | None) -> str:
     selector = {
         name.removeprefix(SELECTOR): points
         for name, points in curves.items()

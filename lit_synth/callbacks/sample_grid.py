@@ -10,11 +10,24 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from lit_synth import runs
-from lit_synth.callbacks.context import Batch, Images, check_period, due, has_split, split_of
+from lit_synth.callbacks.context import (
+    Batch,
+    Images,
+    TranslationData,
+    check_period,
+    due,
+    has_split,
+    split_of,
+    translation_data,
+)
 from lit_synth.callbacks.drawing import draw, grid, inputs, png
 from lit_synth.callbacks.ema import averaged_weights
+from lit_synth.callbacks.translation_grid import columns, sheet, truths
 from lit_synth.errors import InputError
 from lit_synth.method import Method
+from lit_synth.translation import Translator
+
+MOST_SCENES = 8  # in a grid of translations
 
 
 class SampleGrid(pl.Callback):
@@ -23,9 +36,14 @@ class SampleGrid(pl.Callback):
     The first grid shows iteration 0 and the last one the end. A method with classes has a class in
     each row. Methods that translate start from the first validation images.
 
+    A method that translates between modalities has a scene in each row, of those that are evenly
+    spaced over the validation scenes, and a column for each modality that is given, for each
+    translation (those seen in training first), and for the truth; `real.png` is the truth alone.
+    Where modalities do not show the same scenes, each translation stands beside its source.
+
     Args:
         every_n_iterations: How often; None: never.
-        n: Images in a grid, made in one batch.
+        n: Images in a grid, made in one batch; of translations, scenes, of which 8 at most.
         seed: Of the latents.
     """
 
@@ -40,9 +58,7 @@ class SampleGrid(pl.Callback):
             return
         method, folder = cast("Method", pl_module), samples_folder(trainer)
         if not (folder / "real.png").is_file():
-            real = _reference(trainer)
-            images = real.fetch(range(min(self.n, len(real))))["image"]
-            _write(folder / "real.png", grid(images, _columns(self.n)))
+            _write(folder / "real.png", self._real(trainer, method))
         if method.iteration == 0:
             self._sample(trainer, method)
 
@@ -53,16 +69,31 @@ class SampleGrid(pl.Callback):
         if due(self.every_n_iterations, method) and trainer.is_global_zero:
             self._sample(trainer, method)
 
+    def _real(self, trainer: pl.Trainer, method: Method) -> Tensor:
+        if isinstance(method, Translator):
+            data = translation_data(trainer)
+            return sheet(truths(data, _scenes(trainer, data, self.n)[0]))
+        real = _reference(trainer)
+        images = real.fetch(range(min(self.n, len(real))))["image"]
+        return grid(images, _columns(self.n))
+
     def _sample(self, trainer: pl.Trainer, method: Method) -> None:
-        prior = method.prior(self.n, torch.Generator().manual_seed(self.seed))
-        columns = _columns(self.n)
-        if "label" in prior:
-            prior, columns = _classes_in_rows(prior)
         with averaged_weights(trainer, method):
-            images = draw(method, inputs(method, _reference(trainer), prior))
-        pixels = grid(images, columns)
+            pixels = self._made(trainer, method)
         _write(samples_folder(trainer) / f"{method.iteration:08d}.png", pixels)
         _log(trainer, pixels, method.iteration)
+
+    def _made(self, trainer: pl.Trainer, method: Method) -> Tensor:
+        if isinstance(method, Translator):
+            data = translation_data(trainer)
+            x, aligned = _scenes(trainer, data, self.n)
+            x = {name: each.to(method.device) for name, each in x.items()}
+            return sheet(columns(method, data, x, method.translations(), aligned))
+        prior = method.prior(self.n, torch.Generator().manual_seed(self.seed))
+        n_columns = _columns(self.n)
+        if "label" in prior:
+            prior, n_columns = _classes_in_rows(prior)
+        return grid(draw(method, inputs(method, _reference(trainer), prior)), n_columns)
 
 
 def samples_folder(trainer: pl.Trainer) -> Path:
@@ -72,6 +103,23 @@ def samples_folder(trainer: pl.Trainer) -> Path:
 
 def _reference(trainer: pl.Trainer) -> Images:
     return split_of(trainer, "val" if has_split(trainer, "val") else "train")
+
+
+def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, bool]:
+    """Return scenes to translate, and whether their modalities belong together.
+
+    Without a validation split, each modality comes from the first training set that has it.
+    """
+    if has_split(trainer, "val"):
+        scenes = data.split("val")
+        n = min(n, MOST_SCENES, len(scenes))
+        return scenes.fetch([index * len(scenes) // n for index in range(n)]), data.aligned
+    x: Batch = {}
+    n = min(n, MOST_SCENES, *(len(data.training_set(name)) for name in data.sets))
+    for name, modalities in data.sets.items():
+        found = data.training_set(name).fetch(range(n))
+        x |= {each: found[each] for each in modalities if each not in x}
+    return x, False
 
 
 def _columns(n: int) -> int:

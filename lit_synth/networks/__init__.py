@@ -4,9 +4,11 @@ from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.patchgan import PatchDiscriminator
+from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
+from lit_synth.networks.unet import UNet
 from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
@@ -18,7 +20,10 @@ __all__ = [
     "MnistGenerator",
     "PatchDiscriminator",
     "ResNetCritic",
+    "ResNetDecoder",
+    "ResNetEncoder",
     "ResNetGenerator",
+    "ResNetTranslator",
     "SNGANCritic",
     "SNGANGenerator",
     "SegNet",
@@ -27,4 +32,5 @@ __all__ = [
     "SmallClassifier",
     "SmallCritic",
     "SmallGenerator",
+    "UNet",
 ]

@@ -14,7 +14,7 @@ class BatchNorm(nn.Module):
 
     Statistics are pooled over all classes and, in training mode, over all processes, so that
     several processes equal one with the same global batch. Eval mode never communicates.
-    Statistics are in float32 at least, the result in the input's type; maps per class are float32.
+    Statistics are in float32 at least; so is the result with classes, else it has the input's type.
     Images sampled with batch statistics depend on their batch: sample in batches of one size.
 
     Args:
@@ -46,6 +46,8 @@ class BatchNorm(nn.Module):
             return self._normalise(x, self.weight, self.bias)
         assert label is not None, "generators check their labels"
         weight, bias = F.embedding(label, self.weight), F.embedding(label, self.bias)
+        # Without weights torch takes a bfloat16 input's statistics in bfloat16.
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         return self._normalise(x) * weight[:, :, None, None] + bias[:, :, None, None]
 
     def _normalise(
@@ -107,11 +109,16 @@ def _sum_over_processes(x: Tensor) -> Tensor:
 class InstanceNorm(nn.Module):
     """(x - mean) / sqrt(var + 1e-5) over the pixels of each image and channel (arXiv:1607.08022).
 
-    Statistics are in float32 at least, the result in the input's type.
+    Statistics are in float32 at least, the result in the input's type and memory format.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.instance_norm(x, eps=EPS)
+        # Without weights torch takes a bfloat16 input's statistics in bfloat16.
+        ones = x.new_ones(x.size(1), dtype=torch.promote_types(x.dtype, torch.float32))
+        y = F.instance_norm(x, weight=ones, bias=torch.zeros_like(ones), eps=EPS)
+        channels_last = x.is_contiguous(memory_format=torch.channels_last)
+        # Torch returns planes whatever it gets, and the next convolution would convert them.
+        return y.contiguous(memory_format=torch.channels_last) if channels_last else y
 
 
 class NoNorm(nn.Module):

@@ -1,12 +1,14 @@
 """Discriminators that score patches: M&MNets' two and the 70x70 PatchGAN (arXiv:1611.07004)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
 
 from lit_synth.networks.norms import BatchNorm, InstanceNorm
 from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.segnet import init_he
 
 Norm = Literal["none", "batch", "instance"]
 
@@ -43,33 +45,23 @@ class PatchDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.body = nn.Sequential()
-        strides = [2] * (len(widths) - 1) + [last_stride]
-        before = [channels, *widths]
-        for i, (c_in, c_out, stride) in enumerate(zip(before, widths, strides, strict=False)):
+        padding = (kernel_size - 1) // 2
+        for i, (c_in, c_out) in enumerate(pairwise([channels, *widths])):
+            stride = 2 if i < len(widths) - 1 else last_stride
             normed = i > 0 and norm != "none"
-            padding = (kernel_size - 1) // 2
             self.body.append(nn.Conv2d(c_in, c_out, kernel_size, stride, padding, bias=not normed))
             if normed:
                 self.body.append(NORMS[norm](c_out))
             self.body.append(nn.LeakyReLU(SLOPE))
         self.head = nn.Conv2d(widths[-1], 1, head_size, padding=(head_size - 1) // 2)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, a=SLOPE)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+        init_he(self, SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Score images (N, C, H, W): (N, 1, h, w)."""
         return self.head(self.body(x))
 
 
-def _batch_norm(channels: int) -> nn.Module:
-    return BatchNorm(channels, running_stats=True)
-
-
-def _instance_norm(channels: int) -> nn.Module:  # noqa: ARG001
-    return InstanceNorm()
-
-
-NORMS = {"batch": _batch_norm, "instance": _instance_norm}
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {
+    "batch": lambda channels: BatchNorm(channels, running_stats=True),
+    "instance": lambda _: InstanceNorm(),
+}

@@ -114,21 +114,16 @@ class SegNetDecoder(nn.Module):
         super().__init__()
         self.side, self.tanh = side, tanh
         self.blocks = nn.ModuleList()
-        joined = 2 if side == "skip" else 1
-        for block, c_out in reversed(list(zip(blocks[1:], blocks, strict=False))):
-            first, *others = reversed(block)
-            self.blocks.append(_convs([joined * first, *others, c_out[-1]], norm=True))
-        first, *others = reversed(blocks[0])
-        last = _convs([joined * first, *others], norm=True)
-        self.blocks.append(last.append(_output([joined * first, *others][-1], channels)))
+        ends = [channels, *(block[-1] for block in blocks[:-1])]
+        for block, end in reversed(list(zip(blocks, ends, strict=True))):
+            joined = 2 * block[-1] if side == "skip" else block[-1]
+            widths = [joined, *reversed(block[:-1]), end]
+            output = len(self.blocks) == len(blocks) - 1
+            self.blocks.append(_convs(widths, enlarge=side == "none", output=output))
         init_he(self)
 
     def forward(self, code: Code) -> Tensor:
-        if len(code.indices) != len(self.blocks):
-            raise InputError(
-                f"a SegNetDecoder of {len(self.blocks)} blocks got the code of an encoder with "
-                f"{len(code.indices)} pools: give both the same blocks."
-            )
+        check_code(code, len(self.blocks))
         h = code.h
         sides = zip(code.indices[::-1], code.skips[::-1], strict=True)
         for block, (positions, skip) in zip(self.blocks, sides, strict=True):
@@ -138,8 +133,9 @@ class SegNetDecoder(nn.Module):
     def _enlarge(self, h: Tensor, positions: Tensor, skip: Tensor) -> Tensor:
         if self.side == "indices":
             return unpool(h, positions)
-        h = F.interpolate(h, scale_factor=2, mode="nearest")
-        return torch.cat([h, skip], dim=1) if self.side == "skip" else h
+        if self.side == "skip":
+            return torch.cat([F.interpolate(h, scale_factor=2, mode="nearest"), skip], dim=1)
+        return h  # the next convolution enlarges
 
 
 class ImageDecoder(nn.Module):
@@ -228,15 +224,33 @@ def check_size(x: Tensor, multiple: int) -> None:
         )
 
 
-def init_he(network: nn.Module) -> None:
-    """Draw weights from He's normal for ReLU (arXiv:1502.01852); biases are 0.
+def check_code(code: Code, enlargements: int) -> None:
+    """Refuse the code of an encoder that pools more or less often than a decoder enlarges.
+
+    Args:
+        code: An encoder's code.
+        enlargements: How often the decoder enlarges.
+
+    Raises:
+        InputError: If the numbers differ.
+    """
+    if len(code.indices) != enlargements:
+        raise InputError(
+            f"a decoder that enlarges {enlargements} times got the code of an encoder with "
+            f"{len(code.indices)} pools: build both with the same blocks."
+        )
+
+
+def init_he(network: nn.Module, slope: float = 0.0) -> None:
+    """Draw weights from He's normal (arXiv:1502.01852); biases are 0.
 
     Args:
         network: Network whose convolutions are initialised in place.
+        slope: Of the LeakyReLU after them; 0 for ReLU.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight)
+            nn.init.kaiming_normal_(layer.weight, a=slope)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
@@ -303,16 +317,27 @@ def _first_line(error: Exception) -> str:
     return (str(error) or repr(error)).splitlines()[0]
 
 
-def _convs(widths: list[int], norm: bool) -> nn.Sequential:
-    """Build (conv3x3, batch norm, ReLU) from each width to the next."""
+def _convs(
+    widths: list[int], norm: bool = True, enlarge: bool = False, output: bool = False
+) -> nn.Sequential:
+    """Build (conv3x3, batch norm, ReLU) from each width to the next.
+
+    Args:
+        widths: Channels, the input's first.
+        norm: Put in the batch norms?
+        enlarge: Does the first convolution enlarge x2?
+        output: Does the last convolution stand alone?
+    """
     layers = nn.Sequential()
-    for c_in, c_out in pairwise(widths):
-        layers.append(nn.Conv2d(c_in, c_out, kernel_size=3, padding=1, bias=not norm))
-        if norm:
+    for i, (c_in, c_out) in enumerate(pairwise(widths)):
+        alone = output and i == len(widths) - 2
+        normed = norm and not alone
+        if enlarge and i == 0:
+            layers.append(UpConv3x3(c_in, c_out, bias=not normed))
+        else:
+            layers.append(nn.Conv2d(c_in, c_out, kernel_size=3, padding=1, bias=not normed))
+        if normed:
             layers.append(BatchNorm(c_out, running_stats=True))
-        layers.append(nn.ReLU())
+        if not alone:
+            layers.append(nn.ReLU())
     return layers
-
-
-def _output(c_in: int, c_out: int) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, kernel_size=3, padding=1)

@@ -133,7 +133,7 @@ def _released_numbers(job: Job) -> Metrics:
         values = {name: value}
         if isinstance(value, list):
             values = {f"{name}_{i}": each for i, each in enumerate(value)}
-        numbers.update({key: each for key, each in values.items() if isinstance(each, float)})
+        numbers.update({key: each for key, each in values.items() if type(each) in (int, float)})
     return numbers
 
 

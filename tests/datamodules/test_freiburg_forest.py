@@ -110,10 +110,10 @@ def test_an_unknown_colour_is_named_with_its_file(root):
 
 def test_a_missing_partner_and_a_double_are_named(root):
     (root / "train/nir_gray/b10-495.tif").unlink()
-    with pytest.raises(DataError, match="b10-495_Clipped.jpg has no partner in train/nir_gray"):
+    with pytest.raises(DataError, match=r"b10-495_Clipped.jpg has no partner in train/nir_gray"):
         data(root, sets={"all": ["rgb", "nir"]}).setup("fit")
     save(root / "train/rgb/b2-7_other.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(DataError, match="b2-7_other.png are both of scene b2-7; keep one"):
+    with pytest.raises(DataError, match=r"b2-7_other.png are both of scene b2-7; keep one"):
         data(root).setup("fit")
 
 

@@ -1,0 +1,162 @@
+"""The part of a run's report that translations fill: charts by target, tables, alignment."""
+
+from collections.abc import Iterator, Mapping
+
+from lit_synth.callbacks.page import chart, folded, table
+from lit_synth.translation import Translation
+
+Curves = Mapping[str, list[tuple[int, float]]]
+Standings = Mapping[Translation, str]
+
+# What is drawn, where it was measured; all else is in the tables.
+CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "class_accuracy")
+PRIOR, ALIGNMENT, SWAP, BATCH, IOU = "prior", "alignment", "swap", "@batch", "iou_"
+SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they are called there
+    "alignment (centred cosine)": {"": "", "_mismatched": " mismatched"},
+    "alignment (raw cosine)": {"_raw": "", "_raw_mismatched": " mismatched"},
+    "alignment (top-1 retrieval)": {"_retrieval": ""},
+}
+
+
+def charts(curves: Curves, standings: Standings, split: str, stage_ends: list[int]) -> list[str]:
+    """Return a chart for each metric of each target, and those of the alignment.
+
+    Args:
+        curves: Columns of `metrics.csv`: name -> (iteration, value) pairs.
+        standings: Each translation, and how it stands to the training sets.
+        split: What the names of evaluated curves begin with.
+        stage_ends: Where to draw thin lines.
+    """
+    evaluated = {
+        name.removeprefix(f"{split}/"): points
+        for name, points in curves.items()
+        if name.startswith(f"{split}/")
+    }
+    drawn = [chart(title, lines, stage_ends) for title, lines in _alignment(evaluated)]
+    for target in targets(standings):
+        for metric in CHARTED:
+            lines = _by_source(evaluated, standings, target, metric)
+            if lines:
+                drawn.append(chart(f"to {target}: {metric}", lines, stage_ends))
+    return drawn
+
+
+def targets(standings: Standings) -> list[str]:
+    """Return what is translated to, in order of appearance."""
+    return list(dict.fromkeys(each.target for each in standings))
+
+
+def is_drawn(name: str, split: str, standings: Standings) -> bool:
+    """Tell whether a curve belongs to translations, and so needs no chart of its own."""
+    group = name.removeprefix(f"{split}/").rsplit("/", 1)[0].partition("/")[0]
+    first = group.removesuffix(BATCH)
+    known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR}
+    return name.startswith(f"{split}/") and (first in known or first.startswith(f"{PRIOR}_"))
+
+
+def tables(values: Mapping[str, float], standings: Standings) -> str:
+    """Return tables of one evaluation: each target's translations, classes folded, alignment."""
+    parts = []
+    for target in targets(standings):
+        rows = list(_rows(values, standings, target))
+        metrics = list(dict.fromkeys(m for _, _, found in rows for m in found if IOU not in m))
+        head = (f"to {target}", "", *metrics)
+        cells = [(name, mark, *(found.get(m, "") for m in metrics)) for name, mark, found in rows]
+        parts.append(table(head, cells))
+        parts.append(_classes(rows, target))
+    return "".join([*parts, _alignment_table(values)])
+
+
+def _by_source(
+    evaluated: Curves, standings: Standings, target: str, metric: str
+) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves of all translations to a target, those seen first, and of the prior."""
+    lines = {
+        f"{_source(each)} ({standing})": evaluated[f"{each.name}/{metric}"]
+        for each, standing in _seen_first(standings)
+        if each.target == target and f"{each.name}/{metric}" in evaluated
+    }
+    floor = next((g for g in (f"{PRIOR}_{target}", PRIOR) if f"{g}/{metric}" in evaluated), None)
+    if lines and floor:
+        lines[PRIOR] = evaluated[f"{floor}/{metric}"]
+    return lines
+
+
+def _seen_first(standings: Standings) -> list[tuple[Translation, str]]:
+    return sorted(standings.items(), key=lambda item: item[1] != "seen")
+
+
+def _source(translation: Translation) -> str:
+    return " to ".join(["+".join(translation.sources), *translation.route[:-1]])
+
+
+def _alignment(evaluated: Curves) -> Iterator[tuple[str, dict[str, list[tuple[int, float]]]]]:
+    for title, suffixes in SIMILARITIES.items():
+        lines = {
+            f"{pair}{words}": evaluated[f"{ALIGNMENT}/{pair}{suffix}"]
+            for suffix, words in suffixes.items()
+            for pair in _pairs(evaluated)
+        }
+        if lines:
+            yield title, lines
+
+
+def _pairs(names: Mapping[str, object]) -> list[str]:
+    """Return the pairs of modalities whose alignment was measured, such as 'rgb-depth'."""
+    end = "_retrieval"
+    found = [name for name in names if name.startswith(f"{ALIGNMENT}/") and name.endswith(end)]
+    return [name.removeprefix(f"{ALIGNMENT}/").removesuffix(end) for name in found]
+
+
+def _rows(
+    values: Mapping[str, float], standings: Standings, target: str
+) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Yield what was measured of a target: from what, how it stands, metric -> value."""
+    for translation, standing in _seen_first(standings):
+        if translation.target != target:
+            continue
+        for group, words in (
+            (translation.name, ""),
+            (f"{translation.name}{BATCH}", ", batch statistics"),
+            (f"{SWAP}/{translation.name}", ", swapped side information"),
+        ):
+            if found := _of(values, group):
+                yield f"from {_source(translation)}{words}", standing, found
+    found = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
+    measured = {name.rsplit("/", 1)[1] for t in standings if t.target == target for name in values
+                if name.startswith(f"{t.name}/")}
+    shared = {name: value for name, value in found.items() if name in measured}
+    if shared:
+        yield PRIOR, "", shared
+
+
+def _of(values: Mapping[str, float], group: str) -> dict[str, float]:
+    """Return metric -> value of one group of names."""
+    start = f"{group}/"
+    return {name.removeprefix(start): v for name, v in values.items() if name.startswith(start)}
+
+
+def _classes(rows: list[tuple[str, str, dict[str, float]]], target: str) -> str:
+    """Return the IoU of each class, to be unfolded."""
+    classes = list(dict.fromkeys(m for _, _, found in rows for m in found if m.startswith(IOU)))
+    if not classes:
+        return ""
+    width = max(len(name) for name in classes)
+    lines = [
+        " ".join(
+            [name.removeprefix(IOU).ljust(width), *(f"{found.get(name, float('nan')):8.4f}" for _, _, found in rows)]
+        )
+        for name in classes
+    ]
+    legend = [f"column {number}: {name}" for number, (name, _, _) in enumerate(rows, start=1)]
+    return folded(f"IoU of each class of {target}", "\n".join([*legend, "", *lines]))
+
+
+def _alignment_table(values: Mapping[str, float]) -> str:
+    suffixes = [suffix for group in SIMILARITIES.values() for suffix in group]
+    rows = [
+        (pair, *(values[f"{ALIGNMENT}/{pair}{suffix}"] for suffix in suffixes))
+        for pair in _pairs(values)
+    ]
+    head = ("alignment", *(suffix.removeprefix("_") or "centred" for suffix in suffixes))
+    return table(head, rows) if rows else ""
