@@ -46,8 +46,8 @@ class FreiburgForest(TranslationData):
     Each scene gives the fewest crops of `image_size` that cover its RGB image, evenly spaced: 12
     that do not overlap at 1024x768. The thesis crops (section 4.6.1) without saying where.
 
-    Depth and near infrared are one-channel images in [-1, 1]: the depth is a prediction from the
-    RGB image in unknown units, so it cannot be metres.
+    Depth and near infrared are one-channel images in [-1, 1]: no unit of the depth is documented,
+    and its file names call it a prediction, so it cannot be metres.
 
     Args:
         root: Folder `freiburg_forest_annotated`.

@@ -24,8 +24,9 @@ MM_PER_M = 1000
 _NPY, _NPZ = b"\x93NUMPY", b"PK\x03\x04"
 _SIXTEEN_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _LOSSY = ("JPEG", "MPO", "JPEG2000")
+_MOST = 65535  # that 16 bits hold
 _LISTED = 5
-_FIELDS = ("kind", "channels", "class_names", "palette", "label", "label_map")
+_FIELDS = ("kind", "channels", "class_names", "palette", "label", "label_map", "per_metre")
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,22 @@ class FileModality(Modality):
 
     Attributes:
         label_map: Label in the files -> class or 255; None: they say the classes themselves.
+        per_metre: Values of depth in whole numbers, e.g. of 16-bit PNGs, per metre.
     """
 
     label_map: Mapping[int, int] | None = None
+    per_metre: float = MM_PER_M
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, known in (("class_names", self.class_names), ("palette", self.palette)):
+            if known and len(known) != self.channels:
+                raise DataError(
+                    f"{name} has {len(known)} entries for {self.channels} channels; give one for "
+                    "each class."
+                )
+        if self.per_metre <= 0:
+            raise DataError(f"per_metre is {self.per_metre}; give a positive number.")
         if self.kind == "image" and self.channels not in (1, 3):
             raise DataError(f"An image has {self.channels} channels; files have 1 (grey) or 3.")
         wrong = set((self.label_map or {}).values()) - {*range(self.channels), IGNORE}
@@ -58,26 +69,27 @@ def declare(name: str, spec: ModalitySpec) -> FileModality:
         spec: Values of `FileModality` by name. `kind` is image where it is left out, `channels` 3
             of an image, and of labels the number of `class_names`.
     """
-    unknown = set(spec) - set(_FIELDS)
+    unknown = sorted(set(spec) - set(_FIELDS))
     if unknown:
         raise DataError(
-            f"The modality {name} has {sorted(unknown)[0]!r}; it can have {', '.join(_FIELDS)}."
+            f"The modality {name} has {unknown[0]!r}; it can have {', '.join(_FIELDS)}."
         )
     kind = spec.get("kind", "image")
     if kind not in get_args(Kind):
         raise DataError(
-            f"The modality {name} is of kind {kind!r}; give {', '.join(get_args(Kind))}."
+            f"The modality {name} is of kind {kind!r}; give one of {', '.join(get_args(Kind))}."
         )
     channels = {"image": 3, "depth": 1, "labels": len(spec.get("class_names", ()))}[kind]
     label_map = spec.get("label_map")
-    return FileModality(
-        kind,
-        spec.get("channels", channels),
-        tuple(spec.get("class_names", ())),
-        tuple(tuple(colour) for colour in spec.get("palette", ())),
-        spec.get("label"),
-        label_map and {int(label): int(c) for label, c in label_map.items()},
-    )
+    lists = {
+        "class_names": tuple(spec.get("class_names", ())),
+        "palette": tuple(tuple(colour) for colour in spec.get("palette", ())),
+        "label_map": label_map and {int(label): int(c) for label, c in label_map.items()},
+    }
+    try:
+        return FileModality(**{"kind": kind, "channels": channels, **spec, **lists})
+    except DataError as error:
+        raise DataError(f"The modality {name}: {error}") from error
 
 
 def read_modality(
@@ -106,7 +118,9 @@ def read_modality(
     try:
         data = file.read_bytes() if isinstance(file, Path) else file
         return fit(decode(data, modality), modality, size, resize)
-    except (UnreadableError, OSError) as error:
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}); correct its path.") from error
+    except UnreadableError as error:
         raise DataError(f"{name} {error}; replace or remove it.") from error
 
 
@@ -120,7 +134,7 @@ def decode(data: bytes, modality: Modality) -> Image.Image:
         UnreadableError: The message completes '<name> ...'.
     """
     if modality.kind == "depth":
-        return _decode_depth(data)
+        return _decode_depth(data, modality)
     if modality.kind == "labels":
         return _decode_labels(data, modality)
     return open_image(data)
@@ -156,7 +170,7 @@ def write_modality(path: Path, modality: Modality, values: Tensor) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     values = values.detach().cpu()
-    if modality.kind == "depth" and float(values.max()) * MM_PER_M > np.iinfo(np.uint16).max:
+    if modality.kind == "depth" and round(float(values.max()) * MM_PER_M) > _MOST:
         written = _with_suffix(path, ".npy")
         np.save(written, values[0].float().numpy())
         return written
@@ -170,18 +184,17 @@ def _with_suffix(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)  # a stem may have a dot
 
 
-def _open(data: bytes) -> Image.Image:
-    """Open like `open_image`, but for floating-point pixels too."""
+def _floats(data: bytes) -> np.ndarray | None:
+    """Return floating-point pixels, which `open_image` refuses; None if there are none."""
     try:
-        return open_image(data)
-    except UnreadableError as error:
-        if "floating-point" in str(error):
-            return Image.open(io.BytesIO(data))
-        raise
+        image = Image.open(io.BytesIO(data))
+        return np.asarray(image, dtype=np.float32) if image.mode == "F" else None
+    except Exception:  # decoders raise what they like; `open_image` says what is wrong
+        return None
 
 
-def _decode_depth(data: bytes) -> Image.Image:
-    metres = _metres(data)
+def _decode_depth(data: bytes, modality: Modality) -> Image.Image:
+    metres = _metres(data, modality.per_metre if isinstance(modality, FileModality) else MM_PER_M)
     if np.isnan(metres).any() or np.isinf(metres).any():
         raise UnreadableError("has depths that are NaN or infinite; unknown depth is 0")
     if metres.min() < 0:
@@ -193,19 +206,20 @@ def _decode_depth(data: bytes) -> Image.Image:
     return Image.fromarray(metres)
 
 
-def _metres(data: bytes) -> np.ndarray:
+def _metres(data: bytes, per_metre: float) -> np.ndarray:
     """Return the depths (H, W) of a file, float32."""
     if data.startswith((_NPY, _NPZ)):
         return _array(data)
-    image = _open(data)
-    if image.mode == "F":
-        return np.asarray(image, dtype=np.float32)
+    floats = _floats(data)
+    if floats is not None:
+        return floats
+    image = open_image(data)
     if image.mode not in _SIXTEEN_BITS:
         raise UnreadableError(
             f"is no depth map but of mode {image.mode}; give 16 bits in millimetres, or a float "
             "TIFF, .npy or .npz in metres"
         )
-    return np.asarray(image).astype(np.float32) / MM_PER_M
+    return np.asarray(image).astype(np.float32) / np.float32(per_metre)
 
 
 def _array(data: bytes) -> np.ndarray:
@@ -219,15 +233,17 @@ def _array(data: bytes) -> np.ndarray:
     array = arrays[0]
     if not np.issubdtype(array.dtype, np.floating):
         raise UnreadableError(f"holds {array.dtype}; give depth in metres as floats")
-    flat = array.squeeze()
-    if flat.ndim != 2:
+    for axis in (0, -1):
+        if array.ndim == 3 and array.shape[axis] == 1:
+            array = array.squeeze(axis)
+    if array.ndim != 2:
         raise UnreadableError(f"has the shape {array.shape}; give one depth per pixel (H, W)")
-    return flat.astype(np.float32)
+    return array.astype(np.float32)
 
 
 def _decode_labels(data: bytes, modality: Modality) -> Image.Image:
     image = open_image(data)
-    if image.mode not in ("L", "P", *_SIXTEEN_BITS):
+    if image.mode not in ("1", "L", "P", *_SIXTEEN_BITS):
         raise UnreadableError(
             f"is no label map but of mode {image.mode}; give a PNG whose grey or palette index is "
             "the label"

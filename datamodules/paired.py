@@ -27,7 +27,7 @@ class Paired(TranslationFolders):
         image_size: Side in pixels.
         modalities: The two, in order, name -> {kind, channels, ...}; see
             `datamodules.modality_files.declare`. None: RGB images `a` and `b`.
-        layout: `auto` takes `folders` where there is one named like the first modality.
+        layout: `auto` takes `side_by_side` where `train` has no folders.
         load_size: Side at which training pictures are kept, of which each draw is a random crop of
             `image_size` (pix2pix: 286 of 256); None: no crop.
         resize: `crop` takes the central square, `stretch` the whole picture.
@@ -100,10 +100,15 @@ class Paired(TranslationFolders):
         }
 
     def _layout(self, layout: Layout) -> Layout:
-        if layout != "auto":
+        train = self.root / "train"
+        if layout != "auto" or not train.is_dir():
             return layout
-        return (
-            "folders"
-            if (self.root / "train" / next(iter(self.modalities))).is_dir()
-            else "side_by_side"
+        folders = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+        if not folders:
+            return "side_by_side"
+        if set(folders) & set(self.modalities):
+            return "folders"
+        raise DataError(
+            f"{train} has the folders {', '.join(folders)}; name two of them in modalities, or set "
+            "layout: side_by_side for files of two halves."
         )

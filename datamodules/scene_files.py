@@ -292,8 +292,10 @@ def _judge(cache: ScanCache, modality: Modality, picture: Picture) -> Verdict:
 
 def _key(modality: Modality) -> str:
     """Return what decides how a file is decoded."""
-    label_map = modality.label_map if isinstance(modality, FileModality) else None
-    return f"{modality.kind} {modality.channels} {sorted(label_map.items()) if label_map else None}"
+    key = f"{modality.kind} {modality.channels}"
+    if not isinstance(modality, FileModality):
+        return key
+    return f"{key} {modality.per_metre} {sorted((modality.label_map or {}).items())}"
 
 
 def _sizes(root: Path, found: Found, verdicts: Verdicts) -> list[str]:

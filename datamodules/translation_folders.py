@@ -52,9 +52,7 @@ class TranslationFolders(TranslationData):
         seed: int,
     ) -> None:
         super().__init__(sets, batch_size, num_workers, seed)
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise DataError(f"There is no folder {root}; give the one that holds the data as root.")
+        self.root = existing_folder(root)
         self.modalities = {name: declare(name, spec) for name, spec in modalities.items()}
         self.image_size, self.load_size = image_size, load_size or image_size
         if not 1 <= image_size <= self.load_size:
@@ -110,3 +108,10 @@ class TranslationFolders(TranslationData):
         if not specs:
             return None
         return build_joint_augment(specs, self.modalities, self.image_size)
+
+
+def existing_folder(root: str) -> Path:
+    """Return the root of the data as a path; it must be a folder."""
+    if not Path(root).is_dir():
+        raise DataError(f"There is no folder {root}; give the one that holds the data as root.")
+    return Path(root)

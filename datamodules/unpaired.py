@@ -20,7 +20,7 @@ from datamodules.scene_files import (
 )
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut
-from datamodules.translation_folders import TranslationFolders
+from datamodules.translation_folders import TranslationFolders, existing_folder
 
 
 class Unpaired(TranslationFolders):
@@ -63,7 +63,7 @@ class Unpaired(TranslationFolders):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        self.domains = domains or _domains(Path(root))
+        self.domains = domains or _domains(existing_folder(root))
         specs = modalities or {}
         for name in specs:
             if name not in self.domains:

@@ -10,36 +10,37 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_TINY = 1e-6  # replaces directions of 0, whose inverse times 0 is no number
+MAX_BOXES = 32
+
+_TINY = 1e-9  # makes no difference but to a direction of 0, whose inverse times 0 is no number
 _CLOSE = 1e-3  # metres; faces nearer to each other than this are one
 _FAR = 1e30
-_NUMBER_BITS = 31  # of a distance, the lowest bits: room for the number of a box
-
-MAX_BOXES = _NUMBER_BITS + 1
+_NUMBER_BITS = MAX_BOXES - 1  # the lowest bits of a distance: room for the number of a box
 
 
 class Camera(NamedTuple):
-    """Pinhole cameras; x is to the right, y up and z forward.
+    """Level pinhole cameras; x is to the right, y up and z forward.
 
     Attributes:
         position: (N, 3) in metres.
         yaw: Tangent of half the angle to the right (N,).
-        pitch: Tangent of half the angle downwards (N,).
-        spread: Tangent of half the field of view (N,).
+        spread: Tangent of half the horizontal field of view (N,).
+        shift: How far the picture is moved downwards, in halves of its height (N,).
     """
 
     position: Tensor
     yaw: Tensor
-    pitch: Tensor
     spread: Tensor
+    shift: Tensor
 
 
 class Rays(NamedTuple):
-    """R rays in each of N scenes.
+    """H x W rays in each of N scenes.
 
     Attributes:
         origin: Where they start (N, 3), in metres.
-        direction: x, y and z of their directions, each (N, R), none of them 0.
+        direction: x, y and z of their directions, none of them 0, each (N, H, W) or, where it is
+            the same for all rows or columns, with a 1 for H or W.
     """
 
     origin: Tensor
@@ -62,8 +63,8 @@ class Surface(NamedTuple):
     """What each ray meets.
 
     Attributes:
-        t: How far, in lengths of the ray's direction (N, R).
-        across: Three masks (N, R): 1 where the surface is perpendicular to x, y, z, else 0.
+        t: How far, in lengths of the ray's direction (N, H, W).
+        across: Three masks (N, H, W): 1 where the surface is perpendicular to x, y, z, else 0.
     """
 
     t: Tensor
@@ -73,13 +74,10 @@ class Surface(NamedTuple):
 def axes(camera: Camera) -> list[list[Tensor]]:
     """Return x, y and z (N,) of what is right, up and forward for each camera."""
     # Rational in the half-angle's tangent: sines are not rounded alike everywhere.
-    yaw, pitch = camera.yaw, camera.pitch
-    cos_y, sin_y = (1 - yaw * yaw) / (1 + yaw * yaw), 2 * yaw / (1 + yaw * yaw)
-    cos_p, sin_p = (1 - pitch * pitch) / (1 + pitch * pitch), 2 * pitch / (1 + pitch * pitch)
-    right = [cos_y, torch.zeros_like(yaw), -sin_y]
-    up = [sin_y * sin_p, cos_p, cos_y * sin_p]
-    forward = [sin_y * cos_p, -sin_p, cos_y * cos_p]
-    return [right, up, forward]
+    yaw, none = camera.yaw, torch.zeros_like(camera.yaw)
+    scale = 1 / (1 + yaw * yaw)
+    cosine, sine = (1 - yaw * yaw) * scale, 2 * yaw * scale
+    return [[cosine, none, -sine], [none, none + 1, none], [sine, none, cosine]]
 
 
 def camera_rays(camera: Camera, x: Tensor, y: Tensor) -> Rays:
@@ -87,27 +85,27 @@ def camera_rays(camera: Camera, x: Tensor, y: Tensor) -> Rays:
 
     Args:
         camera: Of each scene.
-        x: To the right in the picture (R,), from -1 to 1.
-        y: Upwards in the picture (R,), from -1 to 1.
+        x: Of the columns (W,), to the right; the picture is from -1 to 1.
+        y: Of the rows (H,), upwards.
     """
-    to_right, upwards = camera.spread[:, None] * x, camera.spread[:, None] * y
-    direction = [
-        right[:, None] * to_right + up[:, None] * upwards + forward[:, None]
-        for right, up, forward in zip(*axes(camera), strict=True)
-    ]
-    return Rays(camera.position, [_nonzero(d) for d in direction])
+    right, _, forward = (
+        [part[:, None, None] for part in each] for each in axes(camera)
+    )
+    spread = camera.spread[:, None, None]
+    across = spread * x
+    upwards = spread * (y[:, None] - camera.shift[:, None, None])
+    direction = [right[0] * across + forward[0], upwards, right[2] * across + forward[2]]
+    return Rays(camera.position, [d + _TINY for d in direction])
 
 
 def rays_between(origin: Tensor, points: list[Tensor]) -> Rays:
-    """Return rays that start at `origin` (N, 3) and are at `points`, each (N, R), for t = 1."""
-    towards = [p - o[:, None] for p, o in zip(points, origin.t(), strict=True)]
-    return Rays(origin, [_nonzero(d) for d in towards])
+    """Return rays that start at `origin` (N, 3) and are at `points`, each (N, H, W), for t = 1."""
+    return Rays(origin, [p - _column(o) + _TINY for p, o in zip(points, origin.t(), strict=True)])
 
 
 def points_at(rays: Rays, t: Tensor) -> list[Tensor]:
-    """Return x, y and z (N, R) of where the rays are at `t` (N, R)."""
-    both = zip(rays.origin.t(), rays.direction, strict=True)
-    return [o[:, None] + t * d for o, d in both]
+    """Return x, y and z (N, H, W) of where the rays are at `t` (N, H, W)."""
+    return [_column(o) + t * d for o, d in zip(rays.origin.t(), rays.direction, strict=True)]
 
 
 def positive(x: Tensor) -> Tensor:
@@ -116,9 +114,10 @@ def positive(x: Tensor) -> Tensor:
 
 
 def look_up(table: Tensor, number: Tensor) -> Tensor:
-    """Return the entry of `table` (N, K) for each `number` (N, R), int32 in 0..K - 1."""
-    first = torch.arange(len(table), dtype=torch.int32)[:, None] * table.shape[1]
-    return table.reshape(-1).index_select(0, (number + first).view(-1)).view(number.shape)
+    """Return the entry of `table` (N, K) for each `number` (N, H, W), int32 in 0..K - 1."""
+    first = torch.arange(len(table), dtype=torch.int32) * table.shape[1]
+    flat = (number + _column(first)).view(-1)
+    return table.reshape(-1).index_select(0, flat).view(number.shape)
 
 
 def nearest(rays: Rays, boxes: Boxes) -> tuple[Tensor, Tensor]:
@@ -129,7 +128,7 @@ def nearest(rays: Rays, boxes: Boxes) -> tuple[Tensor, Tensor]:
         boxes: At most `MAX_BOXES`.
 
     Returns:
-        t (N, R), up to 4e-6 of itself too small, and the number of the box, int32 (N, R).
+        t (N, H, W), up to 4e-6 of itself too small, and the number of the box, int32 (N, H, W).
     """
     inverse = [1 / d for d in rays.direction]
     steep = [i.abs() for i in inverse]
@@ -139,7 +138,7 @@ def nearest(rays: Rays, boxes: Boxes) -> tuple[Tensor, Tensor]:
         near, far = _crossing(rays.origin, inverse, steep, boxes, number)
         near.clamp_(min=0)  # so that a box behind the start is left before it is entered
         missed = far.sub_(near).neg_().clamp_(min=0).mul_(_FAR)
-        best = torch.minimum(best, _numbered(near.add_(missed), number))
+        torch.minimum(best, _numbered(near.add_(missed), number), out=best)
     return best, best.view(torch.int32).bitwise_and(_NUMBER_BITS)
 
 
@@ -149,17 +148,17 @@ def outer_surface(rays: Rays, boxes: Boxes, number: Tensor) -> Surface:
     Args:
         rays: As in `nearest`.
         boxes: As in `nearest`.
-        number: Of each ray's box, int32 (N, R).
+        number: Of each ray's box, int32 (N, H, W).
     """
     side = torch.ones_like(boxes.half[:, :, 0])
-    side[:, -1] = -1  # the room is left, and the first -t is the last t
+    side[:, -1] = -1  # the room is left: minus the first crossing is the last of the negatives
     away = side[:, :, None] * (boxes.centre - rays.origin[:, None])
-    signed = [
-        look_up(away[:, :, a], number) / d - look_up(boxes.half[:, :, a], number) / d.abs()
+    enter = [
+        look_up(away[:, :, a], number) * (1 / d) - look_up(boxes.half[:, :, a], number) * (1 / d.abs())
         for a, d in enumerate(rays.direction)
     ]
-    last = torch.maximum(torch.maximum(signed[0], signed[1]), signed[2])
-    return Surface(last * look_up(side, number), _equal(signed, last))
+    last = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
+    return Surface(last * look_up(side, number), _chosen(enter, last))
 
 
 def carved_surface(rays: Rays, outer: Surface, notches: Boxes, number: Tensor) -> Surface:
@@ -169,40 +168,41 @@ def carved_surface(rays: Rays, outer: Surface, notches: Boxes, number: Tensor) -
         rays: As in `nearest`.
         outer: The surface of the whole boxes.
         notches: What is cut out of each box; for the room, nothing.
-        number: Of each ray's box, int32 (N, R).
+        number: Of each ray's box, int32 (N, H, W).
     """
     away = notches.centre - rays.origin[:, None]
-    middle = [look_up(away[:, :, a], number) / d for a, d in enumerate(rays.direction)]
-    reach = [
-        look_up(notches.half[:, :, a], number) / d.abs() for a, d in enumerate(rays.direction)
-    ]
-    near = torch.stack([m - r for m, r in zip(middle, reach, strict=True)]).amax(0)
-    leave = [m + r for m, r in zip(middle, reach, strict=True)]
+    enter, leave = [], []
+    for a, d in enumerate(rays.direction):
+        middle = look_up(away[:, :, a], number) * (1 / d)
+        reach = look_up(notches.half[:, :, a], number) * (1 / d.abs())
+        enter.append(middle - reach)
+        leave.append(middle + reach)
+    near = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
     far = torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
     opened = (near < outer.t) & (far > outer.t + _CLOSE)
-    across = [
-        torch.where(opened, inner, whole)
-        for inner, whole in zip(_equal(leave, far), outer.across, strict=True)
-    ]
-    return Surface(torch.where(opened, far, outer.t), across)
+    inner = zip(_chosen(leave, far), outer.across, strict=True)
+    return Surface(
+        torch.where(opened, far, outer.t), [torch.where(opened, i, whole) for i, whole in inner]
+    )
 
 
-def _nonzero(direction: Tensor) -> Tensor:
-    return torch.where(direction.abs() < _TINY, _TINY, direction)
+def _column(values: Tensor) -> Tensor:
+    return values[:, None, None]
 
 
 def _crossing(
     origin: Tensor, inverse: list[Tensor], steep: list[Tensor], boxes: Boxes, number: int
 ) -> tuple[Tensor, Tensor]:
-    """Return where each ray enters and leaves a box (N, R); it misses where it leaves first."""
+    """Return where each ray enters and leaves a box (N, H, W); it misses where it leaves first."""
     enter, leave = [], []
     for a in range(3):
-        middle = inverse[a] * (boxes.centre[:, number, a] - origin[:, a])[:, None]
-        reach = steep[a] * boxes.half[:, number, a, None]
+        middle = inverse[a] * _column(boxes.centre[:, number, a] - origin[:, a])
+        reach = steep[a] * _column(boxes.half[:, number, a])
         enter.append(middle - reach)
         leave.append(middle.add_(reach))
-    near = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
-    return near, torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
+    # x and z first: for the rays of a camera they are the same in all rows.
+    near = torch.maximum(torch.maximum(enter[0], enter[2]), enter[1])
+    return near, torch.minimum(torch.minimum(leave[0], leave[2]), leave[1])
 
 
 def _numbered(t: Tensor, number: int) -> Tensor:
@@ -211,8 +211,8 @@ def _numbered(t: Tensor, number: int) -> Tensor:
     return t
 
 
-def _equal(t: list[Tensor], chosen: Tensor) -> list[Tensor]:
-    """Return a mask for each of three axes: whose t was chosen; the first of several."""
-    first = 1 - (t[0] - chosen).sign_().abs_()
-    second = (1 - (t[1] - chosen).sign_().abs_()) * (1 - first)
+def _chosen(t: list[Tensor], result: Tensor) -> list[Tensor]:
+    """Return a mask for each of three axes: whose t is the result; the first of several."""
+    first = 1 - (t[0] - result).sign_().abs_()
+    second = (1 - (t[1] - result).sign_().abs_()) * (1 - first)
     return [first, second, 1 - first - second]

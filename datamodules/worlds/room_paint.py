@@ -19,14 +19,14 @@ _LIT = 0.997  # of the way from the lamp; what ends there is not in the shadow o
 
 
 def paint(plan: Plan, boxes: Boxes, rays: Rays, surface: Surface, part: Tensor) -> list[Tensor]:
-    """Return red, green, blue and near infrared of what each ray meets, each (N, R) in [0, 1].
+    """Return red, green, blue and near infrared of what each ray meets, each (N, H, W) in [0, 1].
 
     Args:
         plan: The rooms.
         boxes: The things' outlines and the room.
         rays: Into the rooms.
         surface: What they meet.
-        part: Which thing it belongs to, int32 (N, R).
+        part: Which thing it belongs to, int32 (N, H, W).
     """
     points = points_at(rays, surface.t)
     light = _light(plan.lamp, boxes, rays, surface, points)
@@ -51,7 +51,7 @@ def _light(
     )
     direct = towards.clamp_(min=0) / squared.sqrt() * (5 / (2 + squared))
     direct *= positive(nearest(beams, boxes)[0] - _LIT)
-    ambient = lamp.ambient[:, None]
+    ambient = lamp.ambient[:, None, None]
     return ambient + (1 - ambient) * direct
 
 

@@ -14,6 +14,7 @@ from datamodules.worlds.room_things import (
 
 _CAMERA_PART = 100  # of the dice; with the number of the view
 _BEHIND = 2.0  # metres of the room behind z = 0
+_CONTRAST = {WALL: (0.12, 0.0, 0.04, 0.0), FLOOR: (0.0, 0.0, 0.12, 0.3), CEILING: (0.0,) * 4}
 
 
 class Lamp(NamedTuple):
@@ -115,7 +116,7 @@ def _sample_camera(dice: Dice, room: _Room) -> Camera:
     position = torch.stack([x, dice.between(1.35, 1.7), dice.between(-0.7, -0.2)], 1)
     # To the middle of the room, about: half the tangent for the tangent of half the angle.
     yaw = -x / room.length / 2 + dice.between(-0.1, 0.1)
-    return Camera(position, yaw, dice.between(0.06, 0.12), dice.between(0.60, 0.76))
+    return Camera(position, yaw, dice.between(0.60, 0.76), dice.between(0.15, 0.4))
 
 
 def _sample_lamp(dice: Dice, room: _Room) -> Lamp:
@@ -217,7 +218,9 @@ def _surfaces(dice: Dice, room: _Room) -> list[Things]:
     painted = []
     for label, colour in ((WALL, wall), (FLOOR, floor), (CEILING, ceiling)):
         thing = plain_thing(dice, label, (low + high) / 2, high - low, colour)
-        painted.append(thing._replace(panels=((high - low) / dice.several(3, 0.25, 1.2)).ceil()))
+        panels = ((high - low) / dice.several(3, 0.3, 1.2)).ceil()
+        contrast = dice.several(4, 0, 1) * torch.tensor(_CONTRAST[label])
+        painted.append(thing._replace(panels=panels, contrast=contrast))
     return painted
 
 

@@ -179,7 +179,7 @@ def _thing(
         mode=-one,
         colour=colour,
         panels=torch.stack([one, one, one], 1),
-        contrast=torch.cat([shades, torch.full((len(label), 1), 0.35)], 1),
+        contrast=torch.cat([shades, torch.full((len(label), 1), 0.25)], 1),
     )
 
 

@@ -21,6 +21,7 @@ figure { margin: 0; } figcaption { font-size: .9rem; }
 svg { width: 100%; height: 6rem; border-bottom: 1px solid #8888; display: block; }
 .ends { display: flex; justify-content: space-between; font-size: .75rem; opacity: .7; }
 img { width: 100%; image-rendering: pixelated; }
+.wide { overflow-x: auto; margin-bottom: 1rem; } .wide img { width: auto; }
 table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 small { display: block; opacity: .75; margin-bottom: 1rem; }
@@ -44,11 +45,18 @@ def cells(figures: Sequence[str]) -> str:
     return f'<div class="cells">{"".join(figures)}</div>' if figures else ""
 
 
-def picture(png: bytes, caption: str) -> str:
-    """Return a picture that is part of the page."""
+def picture(png: bytes, caption: str, wide: bool = False) -> str:
+    """Return a picture that is part of the page.
+
+    Args:
+        png: The picture.
+        caption: What it is.
+        wide: Show it in its own size, to be moved sideways where it is wider than the screen?
+    """
     data = base64.b64encode(png).decode()
+    name = ' class="wide"' if wide else ""
     return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure{name}><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -1,8 +1,9 @@
-"""Generated images as files, for the verb `predict`."""
+"""Generated images and translations as files, for the verb `predict`."""
 
 import json
 import os
 import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import torch
 from torch import Tensor
 
 from lit_synth import runs
+from lit_synth.callbacks.context import Batch
 from lit_synth.callbacks.drawing import png
 from lit_synth.errors import InputError
 from lit_synth.features.hashing import as_uint8
 
-MARK = ".predictions.json"  # says that the folder is ours, and which images it holds
+MARK = ".predictions.json"  # says that the folder is ours, and what it holds
+PREVIEW = "preview"
+SUFFIXES = (".png", ".npy")  # of written translations
 THREADS = 8
+
+Write = Callable[[Path, Tensor], Path]
+Preview = Callable[[Batch, Tensor], Tensor]
 
 
 class ImageWriter(pl.Callback):
@@ -40,7 +47,7 @@ class ImageWriter(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
             with runs.writing(self.out):
-                self._claim()
+                _claim(self.out, self.overwrite)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count, self._writing = 0, []
@@ -70,28 +77,96 @@ class ImageWriter(pl.Callback):
         with runs.writing(self.out):
             for each in self._writing:
                 each.result()
-            facts = {
-                "images": self._count,
-                "method": type(pl_module).__name__,
-                "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
-            }
-            runs.write_atomically(self.out / MARK, json.dumps(facts, indent=2).encode())
+            _mark(self.out, trainer, pl_module, images=self._count)
         print(f"{self._count} images in {self.out}")
 
-    def _claim(self) -> None:
-        """Make the folder, and remove the images of an earlier prediction from it."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        ours = (self.out / MARK).is_file()
-        if not ours and not self.overwrite and any(self.out.iterdir()):
-            raise InputError(
-                f"{self.out} is not empty, and what it holds was not written by `predict`: give "
-                "another folder with --out."
-            )
-        if ours:
-            for path in self.out.iterdir():
-                if re.fullmatch(r"\d{6,}\.png", path.name):
-                    path.unlink()
-        runs.write_atomically(self.out / MARK, b"{}")
+
+class TranslationWriter(pl.Callback):
+    """Write the translations of `predict` under the names of what was translated.
+
+    A `preview.png` shows the first ones. What an earlier `predict` wrote into the same folder is
+    replaced as a whole; with several processes, which translate the same, the first one writes.
+
+    Args:
+        out: The folder.
+        names: Of the scenes, in the order in which they are translated.
+        write: Writes one translation to a path without suffix, and returns the path.
+        preview: Draws the first batch: what was given, what was made of it -> pixels (3, H, W).
+        facts: What else is kept with the files, in JSON values.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        names: Sequence[str],
+        write: Write,
+        preview: Preview,
+        facts: dict[str, Any],
+    ) -> None:
+        self.out, self.names = Path(out), list(names)
+        self.write, self.preview, self.facts = write, preview, facts
+        self._count = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if stage == "predict" and trainer.is_global_zero:
+            with runs.writing(self.out):
+                _claim(self.out, overwrite=False)
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._count = 0
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Tensor,
+        batch: Batch,
+        *_: Any,
+    ) -> None:
+        if not trainer.is_global_zero:
+            return
+        with runs.writing(self.out):
+            if self._count == 0 and PREVIEW not in self.names:
+                pixels = self.preview(batch, outputs)
+                runs.write_atomically(self.out / f"{PREVIEW}.png", png(pixels))
+            for made in outputs:
+                self.write(self.out / self.names[self._count], made)
+                self._count += 1
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        with runs.writing(self.out):
+            _mark(self.out, trainer, pl_module, names=self.names, **self.facts)
+        print(f"{self._count} translations in {self.out}")
+
+
+def _claim(out: Path, overwrite: bool) -> None:
+    """Make the folder, and remove what an earlier prediction wrote from it."""
+    out.mkdir(parents=True, exist_ok=True)
+    ours = (out / MARK).is_file()
+    if not ours and not overwrite and any(out.iterdir()):
+        raise InputError(
+            f"{out} is not empty, and what it holds was not written by `predict`: give "
+            "another folder with --out."
+        )
+    if ours:
+        written = json.loads((out / MARK).read_text()).get("names", [])
+        for name in [*written, PREVIEW] if written else []:
+            for suffix in SUFFIXES:
+                (out / f"{name}{suffix}").unlink(missing_ok=True)
+        for path in out.iterdir():
+            if re.fullmatch(r"\d{6,}\.png", path.name):
+                path.unlink()
+    runs.write_atomically(out / MARK, b"{}")
+
+
+def _mark(out: Path, trainer: pl.Trainer, pl_module: pl.LightningModule, **facts: Any) -> None:
+    facts |= {
+        "method": type(pl_module).__name__,
+        "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+    }
+    runs.write_atomically(out / MARK, json.dumps(facts, indent=2).encode())
 
 
 def _write(path: Path, pixels: Tensor) -> None:

@@ -11,7 +11,7 @@ from lit_synth.callbacks import report_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.context import callback_of, standing, translation_data
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.page import cells, chart, folded, page, picture, table, wide_picture
+from lit_synth.callbacks.page import cells, chart, folded, page, picture, table
 from lit_synth.callbacks.report_translations import Standings
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
@@ -61,7 +61,9 @@ class Report(pl.Callback):
         folder = Path(trainer.default_root_dir)
         with runs.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            runs.write_atomically(folder / FILE, render(folder, method, best, translations).encode())
+            runs.write_atomically(
+                folder / FILE, render(folder, method, best, translations).encode()
+            )
 
 
 def render(
@@ -151,7 +153,7 @@ def _samples(folder: Path, best: int | None, translations: Standings | None) -> 
         captions = {"real": folder / "real.png", **captions}
     pictures = [(path.read_bytes(), caption) for caption, path in captions.items()]
     if translations is not None:  # many columns with words
-        return "".join(wide_picture(*each) for each in pictures)
+        return "".join(picture(*each, wide=True) for each in pictures)
     return cells([picture(*each) for each in pictures])
 
 
@@ -178,10 +180,17 @@ def _charts(curves: Curves, stage_ends: list[int], translations: Standings | Non
         if name.startswith(SELECTOR)
     }
     alone = sorted(
-        (name for name in curves if not name.startswith(SELECTOR)),
+        (
+            name
+            for name in curves
+            if not name.startswith(SELECTOR)
+            and not (translations and report_translations.belongs(name, translations))
+        ),
         key=lambda name: name.startswith("train/"),
     )
     charts = [chart(name, {"": curves[name]}, stage_ends) for name in alone]
     if selector:
         charts.insert(0, chart("selector", selector, stage_ends))
+    if translations:
+        charts = report_translations.charts(curves, translations, stage_ends) + charts
     return cells(charts)

@@ -7,6 +7,7 @@ from lit_synth.translation import Translation
 
 Curves = Mapping[str, list[tuple[int, float]]]
 Standings = Mapping[Translation, str]
+Row = tuple[str, str, dict[str, float]]  # from what, how it stands, metric -> value
 
 # What is drawn, where it was measured; all else is in the tables.
 CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "class_accuracy")
@@ -18,20 +19,15 @@ SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they 
 }
 
 
-def charts(curves: Curves, standings: Standings, split: str, stage_ends: list[int]) -> list[str]:
+def charts(curves: Curves, standings: Standings, stage_ends: list[int]) -> list[str]:
     """Return a chart for each metric of each target, and those of the alignment.
 
     Args:
         curves: Columns of `metrics.csv`: name -> (iteration, value) pairs.
         standings: Each translation, and how it stands to the training sets.
-        split: What the names of evaluated curves begin with.
         stage_ends: Where to draw thin lines.
     """
-    evaluated = {
-        name.removeprefix(f"{split}/"): points
-        for name, points in curves.items()
-        if name.startswith(f"{split}/")
-    }
+    evaluated = {_measure(name): points for name, points in curves.items()}
     drawn = [chart(title, lines, stage_ends) for title, lines in _alignment(evaluated)]
     for target in targets(standings):
         for metric in CHARTED:
@@ -46,25 +42,29 @@ def targets(standings: Standings) -> list[str]:
     return list(dict.fromkeys(each.target for each in standings))
 
 
-def is_drawn(name: str, split: str, standings: Standings) -> bool:
-    """Tell whether a curve belongs to translations, and so needs no chart of its own."""
-    group = name.removeprefix(f"{split}/").rsplit("/", 1)[0].partition("/")[0]
-    first = group.removesuffix(BATCH)
+def belongs(curve: str, standings: Standings) -> bool:
+    """Tell whether a curve is one of translations, and so needs no chart of its own."""
+    group = _measure(curve).partition("/")[0].removesuffix(BATCH)
     known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR}
-    return name.startswith(f"{split}/") and (first in known or first.startswith(f"{PRIOR}_"))
+    return group in known | {f"{PRIOR}_{target}" for target in targets(standings)}
 
 
 def tables(values: Mapping[str, float], standings: Standings) -> str:
     """Return tables of one evaluation: each target's translations, classes folded, alignment."""
     parts = []
     for target in targets(standings):
-        rows = list(_rows(values, standings, target))
+        rows = _rows(values, standings, target)
         metrics = list(dict.fromkeys(m for _, _, found in rows for m in found if IOU not in m))
         head = (f"to {target}", "", *metrics)
         cells = [(name, mark, *(found.get(m, "") for m in metrics)) for name, mark, found in rows]
         parts.append(table(head, cells))
         parts.append(_classes(rows, target))
     return "".join([*parts, _alignment_table(values)])
+
+
+def _measure(curve: str) -> str:
+    """Return the name of a curve without its split."""
+    return curve.partition("/")[2]
 
 
 def _by_source(
@@ -108,10 +108,9 @@ def _pairs(names: Mapping[str, object]) -> list[str]:
     return [name.removeprefix(f"{ALIGNMENT}/").removesuffix(end) for name in found]
 
 
-def _rows(
-    values: Mapping[str, float], standings: Standings, target: str
-) -> Iterator[tuple[str, str, dict[str, float]]]:
-    """Yield what was measured of a target: from what, how it stands, metric -> value."""
+def _rows(values: Mapping[str, float], standings: Standings, target: str) -> list[Row]:
+    """Return what was measured of translations to a target, and last of the prior."""
+    rows: list[Row] = []
     for translation, standing in _seen_first(standings):
         if translation.target != target:
             continue
@@ -121,13 +120,12 @@ def _rows(
             (f"{SWAP}/{translation.name}", ", swapped side information"),
         ):
             if found := _of(values, group):
-                yield f"from {_source(translation)}{words}", standing, found
-    found = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
-    measured = {name.rsplit("/", 1)[1] for t in standings if t.target == target for name in values
-                if name.startswith(f"{t.name}/")}
-    shared = {name: value for name, value in found.items() if name in measured}
-    if shared:
-        yield PRIOR, "", shared
+                rows.append((f"from {_source(translation)}{words}", standing, found))
+    names = {name for _, _, found in rows for name in found}
+    floor = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
+    if shared := {name: value for name, value in floor.items() if name in names}:
+        rows.append((PRIOR, "", shared))
+    return rows
 
 
 def _of(values: Mapping[str, float], group: str) -> dict[str, float]:
@@ -136,16 +134,15 @@ def _of(values: Mapping[str, float], group: str) -> dict[str, float]:
     return {name.removeprefix(start): v for name, v in values.items() if name.startswith(start)}
 
 
-def _classes(rows: list[tuple[str, str, dict[str, float]]], target: str) -> str:
+def _classes(rows: list[Row], target: str) -> str:
     """Return the IoU of each class, to be unfolded."""
     classes = list(dict.fromkeys(m for _, _, found in rows for m in found if m.startswith(IOU)))
     if not classes:
         return ""
     width = max(len(name) for name in classes)
     lines = [
-        " ".join(
-            [name.removeprefix(IOU).ljust(width), *(f"{found.get(name, float('nan')):8.4f}" for _, _, found in rows)]
-        )
+        name.removeprefix(IOU).ljust(width)
+        + "".join(f"{found[name]:8.4f}" if name in found else 8 * " " for _, _, found in rows)
         for name in classes
     ]
     legend = [f"column {number}: {name}" for number, (name, _, _) in enumerate(rows, start=1)]
@@ -154,9 +151,9 @@ def _classes(rows: list[tuple[str, str, dict[str, float]]], target: str) -> str:
 
 def _alignment_table(values: Mapping[str, float]) -> str:
     suffixes = [suffix for group in SIMILARITIES.values() for suffix in group]
-    rows = [
-        (pair, *(values[f"{ALIGNMENT}/{pair}{suffix}"] for suffix in suffixes))
+    rows: list[list[str | float]] = [
+        [pair, *(values[f"{ALIGNMENT}/{pair}{suffix}"] for suffix in suffixes)]
         for pair in _pairs(values)
     ]
-    head = ("alignment", *(suffix.removeprefix("_") or "centred" for suffix in suffixes))
+    head = ["alignment", *(suffix.strip("_").replace("_", " ") or "centred" for suffix in suffixes)]
     return table(head, rows) if rows else ""

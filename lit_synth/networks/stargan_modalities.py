@@ -97,10 +97,10 @@ class ModalityDiscriminator(nn.Module):
 def _conv(c_in: int, c_out: int, kernel_size: int) -> nn.Sequential:
     # Zero padding: instance norm takes away what constant planes add everywhere but at the border.
     conv = nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False)
-    return nn.Sequential(conv, InstanceNorm(c_out), nn.ReLU())
+    return nn.Sequential(conv, InstanceNorm(), nn.ReLU())
 
 
 def _residual(channels: int) -> Residual:
     conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-    branch = nn.Sequential(*_conv(channels, channels, 3), conv, InstanceNorm(channels))
+    branch = nn.Sequential(*_conv(channels, channels, 3), conv, InstanceNorm())
     return Residual(branch, nn.Identity())
