@@ -70,7 +70,7 @@ class Paired(TranslationFolders):
             num_workers,
             seed,
         )
-        self.layout = self._layout(layout)
+        self.layout = layout
 
     def has_split(self, name: str) -> bool:
         return name in get_args(HeldOut) and (self.root / name).is_dir()
@@ -84,9 +84,7 @@ class Paired(TranslationFolders):
     def _find(self, part: str) -> tuple[list[str], Found]:
         # Numbers start anew in each folder of the published sets, so a name alone is no identity.
         folder = self.root / part
-        stems, found = (
-            self._halves(folder) if self.layout == "side_by_side" else self._folders(folder)
-        )
+        stems, found = self._halves(folder) if self._side_by_side() else self._folders(folder)
         return [f"{part}/{stem}" for stem in stems], found
 
     def _folders(self, folder: Path) -> tuple[list[str], Found]:
@@ -99,16 +97,14 @@ class Paired(TranslationFolders):
             right: [Picture(file, "right") for file in files.values()],
         }
 
-    def _layout(self, layout: Layout) -> Layout:
+    def _side_by_side(self) -> bool:
         train = self.root / "train"
-        if layout != "auto" or not train.is_dir():
-            return layout
+        if self.layout != "auto" or not train.is_dir():
+            return self.layout == "side_by_side"
         folders = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
-        if not folders:
-            return "side_by_side"
-        if set(folders) & set(self.modalities):
-            return "folders"
-        raise DataError(
-            f"{train} has the folders {', '.join(folders)}; name two of them in modalities, or set "
-            "layout: side_by_side for files of two halves."
-        )
+        if folders and not set(folders) & set(self.modalities):
+            raise DataError(
+                f"{train} has the folders {', '.join(folders)}; name two of them in modalities, "
+                "or set layout: side_by_side for files of two halves."
+            )
+        return not folders

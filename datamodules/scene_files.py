@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 
 import torch
@@ -153,7 +153,7 @@ def find(folder: Path) -> dict[str, Path]:
         raise DataError(f"There is no folder {folder}; make it, with one file per scene.")
     files: dict[str, Path] = {}
     for name in Directory(folder).names:
-        stem = name.rpartition(".")[0] or name
+        stem = PurePosixPath(name).with_suffix("").as_posix()
         if stem in files:
             raise DataError(
                 f"{folder} has {files[stem].name} and {Path(name).name} for one scene, {stem}; "
@@ -227,12 +227,13 @@ def refuse_unusable(root: Path, found: Found, verdicts: Verdicts, aligned: bool)
         verdicts: Modality -> verdict of each.
         aligned: Must the pictures of one scene have one size?
     """
-    problems = [
+    unusable = [
         f"{_name(picture, root)} {verdict.problem}"
         for name, pictures in found.items()
         for picture, verdict in zip(pictures, verdicts[name], strict=True)
         if verdict.problem
     ]
+    problems = list(dict.fromkeys(unusable))  # a picture of a small domain has several turns
     if not problems and aligned:
         problems = _sizes(root, found, verdicts)
     if problems:
@@ -252,16 +253,16 @@ def refuse_copies(root: Path, parts: Mapping[str, FileScenes]) -> None:
         parts: Name of a set or split -> its scenes.
     """
     owners: dict[str, tuple[str, str]] = {}
-    copies = []
+    copies: dict[str, None] = {}
     for part, scenes in parts.items():
         for sha256, name in _images(root, scenes):
             owner, first = owners.setdefault(sha256, (part, name))
             if owner != part:
-                copies.append(f"{first} and {name}")
+                copies[f"{first} and {name}"] = None
     if copies:
         raise DataError(
             f"{root}: {len(copies)} images are in two of {', '.join(parts)}, so that scenes "
-            f"are shared; keep one of each:{_listed(copies)}"
+            f"are shared; keep one of each:{_listed(list(copies))}"
         )
 
 

@@ -52,7 +52,7 @@ class TranslationFolders(TranslationData):
         seed: int,
     ) -> None:
         super().__init__(sets, batch_size, num_workers, seed)
-        self.root = existing_folder(root)
+        self.root = Path(root)
         self.modalities = {name: declare(name, spec) for name, spec in modalities.items()}
         self.image_size, self.load_size = image_size, load_size or image_size
         if not 1 <= image_size <= self.load_size:
@@ -73,6 +73,7 @@ class TranslationFolders(TranslationData):
         """Return the identities of the scenes of `val` or `test`, and the pictures by modality."""
 
     def setup(self, stage: str) -> None:
+        existing_folder(self.root)
         super().setup(stage)
         if stage == "fit":
             refuse_copies(self.root, self._files)
@@ -110,8 +111,8 @@ class TranslationFolders(TranslationData):
         return build_joint_augment(specs, self.modalities, self.image_size)
 
 
-def existing_folder(root: str) -> Path:
-    """Return the root of the data as a path; it must be a folder."""
-    if not Path(root).is_dir():
+def existing_folder(root: Path) -> Path:
+    """Return the root of the data; it must be a folder."""
+    if not root.is_dir():
         raise DataError(f"There is no folder {root}; give the one that holds the data as root.")
-    return Path(root)
+    return root

@@ -63,7 +63,7 @@ class Unpaired(TranslationFolders):
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
-        self.domains = domains or _domains(existing_folder(root))
+        self.domains = domains or _domains(existing_folder(Path(root)))
         specs = modalities or {}
         for name in specs:
             if name not in self.domains:

@@ -18,11 +18,13 @@ import lit_synth.callbacks
 import lit_synth.methods
 import lit_synth.networks  # registers the networks by class name
 from datamodules.errors import DataError
-from lit_synth import loggers, runs
+from lit_synth import loggers, runs, translation_cli
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.errors import InputError
 from lit_synth.method import Method
+from lit_synth.translation import Translator
 
+N_IMAGES = 64  # that predict generates, unless told
 TRAINER_DEFAULTS = {
     "max_epochs": -1,  # the stages' iterations end the run
     "accelerator": "auto",
@@ -93,7 +95,21 @@ class SynthCLI(LightningCLI):
             default=None,
             help="Folder of this run (default: seed<seed>).",
         )
-        parser.add_argument("--n_images", type=int, default=64, help="predict: images to write.")
+        parser.add_argument(
+            "--n_images",
+            type=int | None,
+            default=None,
+            help=f"predict: images to write (default: {N_IMAGES}; all scenes of the test split).",
+        )
+        for name, words in (
+            ("source", "modality to translate from; several, joined by commas, are fused"),
+            ("target", "modality to translate to"),
+            ("via", "modalities to translate over, joined by commas"),
+            ("input", "folder of the source, or of a folder for each (default: the test split)"),
+        ):
+            parser.add_argument(
+                f"--{name}", type=str | None, default=None, help=f"predict: {words}."
+            )
         parser.add_argument(
             "--out",
             type=str | None,
@@ -133,10 +149,22 @@ class SynthCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         trainer_callbacks = lit_synth.callbacks.always_on()
         if self.subcommand == "predict":
-            out = self._settings.out or self.folder / "predictions"
-            trainer_callbacks.append(ImageWriter(out))
+            trainer_callbacks.append(self._writer())
         self.trainer_defaults["callbacks"] = trainer_callbacks
         return super().instantiate_trainer(**kwargs)
+
+    def _writer(self) -> pl.Callback:
+        out = Path(self._settings.out or self.folder / "predictions")
+        if isinstance(self.model, Translator):
+            self.job = translation_cli.prepare(self.model, self.datamodule, self._settings)
+            return translation_cli.writer(self.job, self.datamodule, out)
+        for name in ("source", "target", "via", "input"):
+            if self._settings[name] is not None:
+                raise InputError(
+                    f"--{name} is for methods that translate between modalities, which "
+                    f"{type(self.model).__name__} does not."
+                )
+        return ImageWriter(out)
 
     def before_fit(self) -> None:
         self._load_from(runs.find_checkpoint(self.folder, self._settings.ckpt_path))
@@ -163,8 +191,13 @@ class SynthCLI(LightningCLI):
         self.config_init[self.subcommand].weights_only = True  # a checkpoint never executes code
 
     def predict(self, model: Method, ckpt_path: Path, **_: Any) -> None:
-        """Write `--n_images` images drawn from the seed."""
-        inputs = PriorBatches(model, self._settings.n_images, self._settings.seed_everything)
+        """Write `--n_images` images drawn from the seed, or translate."""
+        if isinstance(model, Translator):
+            translation_cli.run(self.trainer, model, self.job, ckpt_path)
+            return
+        n = self._settings.n_images
+        n = N_IMAGES if n is None else n
+        inputs = PriorBatches(model, n, self._settings.seed_everything)
         self.trainer.predict(
             model,
             DataLoader(inputs, batch_size=None),

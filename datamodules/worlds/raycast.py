@@ -88,9 +88,7 @@ def camera_rays(camera: Camera, x: Tensor, y: Tensor) -> Rays:
         x: Of the columns (W,), to the right; the picture is from -1 to 1.
         y: Of the rows (H,), upwards.
     """
-    right, _, forward = (
-        [part[:, None, None] for part in each] for each in axes(camera)
-    )
+    right, _, forward = ([part[:, None, None] for part in each] for each in axes(camera))
     spread = camera.spread[:, None, None]
     across = spread * x
     upwards = spread * (y[:, None] - camera.shift[:, None, None])
@@ -154,7 +152,8 @@ def outer_surface(rays: Rays, boxes: Boxes, number: Tensor) -> Surface:
     side[:, -1] = -1  # the room is left: minus the first crossing is the last of the negatives
     away = side[:, :, None] * (boxes.centre - rays.origin[:, None])
     enter = [
-        look_up(away[:, :, a], number) * (1 / d) - look_up(boxes.half[:, :, a], number) * (1 / d.abs())
+        look_up(away[:, :, a], number) * (1 / d)
+        - look_up(boxes.half[:, :, a], number) * (1 / d.abs())
         for a, d in enumerate(rays.direction)
     ]
     last = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])

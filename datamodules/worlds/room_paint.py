@@ -4,9 +4,15 @@ import torch
 from torch import Tensor
 
 from datamodules.worlds.raycast import (
-    Boxes, Rays, Surface, look_up, nearest, points_at, positive, rays_between,
-)  # fmt: skip
-from datamodules.worlds.room_plans import Lamp, Plan
+    Rays,
+    Surface,
+    look_up,
+    nearest,
+    points_at,
+    positive,
+    rays_between,
+)
+from datamodules.worlds.room_plans import Plan
 from datamodules.worlds.room_things import MATERIALS, Things
 
 NIR_REFLECTANCE = {
@@ -18,18 +24,17 @@ _LINE = 0.44  # of half a panel; what lies beyond is the line between two
 _LIT = 0.997  # of the way from the lamp; what ends there is not in the shadow of anything
 
 
-def paint(plan: Plan, boxes: Boxes, rays: Rays, surface: Surface, part: Tensor) -> list[Tensor]:
+def paint(plan: Plan, rays: Rays, surface: Surface, part: Tensor) -> list[Tensor]:
     """Return red, green, blue and near infrared of what each ray meets, each (N, H, W) in [0, 1].
 
     Args:
         plan: The rooms.
-        boxes: The things' outlines and the room.
         rays: Into the rooms.
         surface: What they meet.
         part: Which thing it belongs to, int32 (N, H, W).
     """
     points = points_at(rays, surface.t)
-    light = _light(plan.lamp, boxes, rays, surface, points)
+    light = _light(plan, rays, surface, points)
     painted = light * _texture(plan.things, surface, points, part)
     response = plan.things.colour * plan.lamp.colour[:, None]
     channels = [look_up(response[:, :, c], part) * painted for c in range(3)]
@@ -37,27 +42,26 @@ def paint(plan: Plan, boxes: Boxes, rays: Rays, surface: Surface, part: Tensor) 
     return [channel.clamp_(0, 1).sqrt_() for channel in channels]  # sqrt: a display's gamma
 
 
-def _light(
-    lamp: Lamp, boxes: Boxes, rays: Rays, surface: Surface, points: list[Tensor]
-) -> Tensor:
+def _light(plan: Plan, rays: Rays, surface: Surface, points: list[Tensor]) -> Tensor:
     """Return the light on each point: from everywhere, and from the lamp where it is in sight."""
-    beams = rays_between(lamp.position, points)
+    beams = rays_between(plan.lamp.position, points)
     x, y, z = beams.direction
     squared = x * x + y * y + z * z
-    # Perpendicular surfaces face the camera: the side of the lamp counts by the ray's sign.
-    towards = sum(
+    # A surface faces the camera: against the ray, and so with the beam, if that is to light it.
+    x, y, z = (
         mask * beam * ray.sign()
         for mask, beam, ray in zip(surface.across, beams.direction, rays.direction, strict=True)
     )
+    towards = x + y + z
     direct = towards.clamp_(min=0) / squared.sqrt() * (5 / (2 + squared))
-    direct *= positive(nearest(beams, boxes)[0] - _LIT)
-    ambient = lamp.ambient[:, None, None]
+    direct *= positive(nearest(beams, plan.things.outlines)[0] - _LIT)
+    ambient = plan.lamp.ambient[:, None, None]
     return ambient + (1 - ambient) * direct
 
 
 def _texture(things: Things, surface: Surface, points: list[Tensor], part: Tensor) -> Tensor:
-    low = things.outline.centre - things.outline.half
-    per_metre = things.panels / (2 * things.outline.half)
+    low = things.centre - things.half
+    per_metre = things.panels / (2 * things.half)
     x, y, z = (
         (point - look_up(low[:, :, a], part)) * look_up(per_metre[:, :, a], part)
         for a, point in enumerate(points)

@@ -6,11 +6,26 @@ import torch
 from torch import Tensor
 
 from datamodules.worlds.dice import Dice
-from datamodules.worlds.raycast import Boxes, Camera
+from datamodules.worlds.raycast import Camera
 from datamodules.worlds.room_things import (
-    AHEAD, CASE, CEILING, FLOOR, OBJECTS, PANE, SEAT, STAND, TO_LEFT, TO_RIGHT, TV, WALL, Things,
-    paired_thing, plain_thing, rgb_of, stack,
-)  # fmt: skip
+    AHEAD,
+    CASE,
+    CEILING,
+    FLOOR,
+    OBJECTS,
+    PANE,
+    SEAT,
+    STAND,
+    TO_LEFT,
+    TO_RIGHT,
+    TV,
+    WALL,
+    Things,
+    paired_thing,
+    plain_thing,
+    rgb_of,
+    stack,
+)
 
 _CAMERA_PART = 100  # of the dice; with the number of the view
 _BEHIND = 2.0  # metres of the room behind z = 0
@@ -90,14 +105,10 @@ def sample_plan(world_seed: int, index: Tensor, view: int = 0) -> Plan:
 
 def rows(plan: Plan, start: int, stop: int) -> Plan:
     """Return the rooms from `start` to before `stop`."""
-    things = [
-        Boxes(*(side[start:stop] for side in part)) if isinstance(part, Boxes) else part[start:stop]
-        for part in plan.things
-    ]
     return Plan(
-        Camera(*(each[start:stop] for each in plan.camera)),
-        Things(*things),
-        Lamp(*(each[start:stop] for each in plan.lamp)),
+        Camera(*(values[start:stop] for values in plan.camera)),
+        Things(*(values[start:stop] for values in plan.things)),
+        Lamp(*(values[start:stop] for values in plan.lamp)),
     )
 
 
@@ -154,7 +165,7 @@ def _seat(dice: Dice, room: _Room) -> Things:
 
 def _pane_above(seat: Things, dice: Dice, room: _Room) -> Things:
     size = _size(dice, (1.2, 1.7), (0.75, 1.0), (0.15, 0.15))
-    x = seat.outline.centre[:, 0] + dice.between(-0.15, 0.15)
+    x = seat.centre[:, 0] + dice.between(-0.15, 0.15)
     place = torch.stack([x, dice.between(1.55, 1.8), room.length - size[:, 2] / 2], 1)
     return paired_thing(dice, PANE, place, size, torch.full_like(x, AHEAD))
 

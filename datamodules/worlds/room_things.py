@@ -28,6 +28,7 @@ _MADE_OF: dict[int, tuple[int, int]] = {  # each as often as the other
 _MATERIAL = torch.tensor([_MADE_OF[each] for each in range(len(CLASSES))])
 _STICKS_OUT = 0.02  # metres by which a notch passes an open face
 _HUE_SPREAD = 0.035
+_LINES = 0.25  # contrast of the lines between panels
 
 
 class Notch(NamedTuple):
@@ -66,9 +67,7 @@ class Pair(NamedTuple):
     panels: tuple[int, int, int]
 
 
-CASE = Pair(
-    (BOOKS, FURNITURE), 0.5, (0.04, 0.47), (Notch(0.08, 0.06, 0.08, 0.05), None), (2, 5, 1)
-)
+CASE = Pair((BOOKS, FURNITURE), 0.5, (0.04, 0.47), (Notch(0.08, 0.06, 0.08, 0.05), None), (2, 5, 1))
 PANE = Pair(
     (PICTURE, WINDOW), 0.65, (0.33, 0.60), (None, Notch(0.06, 0.06, 0.06, -0.45)), (2, 2, 1)
 )
@@ -87,8 +86,10 @@ class Things(NamedTuple):
     """K things in each of N rooms, the last of them the room's walls, floor and ceiling.
 
     Attributes:
-        outline: (N, K, 3) each; of the last three, the inside of the room.
-        notch: What is cut out of the outlines.
+        centre: Middle of the outline (N, K, 3); of the last three, of the room.
+        half: Half its sides (N, K, 3), negative where there is no such thing.
+        notch_centre: Middle of what is cut out (N, K, 3).
+        notch_half: Half its sides (N, K, 3), negative where nothing is.
         label: Class (N, K).
         material: (N, K).
         mode: Colour mode within a pair, 0 or 1; -1 without a pair (N, K).
@@ -98,8 +99,10 @@ class Things(NamedTuple):
             (N, K, 4).
     """
 
-    outline: Boxes
-    notch: Boxes
+    centre: Tensor
+    half: Tensor
+    notch_centre: Tensor
+    notch_half: Tensor
     label: Tensor
     material: Tensor
     mode: Tensor
@@ -107,15 +110,29 @@ class Things(NamedTuple):
     panels: Tensor
     contrast: Tensor
 
+    @property
+    def outlines(self) -> Boxes:
+        """What rays meet: walls, floor and ceiling are one box."""
+        return Boxes(self.centre[:, :-2], self.half[:, :-2])
+
+    @property
+    def notches(self) -> Boxes:
+        """What is cut out of the `outlines`."""
+        return Boxes(self.notch_centre[:, :-2], self.notch_half[:, :-2])
+
 
 def stack(things: list[Things]) -> Things:
     """Join K times one thing per room, whose tensors lack the dimension of K."""
-    fields = [_stack_field(parts) for parts in zip(*things, strict=True)]
-    return Things(*fields)
+    return Things(*(torch.stack(parts, 1) for parts in zip(*things, strict=True)))
 
 
 def paired_thing(
-    dice: Dice, pair: Pair, place: Tensor, size: Tensor, facing: Tensor, present: Tensor | None = None
+    dice: Dice,
+    pair: Pair,
+    place: Tensor,
+    size: Tensor,
+    facing: Tensor,
+    present: Tensor | None = None,
 ) -> Things:
     """Return a thing of either class of a pair, for each room.
 
@@ -132,15 +149,25 @@ def paired_thing(
     mode = torch.where(agrees, second, 1 - second)
     hue = torch.tensor(pair.hues)[mode] + dice.between(-_HUE_SPREAD, _HUE_SPREAD)
     colour = rgb_of(hue, dice.between(0.4, 0.7), dice.between(0.4, 0.8))
-    offset, half = _notch_within(pair, second, size / 2)
+    label, half = torch.tensor(pair.classes)[second], size / 2
+    notch_middle, notch_half = _notch_within(pair, second, half)
+    cut = notch_half.amin(1, keepdim=True) > 0
     panels = torch.tensor(pair.panels).expand(len(place), 3)
-    whole = _thing(dice, torch.tensor(pair.classes)[second], place, _turn(size / 2, facing).abs(), colour, present)
-    notch = Boxes(place + _turn(offset, facing), _turn(half, facing).abs().copysign(half[:, :1]))
-    return whole._replace(notch=notch, mode=mode, panels=_turn(panels, facing).abs())
+    return _thing(dice, label, place, _turned(half, facing), colour, present)._replace(
+        notch_centre=place + _turn(notch_middle, facing),
+        notch_half=torch.where(cut, _turned(notch_half, facing), -1.0),
+        mode=mode,
+        panels=_turned(panels, facing),
+    )
 
 
 def plain_thing(
-    dice: Dice, label: int, place: Tensor, size: Tensor, colour: Tensor, present: Tensor | None = None
+    dice: Dice,
+    label: int,
+    place: Tensor,
+    size: Tensor,
+    colour: Tensor,
+    present: Tensor | None = None,
 ) -> Things:
     """Return a thing of one class, for each room.
 
@@ -170,38 +197,37 @@ def _thing(
     absent = torch.full_like(half, -1.0)
     half = half if present is None else torch.where(present[:, None], half, absent)
     one = torch.ones_like(label)
-    shades = dice.several(3, 0.0, 0.1)
+    lines = torch.full((len(label), 1), _LINES)
     return Things(
-        outline=Boxes(place, half),
-        notch=Boxes(place, absent),
+        centre=place,
+        half=half,
+        notch_centre=place,
+        notch_half=absent,
         label=label,
         material=_MATERIAL[label, dice.below(2)],
         mode=-one,
         colour=colour,
         panels=torch.stack([one, one, one], 1),
-        contrast=torch.cat([shades, torch.full((len(label), 1), 0.25)], 1),
+        contrast=torch.cat([dice.several(3, 0.0, 0.1), lines], 1),
     )
 
 
 def _notch_within(pair: Pair, second: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
-    """Return middle and half sizes (N, 3) of the notches, across, up and backwards."""
-    low, high = (
-        torch.stack([_corner(notch, half, end) for notch in pair.notches], 1)[
-            torch.arange(len(half)), second
-        ]
-        for end in (-1, 1)
-    )
+    """Return middle and half sizes (N, 3) of the notches: across, up and backwards."""
+    first, other = (_ends(notch, half) for notch in pair.notches)
+    low, high = torch.where(second[:, None, None] == 0, first, other).unbind(1)
     return (low + high) / 2, (high - low) / 2
 
 
-def _corner(notch: Notch | None, half: Tensor, end: int) -> Tensor:
-    across, up, back = half.unbind(1)
+def _ends(notch: Notch | None, half: Tensor) -> Tensor:
+    """Return the lower and the upper corner of a notch, seen from the thing's middle (N, 2, 3)."""
     if notch is None:
-        return torch.full_like(half, -end)
-    if end < 0:
-        return torch.stack([notch.arm - across, (2 * notch.bottom - 1) * up, -back - _STICKS_OUT], 1)
+        return torch.stack([half, -half], 1)
+    across, up, back = half.unbind(1)
     top = -_STICKS_OUT if notch.top is None else notch.top
-    return torch.stack([across - notch.arm, up - top, back - notch.back], 1)
+    low = [notch.arm - across, (2 * notch.bottom - 1) * up, -back - _STICKS_OUT]
+    high = [across - notch.arm, up - top, back - notch.back]
+    return torch.stack([torch.stack(low, 1), torch.stack(high, 1)], 1)
 
 
 def _turn(vector: Tensor, facing: Tensor) -> Tensor:
@@ -212,7 +238,5 @@ def _turn(vector: Tensor, facing: Tensor) -> Tensor:
     return torch.stack([torch.where(ahead, across, aside), up, torch.where(ahead, back, across)], 1)
 
 
-def _stack_field(parts: tuple[Tensor, ...] | tuple[Boxes, ...]) -> Tensor | Boxes:
-    if isinstance(parts[0], Boxes):
-        return Boxes(*(torch.stack(each, 1) for each in zip(*parts, strict=True)))
-    return torch.stack(parts, 1)
+def _turned(size: Tensor, facing: Tensor) -> Tensor:
+    return _turn(size, facing).abs()

@@ -2,20 +2,30 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
+from datamodules.joint_transforms import build_joint_augment
 from datamodules.modalities import Modality
 from datamodules.scenes import MemoryScenes
 from datamodules.splits import Batch
+from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut, TranslationData
 from datamodules.worlds.raycast import (
-    Boxes, Camera, Rays, Surface, axes, camera_rays, carved_surface, look_up, nearest,
-    outer_surface, positive,
-)  # fmt: skip
+    Boxes,
+    Camera,
+    Rays,
+    Surface,
+    axes,
+    camera_rays,
+    carved_surface,
+    look_up,
+    nearest,
+    outer_surface,
+    positive,
+)
 from datamodules.worlds.room_cache import cached
 from datamodules.worlds.room_paint import paint
 from datamodules.worlds.room_plans import Plan, rows, sample_plan
@@ -40,7 +50,7 @@ _RAYS = 2**16  # at a time, so that intermediate results stay in a core's cache
 _PLANS = 2**10  # at a time
 _BLOCK = 1_000_000  # indices that each set and split has for itself
 _FIRST: dict[HeldOut, int] = {"val": 0, "test": _BLOCK}
-_RENDERER = sorted(Path(__file__).parent.glob("*.py"))
+_RENDERER = ("dice", "raycast", "room_paint", "room_plans", "room_things", "rooms")
 
 
 def render(
@@ -92,22 +102,22 @@ def _painted(plan: Plan, size: int) -> Batch:
 
 
 def _paint_grid(plan: Plan, x: Tensor, y: Tensor) -> Tensor:
-    boxes = _boxes(plan.things.outline)
+    boxes = plan.things.outlines
     painted = []
-    for some in y.split(_rows_at_a_time(len(x))):
+    for some in torch.split(y, _rows_at_a_time(len(x))):
         rays = camera_rays(plan.camera, x, -some)
         number = nearest(rays, boxes)[1]
         surface = outer_surface(rays, boxes, number)
         part = _part(rays, surface, boxes, number)
-        painted.append(torch.stack(paint(plan, boxes, rays, surface, part), 1))
+        painted.append(torch.stack(paint(plan, rays, surface, part), 1))
     return torch.cat(painted, 2)
 
 
 def _measured(plan: Plan, size: int) -> Batch:
     """Return depth, classes and normals at the middle of each pixel, of carved things."""
-    boxes, notches = _boxes(plan.things.outline), _boxes(plan.things.notch)
+    boxes, notches = plan.things.outlines, plan.things.notches
     depth, labels, normals = [], [], []
-    for some in _middles(size).split(_rows_at_a_time(size)):
+    for some in torch.split(_middles(size), _rows_at_a_time(size)):
         rays = camera_rays(plan.camera, _middles(size), -some)
         number = nearest(rays, boxes)[1]
         outer = outer_surface(rays, boxes, number)
@@ -120,11 +130,6 @@ def _measured(plan: Plan, size: int) -> Batch:
         "segmentation": torch.cat(labels, 1).to(torch.uint8),
         "normals": torch.cat(normals, 2).add_(1).mul_(127.5).round_().to(torch.uint8),
     }
-
-
-def _boxes(things: Boxes) -> Boxes:
-    """Return what rays are cast at: walls, floor and ceiling are one box."""
-    return Boxes(things.centre[:, :-2], things.half[:, :-2])
 
 
 def _middles(size: int) -> Tensor:
@@ -149,9 +154,7 @@ def _part(rays: Rays, surface: Surface, boxes: Boxes, number: Tensor) -> Tensor:
 
 def _normals(camera: Camera, rays: Rays, surface: Surface) -> Tensor:
     """Return the normals (N, 3, H, W) to the right, upwards and towards the camera."""
-    facing = [
-        -mask * ray.sign() for mask, ray in zip(surface.across, rays.direction, strict=True)
-    ]
+    facing = [-mask * ray.sign() for mask, ray in zip(surface.across, rays.direction, strict=True)]
     right, up, forward = axes(camera)
     channels = []
     for way in (right, up, [-f for f in forward]):
@@ -195,7 +198,7 @@ class Rooms(TranslationData):
         batch_size: int = 16,
         num_workers: int = 0,
         seed: int = 0,
-        augment: list[Any] | None = None,
+        augment: list[TransformSpec] | None = None,
     ) -> None:
         default = {"rs": ["rgb", "segmentation"], "rd": ["rgb", "depth"]}
         super().__init__(default if sets is None else sets, batch_size, num_workers, seed)
@@ -206,8 +209,7 @@ class Rooms(TranslationData):
         self.held_out = self._used() if held_out is None else held_out
         self._check_arguments()
         if augment:
-            from datamodules.joint_transforms import build_joint_augment
-
+            self._check_turnable()
             self.augment = build_joint_augment(augment, self.modalities)
 
     def load_set(self, name: str) -> MemoryScenes:
@@ -231,31 +233,37 @@ class Rooms(TranslationData):
 
     def _check_arguments(self) -> None:
         self._check_names()
-        for name in self.held_out:
-            if name not in MODALITIES:
-                raise DataError(
-                    f"held_out has {name!r}; the modalities are {', '.join(MODALITIES)}."
-                )
+        if not self.held_out or not set(self.held_out) <= set(MODALITIES):
+            raise DataError(f"held_out is {self.held_out}; give some of {', '.join(MODALITIES)}.")
         if not 32 <= self.image_size <= 256:
             raise DataError(f"image_size is {self.image_size}; give 32 to 256 pixels.")
         if not 1 <= self.views_per_scene <= MAX_VIEWS:
-            raise DataError(
-                f"views_per_scene is {self.views_per_scene}; give 1 to {MAX_VIEWS}."
-            )
+            raise DataError(f"views_per_scene is {self.views_per_scene}; give 1 to {MAX_VIEWS}.")
         if self.world_seed < 0:
             raise DataError(f"world_seed is {self.world_seed}; give 0 or more.")
         for count in (self.scenes_per_set, *self.counts.values()):
             if not 1 <= count <= _BLOCK:
                 raise DataError(f"{count} scenes were asked for; give 1 to {_BLOCK}.")
 
+    def _check_turnable(self) -> None:
+        for name, modalities in self.sets.items():
+            if "normals" in modalities:
+                raise DataError(
+                    f"The set {name} has normals, which augment would not turn with the picture; "
+                    "drop one of them."
+                )
+
     def _load(self, first: int, count: int, names: list[str]) -> MemoryScenes:
         parameters = {
             "world_seed": self.world_seed, "first": first, "count": count, "size": self.image_size,
             "views": self.views_per_scene, "modalities": sorted(set(names)),
         }  # fmt: skip
-        stored = cached(parameters, _RENDERER, lambda: self._render(first, count, names))
+        sources = [Path(__file__).with_name(f"{name}.py") for name in _RENDERER]
+        stored = cached(parameters, sources, lambda: self._render(first, count, names))
         ids = [
-            f"room-{i:06d}" for i in range(first, first + count) for _ in range(self.views_per_scene)
+            f"room-{i:06d}"
+            for i in range(first, first + count)
+            for _ in range(self.views_per_scene)
         ]
         return MemoryScenes({name: MODALITIES[name] for name in names}, stored, ids)
 
@@ -265,4 +273,6 @@ class Rooms(TranslationData):
             render(self.world_seed, index, view, self.image_size, names)
             for view in range(self.views_per_scene)
         ]
-        return {name: torch.stack([view[name] for view in views], 1).flatten(0, 1) for name in names}
+        return {
+            name: torch.stack([view[name] for view in views], 1).flatten(0, 1) for name in names
+        }

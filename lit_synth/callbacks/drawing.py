@@ -14,7 +14,7 @@ from lit_synth.callbacks.context import Batch, Images
 from lit_synth.errors import InputError
 from lit_synth.features.hashing import as_uint8
 from lit_synth.method import Method
-from lit_synth.translation import HasSideInformation, Translation, Translator
+from lit_synth.translation import HasLatents, HasSideInformation, Translation, Translator
 
 LIGHT = 230  # grey of the lines between the images of a grid
 TILE_PX = 64  # smaller images are enlarged by a whole factor to about this size
@@ -62,6 +62,13 @@ def swap(method: HasSideInformation, x: Batch, translation: Translation) -> Tens
     with _own_randomness(_device(x)):
         made = method.swap(x, translation)
     return _finite(made, f"what {translation.name} makes of swapped side information is")
+
+
+@torch.no_grad()
+def latents(method: HasLatents, x: Batch) -> Batch:
+    """Return the latents of scenes `x`, modality -> (N, ...)."""
+    with _own_randomness(_device(x)):
+        return method.latents(x)
 
 
 def _device(x: Batch) -> torch.device:

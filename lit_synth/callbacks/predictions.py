@@ -110,7 +110,7 @@ class TranslationWriter(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
             with runs.writing(self.out):
-                _claim(self.out, overwrite=False)
+                _claim(self.out, overwrite=False, names=self.names)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count = 0
@@ -141,8 +141,8 @@ class TranslationWriter(pl.Callback):
         print(f"{self._count} translations in {self.out}")
 
 
-def _claim(out: Path, overwrite: bool) -> None:
-    """Make the folder, and remove what an earlier prediction wrote from it."""
+def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
+    """Make the folder, remove what an earlier prediction wrote from it, and note what will be."""
     out.mkdir(parents=True, exist_ok=True)
     ours = (out / MARK).is_file()
     if not ours and not overwrite and any(out.iterdir()):
@@ -158,7 +158,7 @@ def _claim(out: Path, overwrite: bool) -> None:
         for path in out.iterdir():
             if re.fullmatch(r"\d{6,}\.png", path.name):
                 path.unlink()
-    runs.write_atomically(out / MARK, b"{}")
+    runs.write_atomically(out / MARK, json.dumps({"names": list(names)}).encode())
 
 
 def _mark(out: Path, trainer: pl.Trainer, pl_module: pl.LightningModule, **facts: Any) -> None:

@@ -139,7 +139,7 @@ def _classes(rows: list[Row], target: str) -> str:
     classes = list(dict.fromkeys(m for _, _, found in rows for m in found if m.startswith(IOU)))
     if not classes:
         return ""
-    width = max(len(name) for name in classes)
+    width = max(len(name) for name in classes) - len(IOU)
     lines = [
         name.removeprefix(IOU).ljust(width)
         + "".join(f"{found[name]:8.4f}" if name in found else 8 * " " for _, _, found in rows)

@@ -19,7 +19,7 @@ from lit_synth.translation import Translation, Translator
 GAP_PX = 2
 TILE_PX = 96  # smaller pictures are enlarged by a whole factor to about this size
 FONT_PX, LINE_PX = 12, 15
-MOST_COLUMNS = 14  # beside each other; more go below
+MOST_COLUMNS = 18  # beside each other; more go below
 DEPTH_COLOURS = "viridis"  # dark is near
 LABEL_COLOURS = "tab20"  # of classes without colours of their own
 INK = {"seen": (22, 110, 50), "unseen": (190, 70, 10), "input": (40, 40, 40), "truth": (40, 40, 40)}
@@ -68,7 +68,7 @@ def columns(
     made = {
         each: Column(
             standing(data, each),
-            ("+".join(each.sources), *(f"to {name}" for name in each.route)),
+            _words(each),
             coloured(translate(method, x, each), data.modalities[each.target], limits),
         )
         for each in translations
@@ -98,6 +98,32 @@ def truths(data: TranslationData, x: Batch) -> list[list[Column]]:
     ]
 
 
+def preview(
+    data: TranslationData, x: Batch, made: Tensor, translation: Translation, most: int = 8
+) -> Tensor:
+    """Return the first scenes that were translated as one picture: given, made and, if known, true.
+
+    Args:
+        data: What the modalities are, and which pairs were seen.
+        x: The sources and perhaps the target, modality -> data.
+        made: What became of them.
+        translation: What was asked for.
+        most: Scenes to show.
+    """
+    target = translation.target
+    first = {name: x[name][:most] for name in data.modalities if name in x}
+    limits = depth_limits(first, data.modalities)
+    result = coloured(made[:most], data.modalities[target], limits)
+    shown = {column.lines[0]: column for (column,) in truths(data, first)}
+    return sheet(
+        [
+            *([shown[name]._replace(mark="input")] for name in translation.sources),
+            [Column(standing(data, translation), _words(translation), result)],
+            *([column] for name, column in shown.items() if name == target),
+        ]
+    )
+
+
 def sheet(groups: Sequence[Sequence[Column]]) -> Tensor:
     """Return columns with their headings, and light lines between the pictures, as one picture.
 
@@ -108,9 +134,11 @@ def sheet(groups: Sequence[Sequence[Column]]) -> Tensor:
     Returns:
         Pixels (3, H, W), uint8.
     """
+    total = sum(len(group) for group in groups)
+    width = -(-total // -(-total // MOST_COLUMNS))  # as many in each row, where groups allow it
     rows: list[list[Column]] = [[]]
     for group in groups:
-        if rows[-1] and len(rows[-1]) + len(group) > MOST_COLUMNS:
+        if len(rows[-1]) >= width:
             rows.append([])
         rows[-1].extend(group)
     bands = [_band(row) for row in rows]
@@ -149,6 +177,10 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
     share = (x[:, 0] - nearest) / max(farthest - nearest, 1e-6)
     colours = torch.from_numpy(mpl.colormaps[DEPTH_COLOURS](share.numpy(), bytes=True)[..., :3])
     return (colours * (x[:, 0, :, :, None] > 0)).permute(0, 3, 1, 2)
+
+
+def _words(translation: Translation) -> tuple[str, ...]:
+    return "+".join(translation.sources), *(f"to {name}" for name in translation.route)
 
 
 def _palette(modality: Modality) -> Tensor:

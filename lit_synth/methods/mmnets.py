@@ -145,13 +145,7 @@ class MMNets(Method):
             y: Outputs for seen translations of the noisy codes.
         """
         w = self.stage.weights
-        terms: dict[str, tuple[float, Tensor]] = {}
-
-        # Reconstruct b from a: L2 for images, berHu for depth, cross-entropy for labels (eq. 4.3,
-        # 4.5, 4.6).
-        for (a, b), (made, true) in by_modality(y, x).items():
-            weight = w.get(b, 0.0) * (w["autoencoder"] if a == b else 1.0)
-            terms[f"rec_{a}_{b}"] = weight, self.codings[b].reconstruction(made, true)
+        terms = self.reconstructions(x, y)
 
         # Draw the latents of one scene together (eq. 4.7).
         if "latent" in w:
@@ -167,6 +161,19 @@ class MMNets(Method):
 
         self.track(**{name: term for name, (_, term) in terms.items()})
         return torch.stack([weight * term for weight, term in terms.values()]).sum()
+
+    def reconstructions(self, x: Data, y: Outputs) -> dict[str, tuple[float, Tensor]]:
+        """Return weight and loss of b made from a, for all a and b of which there are outputs.
+
+        L2 for images, berHu for depth, cross-entropy for labels (eq. 4.3, 4.5, 4.6), each a mean
+        over all sets that have both.
+        """
+        w = self.stage.weights
+        terms = {}
+        for (a, b), (made, true) in by_modality(y, x).items():
+            weight = w.get(b, 0.0) * (w["autoencoder"] if a == b else 1.0)
+            terms[f"rec_{a}_{b}"] = weight, self.codings[b].reconstruction(made, true)
+        return terms
 
     def seen(self, x: Data) -> list[tuple[Of, Of]]:
         """Return source and target of all translations within sets, autoencoders if they train."""

@@ -296,7 +296,7 @@ def _downloaded_vgg16() -> Mapping[str, Any]:
     weights = VGG16_Weights.IMAGENET1K_V1
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no connection; a broken file
         raise InputError(
             f"VGG16's ImageNet weights could not be downloaded ({_first_line(error)}): download "
             f"{weights.url} on a machine with internet and give the file's path as pretrained."

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-import yaml
-from forkserver import server
+import torch.multiprocessing as mp
+from translator_ranks import gradients, run_rank, run_rank_one
 
-from lit_synth import runs
 from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
 
@@ -107,70 +106,35 @@ def test_a_release_translates_the_same(name):
             assert torch.equal(network.state_dict()[tensor], value), f"{key}.{tensor}"
 
 
-def two_processes(folder, name):
-    """Run a config in two processes, with half the batch each; return what each recorded."""
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """A folder with what two processes gave, each run with half the batch each."""
+    folder = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    shared = {
-        "TORCHELASTIC_RUN_ID": "two",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "GLOO_SOCKET_IFNAME": "lo",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-    }
-    options = ["--trainer.devices", 2, "--trainer.strategy", "ddp_find_unused_parameters_true"]
-    options += ["--data.init_args.batch_size", 2]
-    return in_processes(
-        folder,
-        name,
-        [shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)],
-        options,
-    )
+    arguments = port, str(folder), list(TURNS)
+    other = mp.spawn(run_rank_one, arguments, join=False)
+    run_rank(0, *arguments)
+    other.join()
+    return folder
 
 
-def in_processes(folder, name, environments, options=()):
-    """Run a config in one process per environment; return the gradients that each recorded."""
-    run_id = f"of-{len(environments)}"
-    command = ["fit", "--config", folder / f"{name}.yaml", "--run_id", run_id, *options]
-    records = [folder / f"{run_id}-{rank}.pt" for rank in range(len(environments))]
-    logs = [record.with_suffix(".log") for record in records]
-    pids = [
-        server().start(log, *command, env=env, record_gradients=str(record))
-        for log, env, record in zip(logs, environments, records, strict=True)
-    ]
-    codes = [server().wait(pid) for pid in pids]
-    assert codes == [0] * len(codes), "\n".join(log.read_text() for log in logs)
-    return [torch.load(record, weights_only=True) for record in records]
-
-
-def test_two_processes_give_the_gradients_of_one(name, workdir):
-    config = yaml.safe_load((tiny.CONF / "translation" / f"{name}.yaml").read_text())
-    config["runs_dir"] = str(workdir / "runs")
-    # Adam makes whole steps of the least rounding error, and max-pools choose by it.
-    config["trainer"]["precision"] = "64-true"
-    config["model"]["init_args"]["lr"] = 1e-6
-    (workdir / f"{name}.yaml").write_text(yaml.safe_dump(config))
-    (one,) = in_processes(workdir, name, [{}])
-    assert len(one) == len(TURNS[name])
-    for two in two_processes(workdir, name):
-        for step, (expected, found) in enumerate(zip(one, two, strict=True)):
+def test_two_processes_give_the_gradients_of_one(name, two_processes):
+    steps, end = gradients(name, 4)
+    assert len(steps) == len(TURNS[name])
+    for rank in range(2):
+        found, other_end = torch.load(two_processes / f"{name}-{rank}.pt", weights_only=True)
+        for step, (expected, got) in enumerate(zip(steps, found, strict=True)):
             for parameter, value in expected.items():
-                other = found.get(parameter, torch.zeros_like(value))
-                torch.testing.assert_close(
-                    other,
-                    value,
-                    rtol=1e-3,
-                    atol=1e-5,
-                    msg=lambda text, s=step, p=parameter: f"step {s}, {p}: {text}",
-                )
-    ends = [
-        torch.load(
-            runs.checkpoint_folder(workdir / "runs" / name / each) / "last.ckpt", weights_only=True
-        )
-        for each in ("of-1", "of-2")
-    ]
-    for key, value in ends[0]["state_dict"].items():
-        torch.testing.assert_close(ends[1]["state_dict"][key], value, rtol=1e-3, atol=1e-3)
+                if value is not None:
+                    where = f"rank {rank}, step {step}, {parameter}"
+                    assert_near(got[parameter], value, where)
+        for key, value in end.items():
+            assert_near(other_end[key], value, key)
+
+
+def assert_near(ours, theirs, where):
+    torch.testing.assert_close(
+        ours, theirs, rtol=1e-3, atol=1e-5, msg=lambda text: f"{where}: {text}"
+    )

@@ -40,7 +40,8 @@ class ToyTranslator(Method):
         assert not any(each.training for each in self.modules())
         torch.rand(())  # a careless method draws from the global generator
         given = x[translation.sources[0]]
-        self.asked.append((translation.name, x["index"].tolist()))
+        index = x["index"].tolist() if "index" in x else []
+        self.asked.append((translation.name, index))
         if translation.target == "depth":
             return torch.full_like(given[:, :1], DEPTH)
         if translation.target == "segmentation":

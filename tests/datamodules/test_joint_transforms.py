@@ -43,7 +43,7 @@ def zoom(low, high=None):
 def test_all_modalities_move_together():
     batch = scenes(8)
     turned = augment([*FLIPS, {"class_path": "RandomRotate90"}], batch, range(8))
-    assert sum(not torch.equal(a, b) for a, b in zip(turned["seg"], batch["seg"])) >= 4
+    assert sum(not torch.equal(a, b) for a, b in zip(turned["seg"], batch["seg"], strict=True)) >= 4
     assert torch.equal(turned["depth"][:, 0], turned["seg"] + 1.0)
     torch.testing.assert_close(turned["nir"][:, 0], turned["seg"] * 17 / 127.5 - 1)
     torch.testing.assert_close(turned["rgb"], turned["nir"].expand_as(turned["rgb"]))
@@ -89,7 +89,7 @@ def test_labels_and_depth_are_never_mixed():
     turned = augment(
         [{"class_path": "Affine", "init_args": {"rotate": [20, 40], "p": 1}}], batch, range(4)
     )
-    for before, after, depth in zip(batch["seg"], turned["seg"], turned["depth"]):
+    for before, after, depth in zip(batch["seg"], turned["seg"], turned["depth"], strict=True):
         assert set(after.unique().tolist()) <= {*before.unique().tolist(), 255}
         assert torch.equal(depth[0], torch.where(after == 255, 0, after + 1).float())
         assert (after == 255).any()

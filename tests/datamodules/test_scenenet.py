@@ -101,6 +101,16 @@ def test_pictures_are_central_squares(root):
     assert scenes.fetch([0])["segmentation"][0, 0].tolist() == [1, 2, 3, 4, 5, 6]
 
 
+def test_resizing_mixes_neither_classes_nor_unknown_depth(root):
+    stripes = np.tile([True, False], (6, 4))
+    video = root / "val/0/0"
+    save(video / "label13/0.png", np.where(stripes, BED, WINDOW).astype(np.uint8))
+    save(video / "depth/0.png", np.where(stripes, 0, 8000).astype(np.uint16))
+    triplet = SceneNet(str(root), image_size=5, held_out_frames=1).split("test").fetch([0])
+    assert triplet["segmentation"].unique().tolist() == [BED - 1, WINDOW - 1]
+    assert triplet["depth"].unique().tolist() == [0, 8]
+
+
 def test_a_missing_partner_is_named_before_training(root):
     (root / "train/1/0/label13/3750.png").unlink()
     with pytest.raises(DataError, match=r"lacks 1 of the files.*train/1/0/label13/3750.png"):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ def parameters(network):
 
 
 def strided(kernel, widths=(3, 64, 128, 256, 512)):
-    return sum(kernel**2 * a * b for a, b in zip(widths, widths[1:], strict=False))
+    return sum(kernel**2 * a * b for a, b in pairwise(widths))
 
 
 def test_thesis_discriminators_have_the_tables_layers():
@@ -49,8 +51,7 @@ def test_patchgan_scores_patches_of_70_px():
 @pytest.mark.parametrize("kwargs", [TABLE_A6, {}, PIX2PIX, CYCLEGAN])
 def test_32_px_images_are_scored(kwargs):
     score = PatchDiscriminator(widths=(4, 8, 8, 8), **kwargs)(torch.randn(2, 3, 32, 32))
-    assert score.shape[:2] == (2, 1)
-    assert score.shape[2] == score.shape[3] >= 2 - ("last_stride" in kwargs)
+    assert score.shape == (2, 1, 2, 2)
 
 
 @pytest.mark.parametrize(("norm", "kind"), [("batch", BatchNorm), ("instance", InstanceNorm)])
