@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from datamodules.errors import DataError
 from datamodules.splits import Batch, Split
 
+Drawn = Batch | dict[str, Batch]  # of one set, or of several by name
 Augment = Callable[[Batch, Sequence[int]], Batch]
 
 _ORDER, _AUGMENTATION = 0, 1  # what a seed is spent on
@@ -21,7 +22,7 @@ _ORDER, _AUGMENTATION = 0, 1  # what a seed is spent on
 class Draws(Protocol):
     """Anything that gives the draws [k, k + n) of an endless stream as one batch."""
 
-    def fetch(self, draws: range) -> Batch:
+    def fetch(self, draws: range) -> Drawn:
         """Return the batch of these draws."""
 
 
@@ -67,7 +68,7 @@ class Stream:
         return int(np.random.SeedSequence([self.seed, _AUGMENTATION, k]).generate_state(1)[0])
 
 
-class _Batches(IterableDataset[Batch]):
+class _Batches(IterableDataset[Drawn]):
     """Batches `start`, `start` + 1, ... of one process, dealt to its workers in turn.
 
     Iterable, not map-style, so that Lightning leaves the division among processes to us.
@@ -78,7 +79,7 @@ class _Batches(IterableDataset[Batch]):
         self.rank, self.world_size = rank, world_size
         self.start = 0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Drawn]:
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for iteration in count(self.start + first, step):
@@ -92,7 +93,7 @@ def _leave_signals_to_the_main_process(worker: int) -> None:  # noqa: ARG001
         signal.signal(signum, signal.SIG_IGN)
 
 
-class StreamLoader(DataLoader[Batch]):
+class StreamLoader(DataLoader[Drawn]):
     """An endless loader: the global batch b is the draws [b * B * W, (b + 1) * B * W).
 
     Process `rank` of `world_size` = W takes the `rank`-th slice of B = `batch_size`. What it
@@ -130,7 +131,7 @@ class StreamLoader(DataLoader[Batch]):
             worker_init_fn=_leave_signals_to_the_main_process,
         )
 
-    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Drawn]:  # type: ignore[override]
         self.batches.start = self.start()
         return super().__iter__()
 

@@ -1,9 +1,9 @@
 """What the data modules of translation share: training sets of scenes, hidden tuples, loaders."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
@@ -75,14 +75,14 @@ class TranslationData(pl.LightningDataModule):
 
     def split(self, name: str) -> Scenes:
         """Return the hidden tuples of `val` or `test`, read at first use and kept."""
-        if name == "val" or name == "test":
-            if name not in self._loaded:
-                self._loaded[name] = self.load_held_out(name)
-            return self._loaded[name]
-        raise DataError(
-            f"There is no split {name!r} with all modalities; there are val and test, and the "
-            f"training sets {', '.join(self.sets)}."
-        )
+        if name not in get_args(HeldOut):
+            raise DataError(
+                f"There is no split {name!r} with all modalities; there are val and test, and the "
+                f"training sets {', '.join(self.sets)}."
+            )
+        if name not in self._loaded:
+            self._loaded[name] = self.load_held_out(cast("HeldOut", name))
+        return self._loaded[name]
 
     def training_set(self, name: str) -> Scenes:
         """Return one training set, read at first use and kept."""
@@ -158,7 +158,7 @@ class _Together:
         return {name: stream.fetch(draws) for name, stream in self.streams.items()}
 
 
-def refuse_leaks(parts: dict[str, Sequence[str]]) -> None:
+def refuse_leaks(parts: Mapping[str, Sequence[str]]) -> None:
     """Raise DataError, naming scenes, if a scene is in two parts.
 
     Args:

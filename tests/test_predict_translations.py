@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from tiny import CONF
 from tiny_scenes import MODALITIES, TinyScenes
 from toy_translator import CLASS, DEPTH, TO_CLASSES, ToyTranslator
 
@@ -141,7 +142,7 @@ class OfImages(ToyTranslator):
         return x["rgb"].mean(1, keepdim=True) if translation.target == "nir" else x["nir"]
 
 
-def test_images_alone_have_a_first_translation(run, capsys):
+def test_images_alone_have_a_first_translation(run):
     settings = yaml.safe_load(Path("toy.yaml").read_text())
     settings["model"]["class_path"] = f"{__name__}.OfImages"
     Path("toy.yaml").write_text(yaml.safe_dump(settings))
@@ -150,9 +151,8 @@ def test_images_alone_have_a_first_translation(run, capsys):
     assert facts["translation"] == "rgb_to_nir"
 
 
-def test_generators_have_no_translations(workdir, capsys):
-    from tiny import CONF
-
+@pytest.mark.usefixtures("workdir")
+def test_generators_have_no_translations(capsys):
     config = ["--config", str(CONF / "wgan_gp.yaml")]
     assert main(["predict", *config, "--source", "depth"]) == 2
     assert "--source is for methods that translate between modalities" in capsys.readouterr().err

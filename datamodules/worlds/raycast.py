@@ -13,8 +13,7 @@ from torch import Tensor
 MAX_BOXES = 32
 
 _TINY = 1e-9  # makes no difference but to a direction of 0, whose inverse times 0 is no number
-_CLOSE = 1e-3  # metres; faces nearer to each other than this are one
-_FAR = 1e30
+_FAR = 1e20  # times the least gap it is beyond all rooms, times the largest no infinity
 _NUMBER_BITS = MAX_BOXES - 1  # the lowest bits of a distance: room for the number of a box
 
 
@@ -178,7 +177,7 @@ def carved_surface(rays: Rays, outer: Surface, notches: Boxes, number: Tensor) -
         leave.append(middle + reach)
     near = torch.maximum(torch.maximum(enter[0], enter[1]), enter[2])
     far = torch.minimum(torch.minimum(leave[0], leave[1]), leave[2])
-    opened = (near < outer.t) & (far > outer.t + _CLOSE)
+    opened = (near < outer.t) & (far > outer.t)
     inner = zip(_chosen(leave, far), outer.across, strict=True)
     return Surface(
         torch.where(opened, far, outer.t), [torch.where(opened, i, whole) for i, whole in inner]

@@ -1,4 +1,4 @@
-"""Objects of one colour before a room or a lawn, drawn so that the colour can be filled in later."""
+"""Objects in rooms and on lawns, drawn so that their one colour can be filled in later."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,14 +60,15 @@ class Painter:
     frame: Frame
     dice: Dice
 
-    def coloured(self, coverage: Tensor, shade: Tensor, gloss: Tensor | float = 0.0) -> None:
+    def coloured(
+        self, coverage: Tensor, shade: Tensor | float, gloss: Tensor | float = 0.0
+    ) -> None:
         """Paint with the open colour, scaled by `shade`, under white light of opacity `gloss`."""
-        matt = 1 - torch.as_tensor(gloss)
-        shine = (1 - matt).expand_as(coverage)[:, None]
-        self.painting.fixed.lerp_(
-            shine.expand_as(self.painting.fixed), coverage[:, None].expand_as(self.painting.fixed)
-        )
-        self.painting.share.lerp_((shade * matt).expand_as(coverage)[:, None], coverage[:, None])
+        fixed, share = self.painting.fixed, self.painting.share
+        opacity = coverage[:, None]
+        shine = torch.as_tensor(gloss).expand_as(coverage)[:, None]
+        fixed.lerp_(shine.expand_as(fixed), opacity.expand_as(fixed))
+        share.lerp_(torch.as_tensor(shade).expand_as(coverage)[:, None] * (1 - shine), opacity)
 
     def flat(self, coverage: Tensor, colour: Tensor) -> None:
         """Paint with a colour (3,) that is not open."""
@@ -84,7 +85,7 @@ class Painter:
         return 0.62 + 0.38 * (self.frame.v / column(top)).clamp(0, 1)
 
     def round_shade(self, half: Tensor) -> tuple[Tensor, Tensor]:
-        """Return shade and gloss of a round body of half width `half` (N, H, 1), lit from a side."""
+        """Return shade and gloss of a round body of half width `half` (N, H, 1)."""
         across = (self.frame.u / half.clamp(min=1e-3)).clamp(-1, 1)
         shade = 1 - 0.42 * (0.5 + 0.5 * across).square()
         gloss = (1 - ((across + 0.5) / 0.16).square()).clamp(0, 1) * 0.45
@@ -105,7 +106,7 @@ def through(place: Tensor, knots: list[tuple[Tensor, Tensor]]) -> Tensor:
         place: Where (N, H, 1) or (N, 1, W).
         knots: Places and values, (N,) each, in rising order.
     """
-    value = column(knots[0][1]) + 0 * place
+    value = column(knots[0][1])
     for (start, low), (end, high) in pairwise(knots):
         step = ((place - column(start)) / column(end - start)).clamp(0, 1)
         value = value + column(high - low) * step.square() * (3 - 2 * step)
@@ -158,10 +159,9 @@ def draw_dress(p: Painter) -> None:
     half = through(
         p.frame.v, [(hem - 0.3, flare), (waist, slim), (waist + 0.2, chest), (top, chest - 0.02)]
     )
-    hook = p.frame.box(c(-0.012), c(0.012), top - 0.08, top + 0.12)
-    p.flat(hook, _METAL)
+    p.flat(p.frame.box(c(-0.012), c(0.012), top - 0.08, top + 0.12), _METAL)
     p.flat(p.frame.box(-chest, chest, top - 0.015, top + 0.015), _METAL)
-    place = p.frame.u / half.clamp(min=1e-3) * column(3.5 + dice.between(0, 2))
+    place = p.frame.u / half.clamp(min=1e-3) * column(dice.between(1.5, 3.0))
     fold = (place - place.round()).abs() * (p.frame.v < column(waist))
     collar = p.frame.distance_to([c(0.0)], top + 0.02) - 0.11
     body = p.outline(half, hem, top) * (1 - p.frame.coverage(collar))
@@ -172,16 +172,16 @@ def draw_dress(p: Painter) -> None:
 def draw_mug(p: Painter) -> None:
     """A mug with a handle on one side, open at the top."""
     c, dice = p.constant, p.dice
-    top, wide = dice.between(0.62, 0.82), dice.between(0.30, 0.36)
+    top, wide = dice.between(0.58, 0.76), dice.between(0.28, 0.33)
     narrow = wide - dice.between(0.0, 0.07)
-    middle, ring = top * 0.5, dice.between(0.17, 0.21)
+    middle, ring = top * 0.5, dice.between(0.15, 0.18)
     across, up = p.frame.u - column(wide), (p.frame.v - column(middle)) * 0.85
     away = (across.square() + up.square()).sqrt_()
-    p.coloured(p.frame.coverage((away - column(ring)).abs() - 0.045), torch.tensor(0.66))
+    p.coloured(p.frame.coverage((away - column(ring)).abs() - 0.045), 0.66)
     half = through(p.frame.v, [(c(-0.05), narrow - 0.05), (c(0.12), narrow), (top, wide)])
     p.coloured(p.outline(half, c(0.0), top), *p.round_shade(half))
     rim = ((p.frame.u / column(wide)).square() + ((p.frame.v - column(top)) / 0.07).square()).sqrt()
-    p.coloured(p.frame.coverage((rim - 1) * 0.09), torch.tensor(0.95))
+    p.coloured(p.frame.coverage((rim - 1) * 0.09), 0.95)
     p.flat(p.frame.coverage((rim - 0.84) * 0.09), _DARK * 2.4)
 
 
@@ -195,14 +195,14 @@ def draw_shoe(p: Painter) -> None:
     )
     upper = torch.maximum(p.frame.v - height, (p.frame.u.abs() - 0.485))
     body = p.frame.coverage(upper * 0.8) * p.frame.coverage(0.05 - p.frame.v)
-    low = p.frame.coverage(p.frame.u - column(tongue) - 0.08 + 0 * p.frame.v)
-    p.coloured(body, 0.7 + 0.3 * (p.frame.v / height.clamp(min=0.05)).clamp(0, 1), 0.0)
+    low = p.frame.coverage(p.frame.u - column(tongue) - 0.08)
+    p.coloured(body, 0.7 + 0.3 * (p.frame.v / height.clamp(min=0.05)).clamp(0, 1))
     opening = ((p.frame.u + 0.29) / 0.19).square() + ((p.frame.v - column(ankle)) / 0.05).square()
     p.flat(p.frame.coverage((opening.sqrt() - 1) * 0.06) * low, _DARK)
     stripes = (p.frame.u - p.frame.v * 0.5) * 12
-    laces = ((stripes - stripes.round()).abs() < 0.22).float()
+    laces = p.frame.coverage(((stripes - stripes.round()).abs() - 0.22) / 12)
     region = p.frame.coverage((height - p.frame.v - 0.06).abs() - 0.05)
-    where = p.frame.coverage((p.frame.u - column(tongue) - 0.12).abs() - 0.11 + 0 * p.frame.v)
+    where = p.frame.coverage((p.frame.u - column(tongue) - 0.12).abs() - 0.11)
     p.flat(laces * region * where * body, _RUBBER)
     p.flat(p.frame.slab(c(-0.5), c(0.5), c(0.0), c(0.085), radius=0.035), _RUBBER)
 
@@ -213,10 +213,8 @@ def draw_vase(p: Painter) -> None:
     top, belly = dice.between(0.90, 1.12), dice.between(0.25, 0.5)
     foot, wide = dice.between(0.15, 0.22), dice.between(0.32, 0.45)
     neck, lip = dice.between(0.09, 0.16), dice.between(0.02, 0.1)
-    half = through(
-        p.frame.v,
-        [(c(-0.02), foot), (belly, wide), (top * 0.78, neck), (top, neck + lip)],
-    )
+    knots = [(c(-0.02), foot), (belly, wide), (top * 0.78, neck), (top, neck + lip)]
+    half = through(p.frame.v, knots)
     p.coloured(p.outline(half, c(0.0), top), *p.round_shade(half))
     mouth = (p.frame.u / column(neck + lip)).square() + ((p.frame.v - column(top)) / 0.035).square()
     p.flat(p.frame.coverage((mouth.sqrt() - 0.9) * 0.05), _DARK)
@@ -231,7 +229,7 @@ DRAWERS: dict[str, Callable[[Painter], None]] = {
     "vase": draw_vase,
 }
 _WIDTH = {
-    "armchair": (0.60, 0.77), "car": (0.76, 0.94), "dress": (0.64, 0.72), "mug": (0.62, 0.80),
+    "armchair": (0.60, 0.77), "car": (0.76, 0.94), "dress": (0.64, 0.72), "mug": (0.66, 0.84),
     "shoe": (0.72, 0.92), "vase": (0.58, 0.72),
 }  # fmt: skip
 
@@ -280,7 +278,7 @@ def _patterns(x: Tensor, y: Tensor, dice: Dice, size: int) -> Tensor:
     phase = column(dice.between(0, 1))
     pixels = size / pitch
     across, down = (p - p.round() for p in (x * pitch + phase, y * pitch + phase))
-    stripes = ((0.25 - across.abs()) * pixels + 0.5).clamp(0, 1) + 0 * down
+    stripes = ((0.25 - across.abs()) * pixels + 0.5).clamp(0, 1).expand(-1, size, -1)
     dots = ((0.27 - (across.square() + down.square()).sqrt()) * pixels + 0.5).clamp(0, 1)
     joint = torch.maximum(0.06 - across.abs(), 0.06 - down.abs())
     return torch.stack([stripes, dots, (joint * pixels + 0.5).clamp(0, 1)], 1)
@@ -298,6 +296,5 @@ def _light(dice: Dice, size: int) -> Tensor:
     """Return how bright each pixel is lit (N, 1, 1, W), at most 1."""
     x = (torch.arange(size) + 0.5) / size
     slope = dice.between(-0.12, 0.12)[:, None]
-    return (dice.between(0.88, 1.0)[:, None] * (1 + slope * (x - 0.5) - slope.abs() / 2))[
-        :, None, None, :
-    ]
+    across = 1 + slope * (x - 0.5) - slope.abs() / 2
+    return (dice.between(0.88, 1.0)[:, None] * across)[:, None, None, :]

@@ -55,7 +55,7 @@ class MMNets(Method):
     `adversarial`, `autoencoder` (a factor on reconstructions of a modality from itself), `latent`,
     `noise` (its standard deviation), `pseudo_pairs`. A term without a weight is not computed.
 
-    Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5). Deviations: norms written
+    Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5.2). Deviations: norms written
     ||.||_2 are mean squares, as in the released code; noise is Gaussian on every latent that is
     decoded; discriminators end in one channel; pseudo-labels come from decoders in eval mode and
     without noise, with the anchor's own side information, and get no gradient.
@@ -98,7 +98,7 @@ class MMNets(Method):
         self.discriminators = nn.ModuleDict(
             {name: m.discriminator for name, m in modalities.items() if m.discriminator}
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # of its 4-d ones
+        self.to(memory_format=torch.channels_last)
         self.anchor, self.align_levels, self.soft_labels = anchor, align_levels, soft_labels
         others = [name for name in modalities if name != anchor]
         self.fusion = fusion or {anchor: 0.8, **{name: 0.2 / len(others) for name in others}}
@@ -108,8 +108,8 @@ class MMNets(Method):
             self.start_from(start)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        players = [nn.ModuleList([self.encoders, self.decoders])]
-        players += [self.discriminators] if len(self.discriminators) else []
+        translators = nn.ModuleList([self.encoders, self.decoders])
+        players = [translators, self.discriminators] if self.discriminators else [translators]
         return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
 
     def on_fit_start(self) -> None:
@@ -125,19 +125,19 @@ class MMNets(Method):
         codes = self.encode(x)
         y = self.decode(self.noisy(codes), self.seen(x))
 
-        # Discriminators: tell real images from translations to images (LSGAN, eq. 4.4).
+        # Discriminators: tell real images from translations to images (LSGAN, section 4.4.3).
         if self.is_adversarial:
             with self.toggled_optimizer(opt_d[0]):
                 d_adv = self.d_adversarial(x, y)
                 self.minimize(d_adv, opt_d[0])
             self.track(d_adv=d_adv)
 
-        # Encoders and decoders: everything at once (eq. 4.2).
+        # Encoders and decoders: everything at once (section 4.4.3).
         with self.toggled_optimizer(opt_g):
             self.minimize(self.objective(x, codes, y), opt_g)
 
     def objective(self, x: Data, codes: Codes, y: Outputs) -> Tensor:
-        """Return what encoders and decoders minimise (eq. 4.2), by the weights of the stage.
+        """Return what encoders and decoders minimise (section 4.4.3), by the stage's weights.
 
         Args:
             x: Data by (set, modality).
@@ -147,15 +147,15 @@ class MMNets(Method):
         w = self.stage.weights
         terms = self.reconstructions(x, y)
 
-        # Draw the latents of one scene together (eq. 4.7).
+        # Draw the latents of one scene together (eq. 4.9 to 4.11).
         if "latent" in w:
             terms["latent"] = w["latent"], self.latent_distance(codes)
 
-        # Fool the discriminators (eq. 4.4).
+        # Fool the discriminators (section 4.4.3).
         if self.is_adversarial:
             terms["g_adv"] = w["adversarial"], self.g_adversarial(y)
 
-        # Unseen translations: agree with what the anchor's image says of the scene (eq. 4.13).
+        # Unseen translations: agree with the anchor's image of the scene (eq. 4.12, 4.13).
         if "pseudo_pairs" in w:
             terms["pseudo_pairs"] = w["pseudo_pairs"], self.pseudo_pairs(codes)
 
@@ -165,8 +165,8 @@ class MMNets(Method):
     def reconstructions(self, x: Data, y: Outputs) -> dict[str, tuple[float, Tensor]]:
         """Return weight and loss of b made from a, for all a and b of which there are outputs.
 
-        L2 for images, berHu for depth, cross-entropy for labels (eq. 4.3, 4.5, 4.6), each a mean
-        over all sets that have both.
+        L2 for images (eq. 4.1 to 4.3), berHu for depth (4.4 to 4.6), cross-entropy for labels (4.7,
+        4.8), each a mean over all sets that have both.
         """
         w = self.stage.weights
         terms = {}
@@ -222,7 +222,7 @@ class MMNets(Method):
     # Losses.
 
     def d_adversarial(self, x: Data, y: Outputs) -> Tensor:
-        """Return the discriminators' loss: real and made images in one batch (eq. 4.4)."""
+        """Return the discriminators' loss: real and made images in one batch (section 4.4.3)."""
         losses = []
         for name, discriminator in self.discriminators.items():
             real = torch.cat([each for (_, modality), each in x.items() if modality == name])
@@ -232,7 +232,7 @@ class MMNets(Method):
         return torch.stack(losses).sum()
 
     def g_adversarial(self, y: Outputs) -> Tensor:
-        """Return the loss of made images that are to look real (eq. 4.4)."""
+        """Return the loss of made images that are to look real (section 4.4.3)."""
         losses = [
             lsgan_generator_loss(discriminator(made_of(name, y)))
             for name, discriminator in self.discriminators.items()
@@ -374,9 +374,9 @@ def by_modality(y: Outputs, x: Data) -> dict[tuple[str, str], tuple[Tensor, Tens
 
 def split_code(code: Code, sizes: list[int]) -> list[Code]:
     """Return the codes of consecutive parts of a batch."""
-    indices = zip(*(level.split(sizes) for level in code.indices), strict=True)
-    skips = zip(*(level.split(sizes) for level in code.skips), strict=True)
-    parts = zip(code.h.split(sizes), indices, skips, strict=True)
+    indices = zip(*(torch.split(level, sizes) for level in code.indices), strict=True)
+    skips = zip(*(torch.split(level, sizes) for level in code.skips), strict=True)
+    parts = zip(torch.split(code.h, sizes), indices, skips, strict=True)
     return [Code(h, list(i), list(s)) for h, i, s in parts]
 
 

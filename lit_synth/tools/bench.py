@@ -17,24 +17,25 @@ from unittest import mock
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
-from lit_synth.callbacks.context import callback_of
+from lit_synth.callbacks.context import callback_of, images_per_iteration
 from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
-from lit_synth.methods import MineGAN
+from lit_synth.methods import MineGAN, MMNets
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.stages import Stage
 from lit_synth.tools.bench_minegan import selective_against_full
+from lit_synth.tools.bench_mmnets import shared_against_recomputed
 from lit_synth.tools.timing import peak_rss, synchronise
 from lit_synth.training_cli import SynthCLI
 
 PAIRS = 5
-Batch = dict[str, Tensor]
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -233,7 +234,7 @@ class Bench(pl.Callback):
         overheads = [a / b - 1 for a, b in zip(self.trained, self.plain, strict=True)]
         waits = [wait / plain for wait, plain in zip(self.waits, self.plain, strict=True)]
         self.report = {
-            "images/s": len(self.loop.batch["image"]) * self.iterations / seconds,
+            "images/s": images_per_iteration(trainer, self.loop.batch) * self.iterations / seconds,
             "ms per iteration": 1000 * seconds / self.iterations,
             "ms per iteration, plain loop": 1000 * statistics.median(self.plain) / self.iterations,
             "trainer overhead, %": 100 * statistics.median(overheads),
@@ -245,6 +246,11 @@ class Bench(pl.Callback):
         if isinstance(method, MineGAN) and len(method.members) > 1:
             with self.loop.attached():
                 self.report |= selective_against_full(method, self.loop.batch["image"], PAIRS)
+        if isinstance(method, MMNets) and (aligned := aligning_stage(method)):
+            method.stages = [aligned]
+            with self.loop.attached():
+                method.on_train_batch_start()
+                self.report |= shared_against_recomputed(method, self.loop.batch, PAIRS)
         self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
         if method.device.type == "cuda":
             self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20
@@ -271,7 +277,7 @@ class PlainLoop:
         self.trainer, self.method = trainer, method
         self.plain = PlainTrainer(trainer.optimizers)
         self.batches = iter(data.train_dataloader())
-        self.batch: Batch = {}
+        self.batch: Any = {}
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -291,7 +297,7 @@ class PlainLoop:
                 asked = time.perf_counter()
                 batch = next(self.batches)
                 wait += time.perf_counter() - asked
-                self.batch = {name: t.to(self.method.device) for name, t in batch.items()}
+                self.batch = move_data_to_device(batch, self.method.device)
                 self.method.training_step(self.batch)
         synchronise(self.method.device)
         return time.perf_counter() - start, wait
@@ -313,6 +319,11 @@ class PlainLoop:
         with mock.patch.object(self.method, "toggled_optimizer", timed):
             self.run(iterations, 0)
         return {f"ms per {name} step": 1000 * statistics.median(t) for name, t in taken.items()}
+
+
+def aligning_stage(method: MMNets) -> Stage | None:
+    """Return the method's first stage with all terms but pseudo-pairs, if there is one."""
+    return next((stage for stage in method.stages if "latent" in stage.weights), None)
 
 
 def trained_by(method: Method, optimizer: LightningOptimizer) -> str:

@@ -1,4 +1,4 @@
-"""How much M&MNets save by running each network once a step, and what bfloat16 does to gradients."""
+"""What M&MNets save by running each network once a step, and what bfloat16 does to gradients."""
 
 import statistics
 import time

@@ -31,7 +31,7 @@ def test_losses_and_gradients_equal_the_published_formulas():
     method = stargan(("rgb", "depth", "nir"), **weights)
     batch = tiny_scenes.batch(SETS)
     before, rng, record = tiny.iterate(method, batch)
-    G, D = before.generator, before.discriminator
+    make, judge = before.generator, before.discriminator
     code = {s: {m: each.double() for m, each in x.items()} for s, x in batch.items()}
     depth = code["rd"]["depth"]
     code["rd"]["depth"] = torch.where(depth > 0, depth / 3, 1).log()
@@ -40,32 +40,32 @@ def test_losses_and_gradients_equal_the_published_formulas():
     turns = [("rgb", "rd", "depth", "rd"), ("depth", "rd", "nir", "rn"), ("nir", "rn", "rgb", "rn")]
     loss = 0
     for number, (source, s, target, t) in zip((1, 2, 0), turns, strict=True):
-        y, y_fake = code[t][target], G(code[s][source], source, target).detach()
+        y, y_fake = code[t][target], make(code[s][source], source, target).detach()
         label = torch.full((4,), number)
-        alpha = torch.rand(4, 1, 1, 1, generator=rng)
-        realness, logits = D(y, target)
-        loss = loss + D(y_fake, target)[0].mean() - realness.mean()
+        alpha = torch.rand(4, 1, 1, 1, generator=rng, dtype=torch.float64)
+        realness, logits = judge(y, target)
+        loss = loss + judge(y_fake, target)[0].mean() - realness.mean()
         loss = loss + 2 * F.cross_entropy(logits, label)
         loss = loss + 7 * tiny.slow_gradient_penalty(
-            lambda mix, target=target: D(mix, target)[0], y, y_fake, alpha
+            lambda mix, target=target: judge(mix, target)[0], y, y_fake, alpha
         )
     torch.testing.assert_close(record.losses[0], loss.detach())
-    torch.testing.assert_close(record.of(0, "discriminator"), list(tiny.gradients(loss, D)))
+    torch.testing.assert_close(record.of(0, "discriminator"), list(tiny.gradients(loss, judge)))
 
-    D, loss = method.discriminator, 0
+    judge, loss = method.discriminator, 0
     for number, (source, s, target, t) in zip((1, 2, 0), turns, strict=True):
         x, y = code[s][source], code[t][target]
-        y_fake = G(x, source, target)
-        realness, logits = D(y_fake, target)
+        y_fake = make(x, source, target)
+        realness, logits = judge(y_fake, target)
         loss = loss - realness.mean() + 2 * F.cross_entropy(logits, torch.full((4,), number))
-        loss = loss + 3 * (G(y_fake, target, source) - x).abs().mean()
+        loss = loss + 3 * (make(y_fake, target, source) - x).abs().mean()
         if target == "depth":
             known = batch["rd"]["depth"] > 0
             loss = loss + 5 * (y_fake - y)[known].square().mean()
         elif target == "rgb":
             loss = loss + 5 * (y_fake - y).abs().mean()
     torch.testing.assert_close(record.losses[1], loss.detach())
-    torch.testing.assert_close(record.of(1, "generator"), list(tiny.gradients(loss, G)))
+    torch.testing.assert_close(record.of(1, "generator"), list(tiny.gradients(loss, make)))
 
 
 def test_all_translations_have_their_turn_once_the_generator_has_moved():
@@ -104,8 +104,7 @@ def test_without_a_weight_for_pairs_they_teach_nothing():
 
 def test_the_target_plane_changes_what_is_made():
     method = stargan(("rgb", "nir", "depth")).eval()
-    x = {name: each for name, each in tiny_scenes.batch({"rn": ["rgb"]})["rn"].items()}
-    generator = method.generator
+    x, generator = tiny_scenes.batch()["rs"], method.generator
     generator.last["nir"].load_state_dict(generator.last["depth"].state_dict())
     nir = generator(x["rgb"], "rgb", "nir")
     assert not torch.allclose(nir, generator(x["rgb"], "rgb", "depth").tanh())

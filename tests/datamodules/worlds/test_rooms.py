@@ -9,7 +9,7 @@ import torch
 from datamodules import translation
 from datamodules.errors import DataError
 from datamodules.worlds import rooms
-from datamodules.worlds.room_plans import rows, sample_plan
+from datamodules.worlds.room_plans import sample_plan
 from datamodules.worlds.room_things import CEILING, CLASSES, FLOOR, PAIRS, WALL
 from datamodules.worlds.rooms import MODALITIES, Rooms, render, render_plan
 
@@ -20,6 +20,11 @@ EVERYTHING = list(MODALITIES)
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def many():
+    return render(0, torch.arange(800), 0, 32, ["rgb", "segmentation"])
 
 
 def small(**changes):
@@ -45,16 +50,16 @@ def bare(plan):
     return plan._replace(things=things._replace(half=half))
 
 
-@pytest.mark.parametrize("rays", [300, 3000, 2**16])
+@pytest.mark.parametrize("rays", [500, 5000])
 def test_a_picture_has_the_same_bits_however_the_work_is_divided(rays, monkeypatch):
     together = render(7, INDEX, 0, 33, EVERYTHING)
     monkeypatch.setattr(rooms, "_RAYS", rays)
-    monkeypatch.setattr(rooms, "_PLANS", 5)
+    monkeypatch.setattr(rooms, "_PLANS", 4)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
-    alone = render(7, INDEX[11:19], 0, 33, EVERYTHING)
+    alone = render(7, INDEX[11:18], 0, 33, EVERYTHING)
     torch.set_num_threads(threads)
-    assert all(torch.equal(alone[name], together[name][11:19]) for name in EVERYTHING)
+    assert all(torch.equal(alone[name], together[name][11:18]) for name in EVERYTHING)
 
 
 def test_seeds_scenes_and_views_are_different_pictures():
@@ -118,7 +123,7 @@ def test_normals_are_those_of_the_depth():
     camera = plan.camera._replace(yaw=still, position=torch.zeros_like(plan.camera.position))
     p = points(plan._replace(camera=camera), pictures["depth"])  # y up, z away from the camera
     across, down = p[:, :, :-1, 1:] - p[:, :, :-1, :-1], p[:, :, 1:, :-1] - p[:, :, :-1, :-1]
-    expected = torch.nn.functional.normalize(torch.linalg.cross(down, across, dim=1), dim=1)
+    expected = torch.nn.functional.normalize(torch.linalg.cross(across, down, dim=1), dim=1)
     expected[:, 2] *= -1  # the third channel is towards the camera
     here = normals[:, :, :-1, :-1]
     patch = normals.unfold(2, 2, 1).unfold(3, 2, 1).flatten(4)
@@ -128,8 +133,8 @@ def test_normals_are_those_of_the_depth():
     assert agree.double().mean() > 0.97  # not where two parallel planes meet
 
 
-def test_every_class_is_seen_often():
-    labels = render(0, torch.arange(300), 0, 32, ["segmentation"])["segmentation"]
+def test_every_class_is_seen_often(many):
+    labels = many["segmentation"]
     shares = labels.flatten().bincount(minlength=len(CLASSES)) / labels.numel()
     assert len(shares) == len(CLASSES)
     assert shares.min() > 0.02
@@ -138,12 +143,11 @@ def test_every_class_is_seen_often():
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "-".join(CLASSES[c] for c in pair.classes))
-def test_the_hue_names_the_class_as_often_as_declared(pair):
-    pictures = render(0, torch.arange(900), 0, 32, ["rgb", "segmentation"])
-    labels = pictures["segmentation"]
+def test_the_hue_names_the_class_as_often_as_declared(pair, many):
+    labels = many["segmentation"]
     of_pair = (labels == pair.classes[0]) | (labels == pair.classes[1])
     inner = -torch.nn.functional.max_pool2d(-of_pair[:, None].float(), 3, 1, 1)[:, 0] > 0
-    rgb = (pictures["rgb"].float() / 255).square().permute(0, 2, 3, 1)[inner]
+    rgb = (many["rgb"].float() / 255).square().permute(0, 2, 3, 1)[inner]
     mode = _distance(_hue(rgb), pair.hues[1]) < _distance(_hue(rgb), pair.hues[0])
     right = (mode == (labels[inner] == pair.classes[1])).float().mean()
     assert abs(float(right) - pair.reliability) < 0.04
@@ -222,7 +226,7 @@ def test_views_of_a_scene_follow_each_other():
     )
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b"", lambda b: b[:-1] + b"\xff"])
+@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:0], lambda b: b[:-1] + b"\xff"])
 def test_a_broken_cache_is_made_again(damage, tmp_path, monkeypatch):
     fresh = small().split("val").stored
     (file,) = (tmp_path / "cache" / "worlds").glob("*")
