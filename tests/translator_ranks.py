@@ -14,7 +14,7 @@ def gradients(name, batch_size, **settings):
     signs would choose by them, the run is in float64.
     """
     method, data = tiny.build(f"translation/{name}", lr=1e-6)
-    data.batch_size = batch_size
+    method.stages, data.batch_size = method.stages[:1], batch_size
     record = tiny.Minimized(method)
     precision = "64-true" if name == "mmnets_unpaired" else "32-true"
     tiny.fit(method, data, precision=precision, **settings)

@@ -56,7 +56,7 @@ def sample_factors(world_seed: int, index: Tensor) -> Batch:
 
 
 def tone(colour: Tensor, factors: Batch) -> Tensor:
-    """Return RGB (N, 3) in [0, 1] of numbers in `COLOURS` (N,) at the factors' shade and saturation."""
+    """Return RGB (N, 3) in [0, 1] of colours (N,), numbers in `COLOURS`, toned by the factors."""
     darkest, lightest = _SHADES[colour].unbind(1)
     full = torch.lerp(darkest, lightest, factors["shade"][:, None])
     return torch.lerp(full.mean(1, keepdim=True), full, factors["saturation"][:, None])

@@ -64,13 +64,22 @@ LOSSES = {
 }
 
 
-@pytest.fixture(params=TURNS)
+@pytest.fixture(scope="module", params=TURNS)
 def name(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def trained(name):
+    """A method after its tiny run: the method, its state before, and what its steps did."""
+    method, data = build(name)
+    start, record = tiny.state(method), tiny.Minimized(method)
+    tiny.fit(method, data)
+    return method, start, record
+
+
 def build(name, iterations=None, **settings):
-    """Return method and data of a tiny run; its last stage as long as it takes."""
+    """Return method and data of a tiny run, of one stage if its `iterations` are given."""
     method, data = tiny.build(f"translation/{name}", **settings)
     if iterations is not None:
         method.stages = [replace(method.stages[0], iterations=iterations)]
@@ -87,13 +96,15 @@ def test_command_line_fits_and_tests(name):
     assert (run / "samples" / "00000004.png").is_file()
 
 
-def test_each_player_moves_only_its_own_weights_on_its_own_turn(name):
-    method, data = build(name)
-    start, record = tiny.state(method), tiny.Minimized(method)
-    tiny.fit(method, data)
+def test_each_player_moves_only_its_own_weights_on_its_own_turn(name, trained):
+    method, start, record = trained
     assert record.moved == TURNS[name]
     outside = tiny.changed_networks(start, tiny.state(method)) - set().union(*TURNS[name])
     assert outside <= {"pool_a", "pool_b", "pools"}
+
+
+def test_losses_of_a_seeded_run_are_pinned(name, trained):
+    assert trained[0].tracked() == pytest.approx(LOSSES[name], rel=1e-4, abs=1e-6)
 
 
 def test_translates_data_into_data(name):
@@ -107,10 +118,14 @@ def test_translates_data_into_data(name):
         assert not made.requires_grad
 
 
-def test_losses_of_a_seeded_run_are_pinned(name):
-    method, data = build(name)
-    tiny.fit(method, data)
-    assert method.tracked() == pytest.approx(LOSSES[name], rel=1e-4, abs=1e-6)
+def test_a_release_holds_the_same_networks(trained):
+    networks, extra = trained[0].release()
+    release = load_release(save_release("release", networks, "# Tiny\n", extra))
+    assert release.extra == extra
+    assert release.networks.keys() == networks.keys()
+    for key, network in networks.items():
+        for tensor, value in release.networks[key].state_dict().items():
+            assert torch.equal(network.state_dict()[tensor], value), f"{key}.{tensor}"
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not(name):
@@ -122,17 +137,6 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(name):
     tiny.trainer().fit(second, data, ckpt_path="saved.ckpt", weights_only=True)
     for key, value in whole.state_dict().items():
         assert torch.equal(second.state_dict()[key], value), key
-
-
-def test_a_release_translates_the_same(name):
-    method, data = build(name)
-    tiny.fit(method, data)
-    networks, extra = method.release()
-    release = load_release(save_release("release", networks, "# Tiny\n", extra))
-    assert release.extra == extra
-    for key, network in networks.items():
-        for tensor, value in release.networks[key].state_dict().items():
-            assert torch.equal(network.state_dict()[tensor], value), f"{key}.{tensor}"
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +155,7 @@ def two_processes(tmp_path_factory):
 
 def test_two_processes_give_the_gradients_of_one(name, two_processes):
     steps, end = gradients(name, 4)
-    assert len(steps) == len(TURNS[name])
+    assert 2 * len(steps) == len(TURNS[name])
     for rank in range(2):
         found, other_end = torch.load(two_processes / f"{name}-{rank}.pt", weights_only=True)
         for step, (expected, got) in enumerate(zip(steps, found, strict=True)):

@@ -89,6 +89,8 @@ def test_the_official_split_with_all_crops_of_a_scene_in_one_set(root):
     assert set().union(*ids.values()) == set(SCENES["train"])
     assert set(made.split("test").ids) == set(SCENES["test"])
     assert not made.has_split("val")
+    dealt = [data(root, split_seed=k).training_set("rgb_segmentation").ids for k in range(5)]
+    assert any(each != dealt[0] for each in dealt)
 
 
 def test_a_scene_of_both_splits_is_refused(root):

@@ -175,8 +175,8 @@ def text_field(field, value):
 
 def instance(number, wordnet_id, kind):
     coded = number_field(1, number) + text_field(2, wordnet_id) + text_field(3, b"plain name")
-    height = varint(2 << 3 | 5) + b"\0\0\x80\x3f"  # a 4-byte float within a message
-    return text_field(2, coded + number_field(4, kind) + text_field(6, height))
+    floats = varint(7 << 3 | 5) + b"\xff" * 4 + varint(8 << 3 | 1) + b"\xff" * 8  # to be skipped
+    return text_field(2, coded + floats + number_field(4, kind))
 
 
 def trajectory(folder, instances):

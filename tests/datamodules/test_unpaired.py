@@ -83,6 +83,15 @@ def test_cyclegan_crops_what_is_loaded_larger(tmp_path):
     assert data.split("test").fetch([0])["B"].shape == (1, 3, 8, 8)
 
 
+def test_the_crop_comes_after_the_other_transforms(tmp_path):
+    write_domains(tmp_path, COUNTS)
+    centre = [{"class_path": "CenterCrop", "init_args": {"height": 8, "width": 8}}]
+    data = Unpaired(str(tmp_path), 8, load_size=12, augment=centre, batch_size=3)
+    batch = next(iter(data.train_dataloader()))["A"]
+    middle = data.training_set("A").fetch(batch["index"].tolist())["A"][:, :, 2:10, 2:10]
+    torch.testing.assert_close(batch["A"], middle)
+
+
 def test_domains_need_not_be_of_one_size(tmp_path):
     write_domains(tmp_path, {("train", "A"): 1})
     write_image(tmp_path / "trainB/0.png", 9, (20, 30))

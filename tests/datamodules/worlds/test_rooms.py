@@ -128,9 +128,9 @@ def test_normals_are_those_of_the_depth():
     here = normals[:, :, :-1, :-1]
     patch = normals.unfold(2, 2, 1).unfold(3, 2, 1).flatten(4)
     flat = (patch - here[..., None]).abs().amax((1, 4)) < 1e-6
-    agree = (expected * here).sum(1)[flat] > 0.999
+    agree = (expected * here).sum(1)[flat] > 0.99  # of 8 bits
     assert flat.double().mean() > 0.5
-    assert agree.double().mean() > 0.97  # not where two parallel planes meet
+    assert agree.double().mean() > 0.92  # not where one parallel plane hides another
 
 
 def test_every_class_is_seen_often(many):
