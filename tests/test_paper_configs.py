@@ -4,11 +4,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
 from lit_synth.checkpoints.release import save_release
+from lit_synth.networks import segnet
 from lit_synth.training_cli import SynthCLI
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +26,15 @@ def launch_lines(path):
     return [shlex.split(line)[1:] for line in lines if line.startswith("lit-synth ")]
 
 
+def class_path(path):
+    return yaml.safe_load(path.read_text())["model"]["class_path"]
+
+
 LAUNCHES = [(path.stem, launch) for path in CONFIGS for launch in launch_lines(path)]
+GANS = {"WGANGP", "TransferGAN", "TransferACGAN", "MineGAN"}
+NAMED = {path.stem: class_path(path) for path in CONFIGS}
+OF_GANS = [launch for launch in LAUNCHES if NAMED[launch[0]] in GANS]
+OF_TRANSLATORS = [(s, line) for s, line in LAUNCHES if NAMED[s] not in GANS and line[0] == "fit"]
 
 
 class BuildOnly(SynthCLI):
@@ -62,20 +72,22 @@ def write_sources(path):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 14
-    assert len(LAUNCHES) == 21
+    assert len(CONFIGS) == 22
+    assert len(OF_GANS) == 21
+    assert len(OF_TRANSLATORS) >= 8
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
 
 
 def test_launch_lines_name_their_own_file():
     for stem, (verb, option, config, *_) in LAUNCHES:
-        assert (verb, option, config) == ("fit", "--config", f"configs/paper/{stem}.yaml")
+        assert verb in ("fit", "test", "predict")
+        assert (option, config) == ("--config", f"configs/paper/{stem}.yaml")
 
 
 @pytest.mark.parametrize(
-    ("stem", "launch"), LAUNCHES, ids=[" ".join([stem, *launch[3:]]) for stem, launch in LAUNCHES]
+    ("stem", "launch"), OF_GANS, ids=[" ".join([stem, *launch[3:]]) for stem, launch in OF_GANS]
 )
-def test_launch_line_builds_its_run(stem, launch, tmp_path, monkeypatch):
+def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     path = ROOT / "configs/paper" / f"{stem}.yaml"
@@ -93,3 +105,26 @@ def test_launch_line_builds_its_run(stem, launch, tmp_path, monkeypatch):
     networks, _ = built.model.release()
     assert networks["critic"].image_size == built.datamodule.image_size
     assert networks["critic"].image_channels == built.datamodule.image_channels
+
+
+@pytest.mark.parametrize(
+    ("stem", "launch"), OF_TRANSLATORS, ids=[stem for stem, _ in OF_TRANSLATORS]
+)
+def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    settings = yaml.safe_load((ROOT / "configs/paper" / f"{stem}.yaml").read_text())
+
+    with torch.device("meta"):  # full width, without memory for the weights
+        built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
+
+    assert type(built.model).__name__ == settings["model"]["class_path"]
+    stages = settings["model"]["init_args"]["stages"]
+    assert built.model.total_iterations == sum(stage["iterations"] for stage in stages)
+    known = built.datamodule.modalities
+    assert all(
+        name in known
+        for translation in built.model.translations()
+        for name in (*translation.sources, *translation.route)
+    )

@@ -114,7 +114,7 @@ def test_labels_are_mapped_to_classes():
     [("crop", [0] * 4 + [1] * 8 + [2] * 4), ("stretch", [0] * 5 + [1] * 6 + [2] * 5)],
 )
 def test_all_modalities_of_a_scene_keep_their_edges_together(resize, row):
-    labels = np.repeat(np.repeat([[0, 1, 2], [2, 0, 1]], 16, 0), 16, 1).astype(np.uint8)
+    labels = np.repeat(np.repeat([[0, 1, 2], [1, 2, 1]], 16, 0), 16, 1).astype(np.uint8)
     seg = read(png(labels), SEG, 16, resize).long()
     depth = read(tiff(labels + 1.0), DEPTH, 16, resize)
     grey = read(png(labels * 100), Modality("image", 1), 16, resize)
