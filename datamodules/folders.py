@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
-import PIL
 import torch
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.decoding import Kind, Resize, UnreadableError, kind_of, open_image, to_pixels
 from datamodules.errors import DataError
+from datamodules.scan_cache import ScanCache
 from datamodules.sources import LABEL_FILE, Source
 from datamodules.splits import Batch, MemoryImages, Split, to_unit_range
 
@@ -52,21 +52,18 @@ def scan(source: Source) -> list[Verdict]:
     Every file's bytes are read and hashed each time; what decoding said is kept in the cache folder
     under that hash, so a file is decoded again only when its content is new.
     """
-    cache = _cache_file(source.root)
-    known = _read_cache(cache)
+    cache = ScanCache(source.root, "images")
     if len(source.names) >= _SLOW:
         rank_zero_info(f"Checking {len(source.names)} files of {source.root} ...")
 
     def judge(name: str) -> Verdict:
         data = source.read(name)
         sha256 = hashlib.sha256(data).hexdigest()
-        kind, problem = known.get(sha256) or _judge(data)
+        kind, problem = cache.recall(sha256, lambda: list(_judge(data)))
         return Verdict(name, sha256, kind, problem)
 
     verdicts = _in_threads(judge, source.names)
-    found = {v.sha256: (v.kind, v.problem) for v in verdicts}
-    if found != known:
-        _write_cache(cache, found)
+    cache.save()
     return verdicts
 
 
@@ -241,30 +238,3 @@ def _json_labels(source: Source, required: bool) -> dict[str, int]:
     if required and not by_name:
         raise DataError(f"{where} has no labels; add them or set labels: none.")
     return by_name
-
-
-def _cache_file(root: Path) -> Path:
-    base = os.environ.get("LIT_SYNTH_CACHE") or Path.home() / ".cache" / "lit-synth"
-    where = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    # Another version of the decoder may judge otherwise.
-    return Path(base) / "scans" / f"{where}-pillow-{PIL.__version__}.json"
-
-
-def _read_cache(path: Path) -> dict[str, tuple[Kind | None, str | None]]:
-    try:
-        stored = json.loads(path.read_text())
-        return {
-            sha256: cast("tuple[Kind | None, str | None]", tuple(v)) for sha256, v in stored.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}  # no cache, or a damaged one: scan afresh
-
-
-def _write_cache(path: Path, found: dict[str, tuple[Kind | None, str | None]]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(found))
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)  # a full or read-only home costs time, not the run

@@ -20,7 +20,7 @@ NIR_REFLECTANCE = {
     "plastic": 0.20, "wood": 0.62,
 }  # fmt: skip
 _NIR = torch.tensor([NIR_REFLECTANCE[name] for name in MATERIALS])
-_LINE = 0.44  # of half a panel; what lies beyond is the line between two
+_LINE = 0.44  # panels from the middle of a panel; beyond is the line to the next
 _LIT = 0.997  # of the way from the lamp; what ends there is not in the shadow of anything
 
 

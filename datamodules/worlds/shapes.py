@@ -18,6 +18,7 @@ _RUBBER = torch.tensor([0.88, 0.87, 0.83])
 
 BACKDROPS = ("plain", "stripes", "dots", "tiles", "lawn")
 _PATTERNS = torch.eye(len(BACKDROPS))[1:4]
+_LEAST_SHARE = 0.02  # what shows less is left out, so that masks have no invisible pixels
 _SKY = torch.tensor([0.62, 0.78, 0.92])
 _GRASS = torch.tensor([0.36, 0.52, 0.22])
 
@@ -247,7 +248,8 @@ def draw_objects(shape: str, dice: Dice, size: int) -> Painting:
         _draw_shadow(painter)
     DRAWERS[shape](painter)
     light = _light(dice, size)
-    return Painting(painting.fixed * light, painting.share * light)
+    share = painting.share * light
+    return Painting(painting.fixed * light, share * (share > _LEAST_SHARE))
 
 
 def _draw_shadow(p: Painter) -> None:

@@ -35,7 +35,7 @@ def masked_l2(y: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def berhu(y: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean over the known elements of B(y - x) (Laina et al. 2016, arXiv:1606.00373, eq 1, 2).
+    """Mean over the known elements of B(y - x) (arXiv:1606.00373, section 3.3; thesis eq 4.5).
 
     B(e) = |e| if |e| <= c, else (e^2 + c^2) / (2 c), with c = 0.2 max |e| of each image, through
     which no gradient passes.
