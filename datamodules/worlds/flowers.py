@@ -9,10 +9,10 @@ from datamodules.worlds.dice import Dice
 from datamodules.worlds.drawing import column, paint
 
 SHAPES = ("ray", "round", "pointed")
-BACKGROUNDS = ("foliage", "lawn", "soil")
 
-# Tables by shape: petals (fewest, how many more), width of a petal as a share of its sector, the
-# heart's smallest and largest radius, opacity of the second ring of petals and of the stamens.
+# Tables by shape: fewest petals and how many numbers of them there are, width of a petal as a share
+# of its sector, the heart's smallest and largest radius, opacity of a second ring of petals and of
+# stamens.
 _PETALS = torch.tensor([[10, 6], [5, 1], [6, 1]])
 _WIDTH = torch.tensor([0.82, 1.06, 0.66])
 _IS_POINTED = torch.tensor([False, False, True])
@@ -24,7 +24,8 @@ _MOST_PETALS = 16
 _HEARTS = torch.tensor([[0.93, 0.74, 0.12], [0.42, 0.25, 0.10], [0.62, 0.72, 0.22]])
 _THROATS = torch.tensor([[0.95, 0.90, 0.55], [0.94, 0.94, 0.92], [0.36, 0.10, 0.22]])
 
-# Tables by background: its two colours, the width of leaves in their lengths, how far they turn.
+# Tables by background (foliage, lawn, soil): colours of the ground and of leaves, width of leaves
+# in their lengths, how far from upright they turn.
 _GROUND = torch.tensor([[0.08, 0.20, 0.08], [0.20, 0.38, 0.11], [0.30, 0.21, 0.14]])
 _LEAF = torch.tensor([[0.22, 0.47, 0.19], [0.42, 0.64, 0.20], [0.30, 0.50, 0.24]])
 _LEAF_WIDTH = torch.tensor([0.17, 0.05, 0.14])
@@ -184,8 +185,8 @@ def _draw_leaf(canvas: Tensor, kind: Tensor, colour: Tensor, dice: Dice) -> None
         along, aside.abs(), column(_LEAF_WIDTH[kind] * dice.between(0.8, 1.2)), torch.tensor(True)
     )
     coverage = (0.5 - leaf * length * size).clamp_(0, 1)
-    half = (aside > 0).float() * 0.16  # the two halves face the light differently
-    canvas.lerp_(colour[:, :, None, None] * (1.06 - half)[:, None], coverage[:, None])
+    far_half = (0.5 + aside * length * size).clamp_(0, 1)  # faces the light less
+    canvas.lerp_(colour[:, :, None, None] * (1.06 - 0.16 * far_half)[:, None], coverage[:, None])
 
 
 def _light(dice: Dice, size: int) -> Tensor:

@@ -95,11 +95,11 @@ def label_of(index: Tensor) -> Tensor:
 class Opponents(TranslationData):
     """Flowers as R - G (`rg`), as G - B (`gb`) and in colour (`rgb`); `label` is their class.
 
-    The three are those of Mix-and-Match Networks' study of flowers (Wang, van de Weijer, Herranz
-    2018, arXiv:1804.02199). `rg` lacks what tells a daisy from an aster and a primrose from a
-    buttercup, `gb` what tells a lily from an amaryllis and a periwinkle from a geranium: of either
-    pair they show the same, and each shows the other's pairs. So 8 of 10 classes are the most that
-    can be named on average from one of them, 6 from what both show, and 10 from both together.
+    The three are those of the flowers of Mix-and-Match Networks with pseudo-pairs (Wang, Herranz,
+    van de Weijer 2020, doi:10.1007/s11263-020-01340-z). `rg` shows daisies and asters alike, and
+    primroses and buttercups; `gb` lilies and amaryllises, periwinkles and geraniums; each shows
+    what the other lacks. So 8 of 10 classes are the most that can be named on average from one of
+    the two, 10 from both, and 6 from what both show alike.
 
     Flower i is a pure function of `world_seed` and i, and its class is i mod 10. Each set and each
     split has indices of its own.
