@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -323,7 +323,8 @@ class PlainLoop:
 
 def aligning_stage(method: MMNets) -> Stage | None:
     """Return the method's first stage with all terms but pseudo-pairs, if there is one."""
-    return next((stage for stage in method.stages if "latent" in stage.weights), None)
+    found = next((stage for stage in method.stages if "latent" in stage.weights), None)
+    return replace(found, reset_optimizers=False) if found else None  # no step is taken
 
 
 def trained_by(method: Method, optimizer: LightningOptimizer) -> str:
