@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Notebook, and the parts of the project that it finds; no docs: no study has been run yet.
 CASES = {
     "mine_your_own_gans": ["configs"],
+    "zero_pair_translation": ["configs"],
     "read_a_study": ["configs", "docs"],
     "read_a_study without results": ["configs"],
 }

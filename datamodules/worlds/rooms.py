@@ -12,7 +12,7 @@ from datamodules.modalities import Modality
 from datamodules.scenes import MemoryScenes
 from datamodules.splits import Batch
 from datamodules.transforms import TransformSpec
-from datamodules.translation import HeldOut, TranslationData
+from datamodules.translation import HeldOut, TranslationData, refuse_leaks
 from datamodules.worlds.raycast import (
     Boxes,
     Camera,
@@ -50,6 +50,7 @@ _RAYS = 2**16  # at a time, so that intermediate results stay in a core's cache
 _PLANS = 2**10  # at a time
 _BLOCK = 1_000_000  # indices that each set and split has for itself
 _FIRST: dict[HeldOut, int] = {"val": 0, "test": _BLOCK}
+_COMPLETE = 1000 * _BLOCK  # behind any number of sets
 _RENDERER = ("dice", "raycast", "room_paint", "room_plans", "room_things", "rooms")
 
 
@@ -218,6 +219,20 @@ class Rooms(TranslationData):
 
     def load_held_out(self, name: HeldOut) -> MemoryScenes:
         return self._load(_FIRST[name], self.counts[name], self.held_out)
+
+    def complete_set(self, names: list[str]) -> MemoryScenes:
+        """Return `scenes_per_set` scenes in all modalities `names`, none in any set or split.
+
+        They are the pairs that the sets lack: for a network to compare a method with, never for
+        the method.
+        """
+        if unknown := [name for name in names if name not in MODALITIES]:
+            raise DataError(f"There is no modality {unknown[0]!r} among {', '.join(MODALITIES)}.")
+        scenes = self._load(_COMPLETE, self.scenes_per_set, names)
+        parts = {f"set {name}": self.training_set(name).ids for name in self.sets}
+        parts |= {name: self.split(name).ids for name in _FIRST}
+        refuse_leaks({**parts, "the complete set": scenes.ids})
+        return scenes
 
     def describe(self) -> dict[str, object]:
         return {

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_synth import runs
+from lit_synth.callbacks.ceilings import Ceilings, Oracle
 from lit_synth.callbacks.context import (
     callback_of,
     check_period,
@@ -18,7 +19,13 @@ from lit_synth.callbacks.context import (
     translation_data,
 )
 from lit_synth.callbacks.ema import EMA, averaged_weights
-from lit_synth.callbacks.judging import Fakes, choose_extractor, fakes, features_of
+from lit_synth.callbacks.judging import (
+    Fakes,
+    cache_folder,
+    choose_extractor,
+    fakes,
+    features_of,
+)
 from lit_synth.callbacks.judging_translations import TranslationJudge
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
@@ -58,8 +65,9 @@ class Evaluate(pl.Callback):
     Of a method that translates, every translation is measured on scenes of the split of which all
     modalities are known, by the kind of its target (see docs/evaluating-translations.md):
     `<translation>/<metric>`; beside it the alignment of the latents, the use of side information,
-    and `prior/<metric>`, what may be had without looking at the scene. `metrics` then names what is
-    measured of targets that are images, and may be empty.
+    `prior/<metric>`, what may be had without looking at the scene, and
+    `oracle/<translation>/<metric>`, what a network reaches that is trained on pairs. `metrics` then
+    names what is measured of targets that are images, and may be empty.
 
     Args:
         every_n_iterations: How often, and at the last iteration; None: never.
@@ -74,6 +82,8 @@ class Evaluate(pl.Callback):
         seed: Of the generated images and of every subsample.
         batch_statistics: Measure translations with the batch's statistics in batch norm too, as
             `<translation>@batch/<metric>`?
+        oracles: Networks to train, on scenes that the run does without, and to measure beside the
+            translations.
 
     Attributes:
         latest: Metric -> value, as last measured.
@@ -90,6 +100,7 @@ class Evaluate(pl.Callback):
         split: Literal["train", "val", "test"] = "val",
         seed: int = 0,
         batch_statistics: bool = False,
+        oracles: list[Oracle] = [],  # noqa: B006  never mutated; jsonargparse shows it in the help
     ) -> None:
         check_period("evaluate.every_n_iterations", every_n_iterations)
         for name, value in (("n_fake", n_fake), ("batch_size", batch_size)):
@@ -102,7 +113,7 @@ class Evaluate(pl.Callback):
         self.every_n_iterations = every_n_iterations
         self.n_fake, self.batch_size = n_fake, batch_size
         self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
-        self.batch_statistics = batch_statistics
+        self.batch_statistics, self.oracles = batch_statistics, oracles
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
         self._extractor: Extractor | None = None
@@ -228,14 +239,16 @@ class Evaluate(pl.Callback):
             extractor = None
             if self.metrics or self.extractor is not None:
                 extractor = load_extractor(self.extractor or "auto").to(device)
+            data = translation_data(trainer)
             self._judge = TranslationJudge(
-                translation_data(trainer),
+                data,
                 self.metrics,
                 extractor,
                 most=self.n_fake,
                 batch_size=self.batch_size,
                 batch_statistics=self.batch_statistics,
                 seed=self.seed,
+                ceilings=Ceilings(data, self.oracles, cache_folder()),
             )
         return self._judge
 

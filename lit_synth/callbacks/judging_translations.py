@@ -8,6 +8,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from lit_synth.callbacks.ceilings import Ceilings
 from lit_synth.callbacks.context import Batch, Scenes, TranslationData
 from lit_synth.callbacks.drawing import latents, swap, translate
 from lit_synth.callbacks.floors import CHUNK, SCENES, floors
@@ -37,6 +38,7 @@ class TranslationJudge:
         batch_size: Scenes translated at once.
         batch_statistics: Measure translations with batch norm in batch statistics too?
         seed: Of every subsample.
+        ceilings: What is measured beside them.
     """
 
     def __init__(
@@ -48,13 +50,15 @@ class TranslationJudge:
         batch_size: int,
         batch_statistics: bool,
         seed: int,
+        ceilings: Ceilings,
     ) -> None:
         self.data, self.metrics, self.extractor = data, metrics, extractor
         self.most, self.batch_size, self.seed = most, batch_size, seed
-        self.batch_statistics = batch_statistics
+        self.batch_statistics, self.ceilings = batch_statistics, ceilings
         self._real: dict[tuple[str, str], Features] = {}
         self._constants: dict[str, Tensor] | None = None
         self._floors: dict[str, dict[str, float]] = {}
+        self._oracles: dict[str, dict[str, float]] = {}
         if unknown := [name for name in metrics if name not in METRICS]:
             raise InputError(
                 f"evaluate.metrics names '{unknown[0]}', which is not measured of translations: "
@@ -78,6 +82,7 @@ class TranslationJudge:
                     )
             if self.metrics and self.data.modalities[translation.target].kind == "image":
                 self._features_of(split, translation.target)
+        self.ceilings.prepare(split, _device(method))
 
     def card(self, split: str, origin: str) -> Card:
         """Return the card of what is measured on a split, `origin` being the weights'."""
@@ -90,13 +95,15 @@ class TranslationJudge:
                 "prior: the most frequent class or the median depth at each pixel of up to "
                 f"{SCENES} scenes of every training set."
             )
+        notes += self.ceilings.notes
         note, facts = " ".join(notes), (n, n, split, self.seed, scenes.sha256)
         if self.extractor is None:
             return Card("none", "no weights", "none", *facts, note=note)
         return Card.of(self.extractor, *facts, note=note)
 
     def measure(self, method: Translator, split: str, timed: bool) -> dict[str, float]:
-        """Return all values by name: `<translation>/<metric>`, `alignment/...`, `prior/...`.
+        """Return all values by name: `<translation>/<metric>`, `alignment/...`, `prior/...`,
+        `oracle/...`.
 
         Args:
             method: Translates, in the mode and with the weights that it has.
@@ -125,7 +132,7 @@ class TranslationJudge:
                 values |= _named(f"{name}@batch", self._values(tally, split))
         for translation, each in swapped.items():
             values |= _named(f"swap/{translation.name}", each.values())
-        return values | found.values() | self._floor(split)
+        return values | found.values() | self._ceiling(method, split) | self._floor(split)
 
     # What is noted.
 
@@ -164,6 +171,17 @@ class TranslationJudge:
             self._real[split, name] = features_of(self.extractor, images, unseen=True)
         return self._real[split, name]
 
+    def _ceiling(self, method: Translator, split: str) -> dict[str, float]:
+        """Measure the oracles as the translations: once for each split."""
+        if split not in self._oracles:
+            self._oracles[split] = {}
+            for tally in self.ceilings.tallies(
+                split, self._count(split), self.batch_size, _device(method), self.extractor
+            ):
+                name = f"oracle/{tally.translation.name}"
+                self._oracles[split] |= _named(name, self._values(tally, split))
+        return self._oracles[split]
+
     def _floor(self, split: str) -> dict[str, float]:
         """Measure what says the same of every scene: once for each split."""
         if not self.data.aligned:
@@ -199,7 +217,7 @@ class TranslationJudge:
         The last one is filled with the first scenes, so that statistics of batches compare.
         """
         scenes, n = self.data.split(split), self._count(split)
-        device = next(_as_module(method).parameters()).device
+        device = _device(method)
         size = min(self.batch_size, n)
         for start in range(0, n, size):
             x = scenes.fetch([(start + i) % n for i in range(size)])
@@ -269,6 +287,10 @@ def _translate_all(method: Translator, x: Batch, kept: int, tallies: dict[str, T
         began = time.perf_counter()
         made = translate(method, x, tally.translation)  # ends with a look at it: waits
         tally.add(made, x, kept, began)
+
+
+def _device(method: object) -> torch.device:
+    return next(_as_module(method).parameters()).device
 
 
 def _as_module(method: object) -> nn.Module:

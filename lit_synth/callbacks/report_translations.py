@@ -1,6 +1,6 @@
 """The part of a run's report that translations fill: charts by target, tables, alignment."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lit_synth.callbacks.page import chart, folded, table
 from lit_synth.translation import Translation
@@ -11,7 +11,8 @@ Row = tuple[str, str, dict[str, float]]  # from what, how it stands, metric -> v
 
 # What is drawn, where it was measured; all else is in the tables.
 CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "class_accuracy")
-PRIOR, ALIGNMENT, SWAP, BATCH, IOU = "prior", "alignment", "swap", "@batch", "iou_"
+PRIOR, ORACLE, ALIGNMENT, SWAP = "prior", "oracle", "alignment", "swap"  # groups of values
+BATCH, IOU = "@batch", "iou_"
 SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they are called there
     "alignment (centred cosine)": {"": "", "_mismatched": " mismatched"},
     "alignment (raw cosine)": {"_raw": "", "_raw_mismatched": " mismatched"},
@@ -45,7 +46,7 @@ def targets(standings: Standings) -> list[str]:
 def belongs(curve: str, standings: Standings) -> bool:
     """Tell whether a curve is one of translations, and so needs no chart of its own."""
     group = _measure(curve).partition("/")[0].removesuffix(BATCH)
-    known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR}
+    known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR, ORACLE}
     return group in known | {f"{PRIOR}_{target}" for target in targets(standings)}
 
 
@@ -70,16 +71,28 @@ def _measure(curve: str) -> str:
 def _by_source(
     evaluated: Curves, standings: Standings, target: str, metric: str
 ) -> dict[str, list[tuple[int, float]]]:
-    """Return the curves of all translations to a target, those seen first, and of the prior."""
+    """Return the curves of all translations to a target, those seen first, of oracles and of the prior."""
     lines = {
         f"{_source(each)} ({standing})": evaluated[f"{each.name}/{metric}"]
         for each, standing in _seen_first(standings)
         if each.target == target and f"{each.name}/{metric}" in evaluated
     }
     floor = next((g for g in (f"{PRIOR}_{target}", PRIOR) if f"{g}/{metric}" in evaluated), None)
+    if lines:
+        for each in _oracles(evaluated, target):
+            if points := evaluated.get(f"{ORACLE}/{each.name}/{metric}"):
+                lines[f"{_source(each)} ({ORACLE})"] = points
     if lines and floor:
         lines[PRIOR] = evaluated[f"{floor}/{metric}"]
     return lines
+
+
+def _oracles(names: Iterable[str], target: str) -> list[Translation]:
+    """Return the translations to a target that oracles among the measured ones make."""
+    found = dict.fromkeys(
+        Translation.parse(name.split("/")[1]) for name in names if name.startswith(f"{ORACLE}/")
+    )
+    return [each for each in found if each.target == target]
 
 
 def _seen_first(standings: Standings) -> list[tuple[Translation, str]]:
@@ -109,7 +122,7 @@ def _pairs(names: Mapping[str, object]) -> list[str]:
 
 
 def _rows(values: Mapping[str, float], standings: Standings, target: str) -> list[Row]:
-    """Return what was measured of translations to a target, and last of the prior."""
+    """Return what was measured of translations to a target, then of oracles, last of the prior."""
     rows: list[Row] = []
     for translation, standing in _seen_first(standings):
         if translation.target != target:
@@ -121,6 +134,8 @@ def _rows(values: Mapping[str, float], standings: Standings, target: str) -> lis
         ):
             if found := _of(values, group):
                 rows.append((f"from {_source(translation)}{words}", standing, found))
+    for each in _oracles(values, target):
+        rows.append((f"from {_source(each)}", ORACLE, _of(values, f"{ORACLE}/{each.name}")))
     names = {name for _, _, found in rows for name in found}
     floor = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
     if shared := {name: value for name, value in floor.items() if name in names}:

@@ -66,7 +66,7 @@ def wide(batch):
 
 
 def slow_loss(before, batch, noise, weights):
-    """The loss of encoders and decoders after the discriminator's step, term by term (section 4.4.3)."""
+    """The loss of encoders and decoders, term by term (section 4.4.3)."""
     rs, rd = batch["rs"], batch["rd"]
     f, g = before.encoders, before.decoders
     rgb = f["rgb"](torch.cat([rs["rgb"], rd["rgb"]]))
