@@ -274,7 +274,7 @@ def _fit(trained: _Trained, scenes: Scenes, device: torch.device) -> None:
             batch = scenes.fetch(rows.tolist())
             x, truth = (batch[name].to(device) for name in (oracle.source, oracle.target))
             loss = trained.target.reconstruction(network(_entering(trained.source, x)), truth)
-            _check_loss(oracle, float(loss))
+            _check_loss(oracle, loss.item())
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()

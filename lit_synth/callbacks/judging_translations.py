@@ -102,8 +102,7 @@ class TranslationJudge:
         return Card.of(self.extractor, *facts, note=note)
 
     def measure(self, method: Translator, split: str, timed: bool) -> dict[str, float]:
-        """Return all values by name: `<translation>/<metric>`, `alignment/...`, `prior/...`,
-        `oracle/...`.
+        """Return all values: `<translation>/<metric>`, `alignment/...`, `oracle/...`, `prior/...`.
 
         Args:
             method: Translates, in the mode and with the weights that it has.

@@ -71,7 +71,7 @@ def _measure(curve: str) -> str:
 def _by_source(
     evaluated: Curves, standings: Standings, target: str, metric: str
 ) -> dict[str, list[tuple[int, float]]]:
-    """Return the curves of all translations to a target, those seen first, of oracles and of the prior."""
+    """Return the curves to a target: of translations, those seen first, oracles and the prior."""
     lines = {
         f"{_source(each)} ({standing})": evaluated[f"{each.name}/{metric}"]
         for each, standing in _seen_first(standings)

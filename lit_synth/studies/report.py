@@ -68,7 +68,7 @@ def _section(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) 
         _tests("expectation", claims),
         *([_tests("control", controls)] if controls else []),
         *(_bullets("Failed runs", [f"{k}: {v}" for k, v in outcome["failures"].items()])),
-        *(_bullets("Notes", outcome["notes"])),
+        *(_bullets("Notes", plan.notes)),
         _folded("Every seed", _every_seed(plan, outcome)),
         _folded("How it was measured", _cards(outcome["cards"])),
     ]

@@ -1,10 +1,11 @@
 """Evaluation of translations: values against those computed by hand, and what it leaves alone."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
-from tiny_scenes import CLASSES, TinyScenes
+from tiny_scenes import CLASSES, MODALITIES, TinyScenes
 from torch import nn
 from toy_run import fit, same, trainer_of, weights
 from toy_translator import CASCADE, CLASS, DEPTH, TO_CLASSES, TO_DEPTH, ToyMixer, ToyTranslator
@@ -15,6 +16,7 @@ from lit_synth.callbacks.floors import floors
 from lit_synth.callbacks.judging_translations import batch_statistics
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
+from lit_synth.features.choice import load_extractor
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
@@ -158,6 +160,31 @@ def test_fid_of_image_targets(tmp_path):
         made = method.eval().net(hidden()["depth"]).tanh().expand(-1, 3, -1, -1)
     features = [extract(RandomFeatures(), each).features for each in (hidden()["rgb"], made)]
     assert values["depth_to_rgb/fid"] == pytest.approx(fid(*features), rel=1e-5)
+
+
+def test_a_classifier_judges_the_class_that_the_target_or_the_scene_has(tmp_path, sources):
+    method, _ = fit(tmp_path, method=ToyTranslator, data=TinyScenes())
+    with torch.no_grad():
+        made = method.eval().net(hidden()["depth"]).tanh().expand(-1, 3, -1, -1)
+    classifier = str(sources / "classifier")
+    logits = extract(load_extractor(classifier), made).logits
+    likeliest = int(logits.argmax(1).mode().values)
+
+    one_class = TinyScenes()
+    one_class.modalities = {**MODALITIES, "rgb": replace(MODALITIES["rgb"], label=likeliest)}
+
+    class Labelled(TinyScenes):
+        def load_held_out(self, name):
+            split = super().load_held_out(name)
+            split.fields = {"label": torch.arange(8)}
+            return split
+
+    for data, intended in ((one_class, likeliest), (Labelled(), torch.arange(8))):
+        values = evaluated(tmp_path / type(data).__name__, data=data, extractor=classifier)
+        right = (logits.argmax(1) == intended).double().mean()
+        assert values["depth_to_rgb/class_accuracy"] == pytest.approx(float(right))
+        assert not any("fid" in name for name in values)
+    assert "class_accuracy" not in str(evaluated(tmp_path / "none", extractor=classifier))
 
 
 def test_unaligned_data_is_only_compared_as_a_whole(tmp_path):

@@ -66,6 +66,7 @@ def test_curves_of_a_target_stand_together_with_the_floor():
         "val/rgb_to_segmentation/miou": curve(0.6),
         f"val/{CASCADE.name}/miou": curve(0.3),
         "val/prior/miou": curve(0.16),
+        "val/oracle/depth_to_segmentation/miou": curve(0.7),
         "val/rgb_to_depth/delta1": curve(0.8),
         "train/latent": curve(1.0),
     }
@@ -75,6 +76,7 @@ def test_curves_of_a_target_stand_together_with_the_floor():
         ("rgb (seen)", "0.6"),
         ("depth (unseen)", "0.4"),
         ("depth to rgb (cascade)", "0.3"),
+        ("depth (oracle)", "0.7"),
         ("prior", "0.16"),
     ]
     assert "prior" not in depth
@@ -98,6 +100,7 @@ def test_alignment_has_its_control_beside_it():
         ("val/swap/depth_to_segmentation/miou", True),
         ("val/alignment/rgb-depth_raw", True),
         ("val/prior/rmse", True),
+        ("val/oracle/depth_to_segmentation/miou", True),
         ("val/prior_depth/rmse", True),
         ("val/fid", False),
         ("train/rec_depth", False),
@@ -115,6 +118,7 @@ def test_tables():
         "rgb_to_segmentation/miou": 0.6,
         "depth_to_segmentation@batch/miou": 0.43,
         "swap/depth_to_segmentation/miou": 0.23,
+        "oracle/depth_to_segmentation/miou": 0.7,
         "prior/miou": 0.16,
         "prior/rmse": 0.9,
     }
@@ -125,6 +129,7 @@ def test_tables():
         row.format("from depth", "unseen", "0.41"),
         row.format("from depth, batch statistics", "unseen", "0.43"),
         row.format("from depth, swapped side information", "unseen", "0.23"),
+        row.format("from depth", "oracle", "0.7"),
         row.format("prior", "", "0.16"),
     ]
     head = "<tr><th>to segmentation</th><th></th><th>miou</th></tr>"

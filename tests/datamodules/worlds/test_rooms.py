@@ -201,6 +201,22 @@ def test_sets_and_splits_share_no_scene(monkeypatch):
         small().setup("fit")
 
 
+def test_the_complete_set_is_nobody_elses(monkeypatch):
+    data = small(sets={"rs": ["rgb", "segmentation"], "rd": ["rgb", "depth"], "n": ["nir"]})
+    complete = data.complete_set(["depth", "segmentation"])
+    assert list(complete.modalities) == ["depth", "segmentation"]
+    assert len(complete) == 6
+    others = [*map(data.training_set, data.sets), data.split("val"), data.split("test")]
+    assert not {i for each in others for i in each.ids} & set(complete.ids)
+    seen = torch.cat([data.training_set("rd").fetch(range(6))["depth"]])
+    assert not any(torch.equal(a, b) for a in complete.fetch(range(6))["depth"] for b in seen)
+    with pytest.raises(DataError, match="no modality 'heat' among rgb"):
+        data.complete_set(["heat"])
+    monkeypatch.setattr(rooms, "_COMPLETE", 3 * rooms._BLOCK)
+    with pytest.raises(DataError, match="set rd and the complete set share 6 scenes"):
+        data.complete_set(["depth", "segmentation"])
+
+
 def test_batches_follow_the_contract():
     sets = {"rs": ["rgb", "segmentation"], "dnn": ["depth", "nir", "normals"]}
     data = small(sets=sets)
