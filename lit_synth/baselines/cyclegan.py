@@ -136,6 +136,11 @@ class CycleGAN(Method):
         super().on_load_checkpoint(checkpoint)
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-        """Return generators and discriminators; the histories belong to the run."""
-        networks, extra = super().release()
-        return {name: net for name, net in networks.items() if name[:4] != "pool"}, extra
+        """Return generators and discriminators, and the number of the generators' parameters.
+
+        The histories belong to the run.
+        """
+        generators = {"generator_ab": self.generator_ab, "generator_ba": self.generator_ba}
+        judges = {"discriminator_a": self.discriminator_a, "discriminator_b": self.discriminator_b}
+        counts = [p.numel() for network in generators.values() for p in network.parameters()]
+        return generators | judges, {"parameters": sum(counts)}

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from lit_synth.method import Method
+from lit_synth.networks.recording import records_init_args
 from lit_synth.stages import Stage
 from lit_synth.translation import Translation
 
@@ -16,12 +17,22 @@ CASCADE = Translation(("depth",), ("rgb", "segmentation"))
 FUSED = Translation(("rgb", "depth"), ("segmentation",))
 
 
+class ToyNet(nn.Module):
+    @records_init_args
+    def __init__(self):
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(1), nn.Conv2d(1, 1, 1)
+
+    def forward(self, x):
+        return self.conv(self.norm(x))
+
+
 class ToyTranslator(Method):
     """Says the same depth and class everywhere, and grey images that batch norm has made."""
 
     def __init__(self):
         super().__init__([Stage("only", 2)])
-        self.net = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 1, 1))
+        self.net = ToyNet()
         self.asked = []
 
     def configure_optimizers(self):

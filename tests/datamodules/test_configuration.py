@@ -1,16 +1,32 @@
 """What a YAML file says reaches the data modules."""
 
 import pytest
+import pytorch_lightning as pl
 import yaml
 from jsonargparse import ArgumentParser
 
 import datamodules
-from datamodules.base import ImageDataModule
 
 CONFIGS = {
     "Digits": {"counts": {2: 5, 7: 9}, "augment": [{"class_path": "HorizontalFlip"}]},
     "Unconditional": {"root": "photos", "image_size": 32, "in_memory": True, "labels": "folders"},
     "Vehicles": {"counts": {"car": 3, "bus": 5}, "colour": "red"},
+    "Disjoint": {
+        "root": "scenes",
+        "modalities": {"rgb": {}, "seg": {"kind": "labels", "channels": 4}},
+        "sets": {"rs": ["rgb", "seg"]},
+        "image_size": 32,
+    },
+    "Paired": {"root": "pairs", "image_size": 32},
+    "Unpaired": {"root": "domains", "image_size": 32, "domains": {"a": "A", "b": "B"}},
+    "SceneNet": {"root": "scenenet", "sets": {"rs": ["rgb", "segmentation"]}},
+    "SunRGBD": {"root": "sun", "sets": {"rd": ["rgb", "depth"]}, "image_size": 32},
+    "FreiburgForest": {"root": "forest", "sets": {"rs": ["rgb", "segmentation"]}},
+    "Rooms": {"sets": {"rdn": ["rgb", "depth", "nir"]}, "scenes_per_set": 8},
+    "Opponents": {"image_size": 32, "images_per_set": 8},
+    "Flowers": {"image_size": 32, "train_images": 8},
+    "Objects": {"colours": ["red", "blue"], "images_per_set": 8},
+    "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
 }
 
 
@@ -18,7 +34,7 @@ CONFIGS = {
 def test_bare_names_and_arguments_resolve(name, tmp_path):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
-    parser.add_subclass_arguments(ImageDataModule, "data")
+    parser.add_subclass_arguments(pl.LightningDataModule, "data")
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump({"data": {"class_path": name, "init_args": CONFIGS[name]}}))
     data = parser.instantiate(parser.parse_args(["--config", str(file)])).data

@@ -4,13 +4,13 @@ import pytest
 
 from lit_synth.errors import InputError
 from lit_synth.studies.jobs import Jobs
-from lit_synth.studies.plan import fill, load_plan, split_term
+from lit_synth.studies.plan import fill, load_plan, matching, split_term
 
 STUDIES = sorted(Path("configs/studies").glob("*.yaml"))
 
 
 def test_every_study_is_here():
-    assert len(STUDIES) == 9
+    assert len(STUDIES) == 19
 
 
 @pytest.mark.parametrize("scale", ["default", "smoke", "gpu"])
@@ -25,14 +25,38 @@ def test_every_study_expands_at_every_scale(path, scale):
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_rivals_have_equal_batches_and_iterations(path):
-    """Arms that train nothing on purpose are left out."""
-    budgets = set()
-    for job in Jobs(load_plan(path), [0], Path("runs"), "cpu").arms.values():
-        stages = job[0].config["model"]["init_args"]["stages"]
-        if stages[0]["name"] not in ("none", "nothing"):
-            iterations = sum(stage["iterations"] for stage in stages)
-            budgets.add((iterations, job[0].config["data"]["init_args"]["batch_size"]))
-    assert len(budgets) == 1
+    """Arms of one comparison, unless the protocol gives the number that differs.
+
+    Arms that train nothing on purpose are left out. What an arm starts from counts.
+    """
+    plan = load_plan(path)
+    jobs = Jobs(plan, [0], Path("runs"), "cpu")
+    for expectation in plan.expects:
+        if expectation.test != "less" or expectation.control:
+            continue
+        rivals = {
+            arm
+            for term in expectation.terms
+            for _, pattern, metric in split_term(term, expectation.metric)
+            for arm in matching(pattern, plan.arms)
+            if metric != "parameters"
+        }
+        budgets = {budget for arm in rivals if (budget := spent(jobs.arms[arm][0], jobs))[0]}
+        stated = f"{min(budgets)[0]:,} iterations" in plan.protocol if budgets else True
+        assert len(budgets) == 1 or stated, (expectation.says, budgets)
+
+
+def spent(job, jobs):
+    """Return all iterations of a job and of what it goes on from, and its batch size."""
+    model = job.config["model"]["init_args"]
+    names = [stage["name"] for stage in model["stages"]]
+    iterations = sum(stage["iterations"] for stage in model["stages"])
+    if names[0] in ("none", "nothing"):
+        return 0, 0
+    if "start" in model:
+        (source,) = (j for j in jobs.by_key.values() if str(j.release) == model["start"])
+        iterations += spent(source, jobs)[0]
+    return iterations, job.config["data"]["init_args"]["batch_size"]
 
 
 def test_loops_make_arms_and_expectations(write_plan):
