@@ -2,7 +2,8 @@
 
 from lit_synth.methods.minegan import MineGAN
 from lit_synth.methods.mmnets import MMNets
+from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 
-__all__ = ["MMNets", "MineGAN", "TransferACGAN", "TransferGAN"]
+__all__ = ["MMNets", "MMNetsUnpaired", "MineGAN", "TransferACGAN", "TransferGAN"]
