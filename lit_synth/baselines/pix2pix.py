@@ -84,7 +84,7 @@ class Pix2Pix(Method):
         return [Translation((self.source,), (self.target,))]
 
     @torch.no_grad()
-    def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:  # noqa: ARG002
+    def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:  # noqa: ARG002 - the only one
         code = self.source_coding.encode(x[self.source])
         return self.target_coding.decode(self.generator(code))
 
