@@ -172,7 +172,7 @@ def _made(folder: str | Path) -> Path:
 def _fit(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:
     rng = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+        torch.default_generator.manual_seed(recipe.seed)
         network = SmallClassifier(
             image_size=images.shape[-1],
             image_channels=images.shape[1],
