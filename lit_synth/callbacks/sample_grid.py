@@ -108,7 +108,8 @@ def _reference(trainer: pl.Trainer) -> Images:
 def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, bool]:
     """Return scenes to translate, and whether their modalities belong together.
 
-    Without a validation split, each modality comes from the first training set that has it.
+    Without a validation split, each modality comes from the first training set that has it, its
+    middle where training crops at random.
     """
     if has_split(trainer, "val"):
         scenes = data.split("val")
@@ -119,7 +120,14 @@ def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, 
     for name, modalities in data.sets.items():
         found = data.training_set(name).fetch(range(n))
         x |= {each: found[each] for each in modalities if each not in x}
-    return x, False
+    size = getattr(data, "image_size", None)
+    return {name: _middle(each, size or each.shape[-1]) for name, each in x.items()}, False
+
+
+def _middle(pictures: Tensor, size: int) -> Tensor:
+    """Return the central squares (..., size, size) of pictures (..., H, W)."""
+    top, left = ((side - size) // 2 for side in pictures.shape[-2:])
+    return pictures[..., top : top + size, left : left + size]
 
 
 def _columns(n: int) -> int:
