@@ -13,7 +13,7 @@ from lit_synth.coding import Coding
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from lit_synth.method import Method
-from lit_synth.networks.segnet import Code
+from lit_synth.networks.segnet import Code, join_codes, split_code
 from lit_synth.stages import Stage, check_weights
 from lit_synth.translation import Translation
 
@@ -370,23 +370,6 @@ def by_modality(y: Outputs, x: Data) -> dict[tuple[str, str], tuple[Tensor, Tens
         pair: (torch.cat([y[k] for k in ks]), torch.cat([x[target] for _, target in ks]))
         for pair, ks in keys.items()
     }
-
-
-def split_code(code: Code, sizes: list[int]) -> list[Code]:
-    """Return the codes of consecutive parts of a batch."""
-    indices = zip(*(torch.split(level, sizes) for level in code.indices), strict=True)
-    skips = zip(*(torch.split(level, sizes) for level in code.skips), strict=True)
-    parts = zip(torch.split(code.h, sizes), indices, skips, strict=True)
-    return [Code(h, list(i), list(s)) for h, i, s in parts]
-
-
-def join_codes(codes: list[Code]) -> Code:
-    """Return one code of all images, in order."""
-    return Code(
-        torch.cat([code.h for code in codes]),
-        [torch.cat(level) for level in zip(*(code.indices for code in codes), strict=True)],
-        [torch.cat(level) for level in zip(*(code.skips for code in codes), strict=True)],
-    )
 
 
 def made_of(name: str, y: Outputs) -> Tensor:

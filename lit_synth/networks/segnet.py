@@ -36,6 +36,32 @@ class Code(NamedTuple):
     skips: list[Tensor]
 
 
+def split_code(code: Code, sizes: list[int]) -> list[Code]:
+    """Return the codes of consecutive parts of a batch.
+
+    Args:
+        code: Of the batch.
+        sizes: Images of each part.
+    """
+    indices = zip(*(torch.split(level, sizes) for level in code.indices), strict=True)
+    skips = zip(*(torch.split(level, sizes) for level in code.skips), strict=True)
+    parts = zip(torch.split(code.h, sizes), indices, skips, strict=True)
+    return [Code(h, list(i), list(s)) for h, i, s in parts]
+
+
+def join_codes(codes: list[Code]) -> Code:
+    """Return one code of all images, in order.
+
+    Args:
+        codes: Of one encoder's architecture.
+    """
+    return Code(
+        torch.cat([code.h for code in codes]),
+        [torch.cat(level) for level in zip(*(code.indices for code in codes), strict=True)],
+        [torch.cat(level) for level in zip(*(code.skips for code in codes), strict=True)],
+    )
+
+
 class SegNetEncoder(nn.Module):
     """Blocks of (conv3x3, batch norm, ReLU), each followed by a 2x2 max-pool (thesis table A.3).
 
