@@ -74,3 +74,47 @@ class HasSideInformation(Protocol):
 
         What is then right of the result comes from the latent alone.
         """
+
+
+@runtime_checkable
+class HasStyles(Protocol):
+    """A translator that makes many results of one input.
+
+    Its `translate` reads `x["style"]`, (N, style_dim), a priori standard normal; where that is not
+    given, the style is 0, the mean.
+    """
+
+    @property
+    def style_dim(self) -> int:
+        """Length of a style."""
+
+
+@runtime_checkable
+class ReadsStyles(Protocol):
+    """A translator that can tell the style of an image."""
+
+    def read_styles(self, images: Tensor, domain: str) -> Tensor:
+        """Return the styles (N, style_dim) of images (N, C, H, W) of a domain."""
+
+
+@runtime_checkable
+class HasAttention(Protocol):
+    """A translator that decides where an image changes."""
+
+    def attention(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
+        """Return the share (N, 1, H, W) in [0, 1] of each pixel that may change.
+
+        `x` is as in `translate`, its style included.
+        """
+
+
+@runtime_checkable
+class HasJudgement(Protocol):
+    """A translator trained against a classifier of its own, whose verdict is no evidence."""
+
+    @property
+    def judged_attribute(self) -> str:
+        """Attribute that the classifier reads."""
+
+    def judge(self, images: Tensor) -> Tensor:
+        """Return the classifier's logits (N, K) of images (N, C, H, W)."""
