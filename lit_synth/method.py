@@ -166,6 +166,12 @@ class Method(pl.LightningModule, ABC):
         everyones = draw(n * self.trainer.world_size)
         return everyones.narrow(0, self.trainer.global_rank * n, n).to(self.device)
 
+    def shuffled(self, x: Tensor) -> Tensor:
+        """Return this process's slice of the global batch, `x` (N, ...) here, in a random order."""
+        everyones = _gathered(x)
+        order = torch.randperm(len(everyones), generator=self._rng).to(x.device)
+        return everyones[order].narrow(0, self.trainer.global_rank * len(x), len(x))
+
     # Logging.
 
     def track(self, **terms: Tensor) -> None:
@@ -208,6 +214,15 @@ class Method(pl.LightningModule, ABC):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         return self.generate(batch)
+
+
+def _gathered(x: Tensor) -> Tensor:
+    """Return the tensors of all processes, joined by rank; all must have one shape."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return x
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x.contiguous())
+    return torch.cat(parts)
 
 
 def of_all_processes(value: T) -> list[T]:
