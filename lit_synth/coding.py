@@ -74,7 +74,7 @@ class Coding:
 
         Logits of labels become probabilities.
         """
-        return y.float().softmax(dim=1) if self.kind == "labels" else y
+        return _widen(y).softmax(dim=1) if self.kind == "labels" else y
 
     def reconstruction(self, y: Tensor, x: Tensor) -> Tensor:
         """Return the scalar loss of a network's output `y` (N, channels, H, W) for data `x`.
@@ -82,7 +82,11 @@ class Coding:
         Unknown depth and pixels to be ignored do not count.
         """
         if self._loss == "cross_entropy":
-            total = F.cross_entropy(y.float(), x, ignore_index=IGNORE, reduction="sum")
+            total = F.cross_entropy(_widen(y), x, ignore_index=IGNORE, reduction="sum")
             return total / (x != IGNORE).sum().clamp(min=1)
         mask = x > 0 if self.kind == "depth" else None
         return REGRESSIONS[self._loss](y, self.encode(x), mask)
+
+
+def _widen(y: Tensor) -> Tensor:
+    return y.to(torch.promote_types(y.dtype, torch.float32))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_scenes import CLASSES, MODALITIES, TinyScenes
+from tiny_scenes import CLASSES, MODALITIES, TinyScenes, scenes
 from torch import nn
 from toy_run import fit, same, trainer_of, weights
 from toy_translator import CASCADE, CLASS, DEPTH, TO_CLASSES, TO_DEPTH, ToyMixer, ToyTranslator
@@ -65,6 +65,18 @@ def test_images_are_compared_with_the_target_of_their_own_scene(tmp_path):
     assert values["depth_to_rgb/l1"] == pytest.approx(0.5)
     assert values["depth_to_rgb/mse"] == pytest.approx(0.25)
     assert values["depth_to_rgb/psnr"] == pytest.approx(12.0412, abs=1e-4)
+
+
+def test_the_floors_of_scenes_kept_larger_are_of_their_middle():
+    class Larger(TinyScenes):
+        image_size = 16
+
+        def load_set(self, name):
+            return scenes(10, self.sets[name], size=32)
+
+    found, depth = floors(Larger()), Larger().training_set("rd").fetch(range(10))["depth"]
+    assert found["segmentation"].shape == (1, 16, 16)
+    assert found["depth"][0, 0, 3, 5] == depth[:, 0, 8 + 3, 8 + 5].median()
 
 
 def test_the_floors_are_of_the_training_sets_at_each_pixel(tmp_path):
