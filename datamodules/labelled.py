@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.splits import Batch, MemoryImages, content_hash
+from datamodules.splits import Batch, MemoryImages, Split, content_hash
 
 IMAGES = "images"  # in a portion: how many
 BLOCK = 1_000_000  # indices that each part of a world has for itself
@@ -60,7 +60,7 @@ class LabelledSource(ABC):
         """
 
     @abstractmethod
-    def load(self, hand: Hand) -> MemoryImages:
+    def load(self, hand: Hand) -> Split:
         """Return the images of a hand in its order.
 
         Fields: each attribute, int64 (N,); `number`, the hand's index; and what else the source

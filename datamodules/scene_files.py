@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_info
@@ -64,11 +65,13 @@ class Verdict:
         sha256: Hash of the file's bytes.
         size: Width and height in pixels, (0, 0) if it cannot be used.
         problem: Why it cannot be used, completing '<name> ...'; None if it can.
+        constant: Is it an image of one colour?
     """
 
     sha256: str
     size: tuple[int, int]
     problem: str | None
+    constant: bool = False
 
 
 Found = Mapping[str, Sequence[Picture]]
@@ -209,7 +212,7 @@ def scan(root: Path, modalities: Mapping[str, Modality], found: Found) -> Verdic
     total = sum(len(pictures) for pictures in found.values())
     if total >= _SLOW:
         rank_zero_info(f"Checking {total} files of {root} ...")
-    cache = ScanCache(root, "scenes")
+    cache = ScanCache(root, "pictures")
     verdicts = {
         name: _in_threads(partial(_judge, cache, modalities[name]), pictures)
         for name, pictures in found.items()
@@ -240,6 +243,28 @@ def refuse_unusable(root: Path, found: Found, verdicts: Verdicts, aligned: bool)
         raise DataError(
             f"{root}: {len(problems)} problems with the files; correct or remove "
             f"them:{_listed(problems)}"
+        )
+
+
+def refuse_constant(root: Path, scenes: FileScenes) -> None:
+    """Raise DataError, naming them, if some images have one colour in all pixels.
+
+    Nothing can be learned from those, and what normalises by their deviation divides by 0.
+
+    Args:
+        root: What files are named relative to.
+        scenes: Of a training set.
+    """
+    constant = [
+        _name(picture, root)
+        for name, pictures in scenes.found.items()
+        for picture, verdict in zip(pictures, scenes.verdicts[name], strict=True)
+        if verdict.constant
+    ]
+    if constant:
+        raise DataError(
+            f"{root}: {len(constant)} training images have one colour in all pixels; correct or "
+            f"remove them:{_listed(constant)}"
         )
 
 
@@ -282,13 +307,20 @@ def _judge(cache: ScanCache, modality: Modality, picture: Picture) -> Verdict:
 
     def decoded() -> Facts:
         try:
-            return [*picture.decode(data, modality).size, None]
+            image = picture.decode(data, modality)
         except UnreadableError as error:
-            return [0, 0, str(error)]
+            return [0, 0, str(error), False]
+        return [*image.size, None, modality.kind == "image" and _is_constant(image)]
 
     sha256 = hashlib.sha256(data).hexdigest()
-    width, height, problem = cache.recall(f"{sha256} {picture.part} {_key(modality)}", decoded)
-    return Verdict(sha256, (width, height), problem)
+    key = f"{sha256} {picture.part} {_key(modality)}"
+    width, height, problem, constant = cache.recall(key, decoded)
+    return Verdict(sha256, (width, height), problem, constant)
+
+
+def _is_constant(image: Image.Image) -> bool:
+    pixels = np.asarray(image)
+    return bool((pixels == pixels[0, 0]).all())
 
 
 def _key(modality: Modality) -> str:

@@ -15,9 +15,11 @@ from datamodules.scene_files import (
     Picture,
     find,
     find_aligned,
+    refuse_constant,
     refuse_unusable,
     scan,
 )
+from datamodules.scenes import Scenes
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut
 from datamodules.translation_folders import TranslationFolders, existing_folder
@@ -89,6 +91,11 @@ class Unpaired(TranslationFolders):
         return name in get_args(HeldOut) and any(
             self._folder(name, domain).is_dir() for domain in self.domains
         )
+
+    def load_set(self, name: str) -> Scenes:
+        scenes = super().load_set(name)
+        refuse_constant(self.root, self._files[f"set {name}"])
+        return scenes
 
     def find_set(self, name: str) -> tuple[Sequence[str], Found]:
         files = find(self._folder("train", name))

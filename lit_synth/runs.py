@@ -27,6 +27,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from lit_synth.errors import InputError
 
+CONFIG, ENVIRONMENT = "config.yaml", "environment.json"
 AUTO, FRESH = "auto", "fresh"
 CHECKPOINT_KEYS = {"iteration", "state_dict", "optimizer_states", "loops", "callbacks"}
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "numpy", "torchmetrics", "lit-synth")
@@ -43,6 +44,13 @@ def run_folder(runs_dir: str | Path, config_name: str, run_id: str) -> Path:
     if run_id in ("", "..") or Path(run_id).name != run_id:
         raise InputError(f"--run_id is '{run_id}': expected a plain folder name, such as seed0.")
     return Path(runs_dir) / config_name / run_id
+
+
+def run_with(config: str | Path) -> Path | None:
+    """Return the folder of the run that `config` is the config.yaml of, or None."""
+    folder = Path(config).parent
+    own = Path(config).name == CONFIG and (folder / ENVIRONMENT).is_file()
+    return folder if own else None
 
 
 def checkpoint_folder(folder: str | Path) -> Path:
@@ -73,9 +81,9 @@ def prepare(folder: Path, config: dict[str, Any], ckpt_path: str | None = None) 
                 os.rename(folder, _next_free(folder))
                 _lock(folder)
             else:
-                _check_same_settings(folder, config)
-        write_atomically(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-        write_atomically(folder / "environment.json", json.dumps(environment(), indent=2).encode())
+                check_same_settings(folder, config)
+        write_atomically(folder / CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+        write_atomically(folder / ENVIRONMENT, json.dumps(environment(), indent=2).encode())
 
 
 @contextmanager
@@ -115,23 +123,32 @@ def _next_free(folder: Path) -> Path:
     )
 
 
-def _check_same_settings(folder: Path, config: dict[str, Any]) -> None:
-    path = folder / "config.yaml"
-    if not path.is_file():
-        return
-    before, now = _settings(yaml.safe_load(path.read_text())), _settings(config)
-    for name in sorted(before.keys() | now.keys()):
-        if before.get(name) != now.get(name) and not _MAY_CHANGE.fullmatch(name):
+def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
+    """Raise InputError if the run in `folder` has settings with which it may not go on."""
+    for name, (before, now) in changed_settings(folder, config).items():
+        if not _MAY_CHANGE.fullmatch(name):
             raise InputError(
-                f"{folder} holds a run with {name} = {before.get(name)}, but now it is "
-                f"{now.get(name)}: use --run_id NEW for a new run beside it, or --ckpt_path fresh "
-                "to start again."
+                f"{folder} holds a run with {name} = {before}, but now it is {now}: use "
+                "--run_id NEW for a new run beside it, or --ckpt_path fresh to start again."
             )
+
+
+def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that decide a run's results and differ: name -> before and now."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    before, now = _settings(yaml.safe_load(path.read_text())), _settings(config)
+    return {
+        name: (before.get(name), now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    }
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the results of a run, flattened to dotted names."""
-    chosen = {key: config.get(key) for key in ("model", "data", "seed_everything")}
+    chosen = {key: config.get(key) for key in ("model", "data", "seed_everything", "prepare")}
     return dict(_flatten(json.loads(json.dumps(chosen)), ""))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -18,13 +19,14 @@ import lit_synth.callbacks
 import lit_synth.methods
 import lit_synth.networks  # registers the networks by class name
 from datamodules.errors import DataError
-from lit_synth import loggers, runs, translation_cli
+from lit_synth import loggers, preparing, runs, translation_cli
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.translation import Translator
 
 N_IMAGES = 64  # that predict generates, unless told
+OF_TRANSLATIONS = ("source", "target", "via", "input", "styles", "reference", "interpolate")
 TRAINER_DEFAULTS = {
     "max_epochs": -1,  # the stages' iterations end the run
     "accelerator": "auto",
@@ -96,6 +98,13 @@ class SynthCLI(LightningCLI):
             help="Folder of this run (default: seed<seed>).",
         )
         parser.add_argument(
+            "--prepare",
+            type=dict[str, str] | None,
+            default=None,
+            help="Configurations of runs to train before, by name: $prepare.NAME is the release "
+            "of the one with this run's seed.",
+        )
+        parser.add_argument(
             "--n_images",
             type=int | None,
             default=None,
@@ -105,11 +114,34 @@ class SynthCLI(LightningCLI):
             ("source", "modality to translate from; several, joined by commas, are fused"),
             ("target", "modality to translate to"),
             ("via", "modalities to translate over, joined by commas"),
-            ("input", "folder of the source, or of a folder for each (default: the test split)"),
+            (
+                "input",
+                "folder of the source, or of a folder for each (default: the test split); files "
+                "have no labels, so an attribute that is the target becomes yes",
+            ),
         ):
             parser.add_argument(
                 f"--{name}", type=str | None, default=None, help=f"predict: {words}."
             )
+        parser.add_argument(
+            "--styles",
+            type=int | None,
+            default=None,
+            help="predict: results of each input, in random styles (default: 1).",
+        )
+        parser.add_argument(
+            "--reference",
+            type=str,
+            nargs="+",
+            default=None,
+            help="predict: images of the target, or folders of them, whose styles to translate in.",
+        )
+        parser.add_argument(
+            "--interpolate",
+            type=int | None,
+            default=None,
+            help="predict: steps from one random style to another, or between two references.",
+        )
         parser.add_argument(
             "--out",
             type=str | None,
@@ -123,18 +155,44 @@ class SynthCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self._settings
-        config_name = Path(str(settings.config[-1])).stem if settings.config else "run"
-        run_id = settings.run_id or f"seed{settings.seed_everything}"
-        self.folder = runs.run_folder(settings.runs_dir, config_name, run_id)
+        config = Path(str(settings.config[-1])) if settings.config else None
+        self.folder = _run_folder(settings, config)
         settings.trainer.default_root_dir = str(self.folder)
         several = settings.trainer.devices not in (1, "1") or settings.trainer.num_nodes > 1
         if several and settings.trainer.strategy == "auto":
             # A player's backward leaves the other's parameters out, which plain ddp refuses.
             settings.trainer.strategy = "ddp_find_unused_parameters_true"
+        if settings.prepare:
+            settings.prepare = preparing.find(settings.prepare, config and config.parent)
         self._dump_config()
         if self.subcommand == "fit":
             runs.prepare(self.folder, self.config_dump, settings.ckpt_path)
+        self._prepare()
         settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
+
+    def _prepare(self) -> None:
+        """Train what this run needs, or see that it is there, and have the settings name it."""
+        settings = self._settings
+        needed = preparing.needed(self.config_dump, self.folder.parents[1])
+        for run in needed:
+            if self.subcommand == "fit" and preparing.trains_here():
+                accelerator = settings.trainer.accelerator
+                options = ["--trainer.devices", "1", "--trainer.num_nodes", "1"]
+                if isinstance(accelerator, str):
+                    options += ["--trainer.accelerator", accelerator]
+                preparing.train(run, self._settings_of(run), options)
+            else:
+                preparing.require(run)
+        preparing.fill_in(settings, needed)
+
+    def _settings_of(self, run: preparing.Prepared) -> dict[str, Any]:
+        """Return all settings of another run, as its config.yaml would hold them."""
+        config = self.parser.parse_args(run.arguments())
+        settings = config[config.subcommand]
+        if settings.prepare:
+            settings.prepare = preparing.find(settings.prepare, run.config.parent)
+        dumped = self.parser.dump(config, skip_link_targets=False, skip_unset=False, format="yaml")
+        return yaml.safe_load(dumped)[config.subcommand]
 
     def instantiate_classes(self) -> None:
         try:
@@ -158,7 +216,7 @@ class SynthCLI(LightningCLI):
         if isinstance(self.model, Translator):
             self.job = translation_cli.prepare(self.model, self.datamodule, self._settings)
             return translation_cli.writer(self.job, self.datamodule, out)
-        for name in ("source", "target", "via", "input"):
+        for name in OF_TRANSLATIONS:
             if self._settings[name] is not None:
                 raise InputError(
                     f"--{name} is for methods that translate between modalities, which "
@@ -204,6 +262,20 @@ class SynthCLI(LightningCLI):
             ckpt_path=ckpt_path,
             return_predictions=False,
         )
+
+
+def _run_folder(settings: Any, config: Path | None) -> Path:
+    """Return the folder of the run that settings from `config` belong to.
+
+    A run's own config.yaml leads to that run, also where the folder of all runs has moved.
+    """
+    run_id = settings.run_id or f"seed{settings.seed_everything}"
+    own = runs.run_with(config) if config else None
+    if config is None or own is None:
+        return runs.run_folder(settings.runs_dir, config.stem if config else "run", run_id)
+    untold = settings.runs_dir == yaml.safe_load(config.read_text()).get("runs_dir")
+    runs_dir = own.parent.parent if untold else settings.runs_dir
+    return runs.run_folder(runs_dir, own.parent.name, run_id)
 
 
 class PriorBatches(IterableDataset[dict[str, Tensor]]):

@@ -1,12 +1,13 @@
 """The verb `predict` for methods that translate: what to translate, and where from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -16,15 +17,18 @@ from datamodules.translation import TranslationData
 from datamodules.unpaired import read_folder
 from lit_synth.callbacks.context import Batch, Scenes
 from lit_synth.callbacks.drawing import translate
+from lit_synth.callbacks.interpolation import write_interpolation
 from lit_synth.callbacks.predictions import TranslationWriter
 from lit_synth.callbacks.translation_grid import preview
 from lit_synth.errors import InputError
+from lit_synth.labels import ATTRIBUTES
+from lit_synth.style_choice import STYLE, AskedStyles, StyleChoice, choose_styles
 from lit_synth.translation import Translation, Translator
 
 AT_ONCE = 32  # scenes translated together
 
 
-class Asked(Protocol):
+class Asked(AskedStyles, Protocol):
     """What the command line says of translations."""
 
     source: str | None
@@ -42,7 +46,8 @@ class Job(NamedTuple):
         steps: What the method does one after the other.
         scenes: What is translated.
         names: Of the scenes.
-        keep: Modalities that are fetched: the sources and, where it is known, the target.
+        keep: What is fetched: the sources and, where they are known, the target and the labels.
+        styles: In which each scene is translated.
     """
 
     translation: Translation
@@ -50,6 +55,7 @@ class Job(NamedTuple):
     scenes: Scenes
     names: list[str]
     keep: list[str]
+    styles: StyleChoice
 
 
 def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> Job:
@@ -60,47 +66,60 @@ def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> J
             "none: give a data module of several modalities."
         )
     translation = choose(method, data, asked)
-    steps = steps_of(method, translation)
+    steps, size = steps_of(method, translation), _size(data)
+    resize: Resize = getattr(data, "resize", "crop")
+    target = data.modalities[translation.target]
+    styles = choose_styles(method, translation.target, asked, target, size, resize)
     if asked.input is not None:
         modalities = {name: data.modalities[name] for name in translation.sources}
-        resize: Resize = getattr(data, "resize", "crop")
-        scenes = read_folder(Path(asked.input), modalities, _size(data), resize)
-        return Job(translation, steps, scenes, scenes.ids, list(translation.sources))
+        scenes = read_folder(Path(asked.input), modalities, size, resize)
+        return Job(translation, steps, scenes, scenes.ids, list(translation.sources), styles)
     if not data.has_split("test"):
         raise InputError("the data has no test split to translate: name a folder with --input.")
     split = data.split("test")
     n = len(split) if asked.n_images is None else min(asked.n_images, len(split))
     known = [translation.target] if data.aligned else []
-    keep = list(dict.fromkeys([*translation.sources, *known]))
-    return Job(translation, steps, split, [f"{index:06d}" for index in range(n)], keep)
+    keep = list(dict.fromkeys([*translation.sources, *known, ATTRIBUTES]))
+    return Job(translation, steps, split, [f"{index:06d}" for index in range(n)], keep, styles)
 
 
 def _size(data: TranslationData) -> int:
     """Return the side of the pictures of a data module in pixels."""
-    size: int | None = getattr(data, "image_size", None)
-    return size or data.split("test").fetch([0])[next(iter(data.modalities))].shape[-1]
+    for knows in (data, getattr(data, "source", None)):
+        size: int | None = getattr(knows, "image_size", None)
+        if size is not None:
+            return size
+    return data.split("test").fetch([0])[next(iter(data.modalities))].shape[-1]
 
 
 def choose(method: Translator, data: TranslationData, asked: Asked) -> Translation:
-    """Return the translation asked for; of methods on images alone the first, if none is."""
+    """Return the translation asked for.
+
+    Of methods on images alone the first one, if none is asked for; and a source or a target is
+    enough where only one translation has it.
+    """
     offered = method.translations()
-    if asked.source is None and asked.target is None and asked.via is None:
-        first = offered[0]
-        kinds = {data.modalities[name].kind for name in (*first.sources, *first.route)}
-        if kinds == {"image"}:
-            return first
     known = list(dict.fromkeys(name for each in offered for name in (*each.sources, *each.route)))
-    if asked.source is None or asked.target is None:
-        raise InputError(
-            f"say what to translate with --source and --target: the method has {', '.join(known)}."
-        )
-    sources, via = asked.source.split(","), asked.via.split(",") if asked.via else []
+    sources = tuple(asked.source.split(",")) if asked.source else ()
+    via = tuple(asked.via.split(",")) if asked.via else ()
     for name in (*sources, *via, asked.target):
-        if name not in known:
+        if name is not None and name not in known:
             raise InputError(
                 f"there is no modality '{name}' to translate: the method has {', '.join(known)}."
             )
-    return Translation(tuple(sources), (*via, asked.target))
+    if sources and asked.target:
+        return Translation(sources, (*via, asked.target))
+    if not via and {data.modalities[name].kind for name in known} == {"image"}:
+        fitting = [
+            each
+            for each in offered
+            if sources in ((), each.sources) and asked.target in (None, each.target)
+        ]
+        if len(fitting) == 1 or (not sources and asked.target is None):
+            return fitting[0]
+    raise InputError(
+        f"say what to translate with --source and --target: the method has {', '.join(known)}."
+    )
 
 
 def steps_of(method: Translator, translation: Translation) -> list[Translation]:
@@ -121,29 +140,38 @@ def steps_of(method: Translator, translation: Translation) -> list[Translation]:
 
 def writer(job: Job, data: TranslationData, out: Path) -> TranslationWriter:
     """Return the callback that writes the translations of a job."""
-    modality = data.modalities[job.translation.target]
-    return TranslationWriter(
-        out,
-        job.names,
-        write=lambda path, made: write_modality(path, modality, made),
-        preview=partial(preview, data, translation=job.translation),
-        facts={"translation": job.translation.name},
-    )
+    modality, labels = data.modalities[job.translation.target], job.styles.labels
+    show = partial(preview, data, translation=job.translation, labels=labels)
+
+    def write(path: Path, _: Batch, made: Tensor) -> None:
+        for ending, result in zip(job.styles.endings, made, strict=True):
+            write_modality(path.with_name(path.name + ending), modality, result)
+
+    if job.styles.steps is not None:
+        write = partial(write_interpolation, data=data, translation=job.translation, labels=labels)
+    facts = {"translation": job.translation.name, "styles": labels if any(labels) else None}
+    return TranslationWriter(out, job.names, write, show, facts, job.styles.endings)
 
 
 def run(trainer: pl.Trainer, method: pl.LightningModule, job: Job, ckpt_path: Path) -> None:
     """Translate a job's scenes with the weights of a checkpoint; the writer is a callback."""
     assert isinstance(method, Translator), "prepared by the caller"
     # Lightning asks the module itself, whose own step is the method's first translation.
-    method.predict_step = partial(_translate, method, job.steps)  # type: ignore[method-assign]
+    method.predict_step = partial(_translate, method, job)  # type: ignore[method-assign]
     loader = DataLoader(_Scenes(job), batch_size=None)
     trainer.predict(method, loader, ckpt_path=ckpt_path, return_predictions=False)
 
 
-def _translate(method: Translator, steps: Sequence[Translation], x: Batch, *_: Any) -> Tensor:
+def _translate(method: Translator, job: Job, x: Batch, *_: Any) -> Tensor:
+    """Return all results (N, S, ...) of scenes."""
+    return torch.stack([_chain(method, job.steps, each) for each in job.styles.of(method, x)], 1)
+
+
+def _chain(method: Translator, steps: list[Translation], x: Batch) -> Tensor:
     made = translate(method, x, steps[0])
+    style = {STYLE: x[STYLE]} if STYLE in x else {}
     for before, step in pairwise(steps):
-        made = translate(method, {before.target: made}, step)
+        made = translate(method, {before.target: made, **style}, step)
     return made
 
 
@@ -156,5 +184,7 @@ class _Scenes(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         n = len(self.job.names)
         for start in range(0, n, AT_ONCE):
-            x = self.job.scenes.fetch(range(start, min(start + AT_ONCE, n)))
-            yield {name: x[name] for name in self.job.keep}
+            positions = range(start, min(start + AT_ONCE, n))
+            x = self.job.scenes.fetch(positions)
+            kept = {name: x[name] for name in self.job.keep if name in x}
+            yield {**kept, **self.job.styles.drawn(positions)}

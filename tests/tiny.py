@@ -16,6 +16,7 @@ import lit_synth.methods  # noqa: F401
 from lit_synth.checkpoints.release import save_release
 from lit_synth.method import Method
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
 
@@ -42,6 +43,11 @@ def write_releases(folder):
     classifier = randomise(SmallClassifier(16, 1, 10, width=4, feature_dim=8), rng)
     seen = {"trained_on": {"sha256": "", "count": 0, "images": []}}
     save_release(folder / "classifier", {"classifier": classifier}, "# classifier\n", seen)
+    h = {"backbone": ConvBackbone(1, [4, 8]), "head": ExtractorHead([8, 8, 8], 2, 3)}
+    for network in h.values():
+        randomise(network, rng)
+    facts = {"attribute": "level", "scale": {"reduced": 0.5, "naive": 0.25}} | seen
+    save_release(folder / "extractor", h, "# extractor\n", facts)
     return folder
 
 

@@ -9,7 +9,7 @@ from datamodules.base import ImageDataModule, SplitName
 from datamodules.errors import DataError
 from datamodules.modalities import Modality
 from datamodules.scenes import MemoryScenes
-from datamodules.splits import Batch, MemoryImages
+from datamodules.splits import Batch, MemoryImages, to_unit_range
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut, TranslationData
 from datamodules.worlds.dice import Dice
@@ -55,6 +55,16 @@ def sample_factors(world_seed: int, index: Tensor) -> Batch:
     }
 
 
+def sample_tones(world_seed: int, index: Tensor, n: int) -> list[Batch]:
+    """Return `n` other pairs of `shade` and `saturation` of objects `index`, each tensor (N,)."""
+    dice = Dice(2 * world_seed, index)
+    pairs = [
+        {"shade": dice.between(0, 1), "saturation": dice.between(_LEAST_SATURATION, 1)}
+        for _ in range(n + 1)
+    ]
+    return pairs[1:]  # the first is the objects' own
+
+
 def tone(colour: Tensor, factors: Batch) -> Tensor:
     """Return RGB (N, 3) in [0, 1] of colours (N,), numbers in `COLOURS`, toned by the factors."""
     darkest, lightest = _SHADES[colour].unbind(1)
@@ -93,7 +103,8 @@ class Objects(TranslationData):
     outside `mask` by pixels.
 
     Object i is a pure function of `world_seed` and i. Besides the factors of `sample_factors`, the
-    fields of held-out objects have `mask`, uint8 (N, 1, H, W): 1 where the colour shows at all.
+    fields of held-out objects have `number`, which is i, and `mask`, uint8 (N, 1, H, W): 1 where
+    the colour shows at all.
 
     Args:
         colours: Names and order of the domains; None: all of `COLOURS`. `Modality.label` of each is
@@ -135,7 +146,25 @@ class Objects(TranslationData):
         return self._load(first, self.images_per_set, [name])
 
     def load_held_out(self, name: HeldOut) -> MemoryScenes:
-        return self._load(_FIRST[name], self.counts[name], self.colours, with_mask=True)
+        return self._load(_FIRST[name], self.counts[name], self.colours, held_out=True)
+
+    def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor:
+        """Return held-out objects in the colour `domain`, in `n` other shades and saturations.
+
+        Args:
+            fields: Of the objects, of which `number` is read.
+            domain: A colour.
+            n: How many.
+
+        Returns:
+            (N, n, 3, H, W) in [-1, 1]; the first k of n are the same for every n.
+        """
+        index = fields["number"]
+        factors = sample_factors(self.world_seed, index)
+        painting = paint(self.world_seed, index, factors, self.image_size)
+        colour = _numbers([domain] * len(index))
+        tones = sample_tones(self.world_seed, index, n)
+        return to_unit_range(torch.stack([painting.fill(tone(colour, t)) for t in tones], dim=1))
 
     def describe(self) -> dict[str, object]:
         return {
@@ -145,7 +174,7 @@ class Objects(TranslationData):
         }
 
     def _load(
-        self, first: int, count: int, names: list[str], with_mask: bool = False
+        self, first: int, count: int, names: list[str], held_out: bool = False
     ) -> MemoryScenes:
         index = torch.arange(first, first + count)
         factors = sample_factors(self.world_seed, index)
@@ -153,7 +182,7 @@ class Objects(TranslationData):
         stored = {name: painting.fill(tone(_numbers([name] * count), factors)) for name in names}
         modalities = {name: self.modalities[name] for name in names}
         ids = [f"object-{i:06d}" for i in index.tolist()]
-        fields = {**factors, "mask": painting.mask} if with_mask else factors
+        fields = {**factors, "number": index, "mask": painting.mask} if held_out else factors
         return MemoryScenes(modalities, stored, ids, fields)
 
 

@@ -3,8 +3,10 @@
 from lit_synth.baselines.bsa import BSA
 from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
+from lit_synth.baselines.munit import MUNIT
 from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
+from lit_synth.baselines.stargan import StarGAN
 from lit_synth.baselines.stargan_modalities import StarGANModalities
 from lit_synth.baselines.two_pix2pix import TwoPix2Pix
 from lit_synth.baselines.vae import VAE
@@ -13,11 +15,13 @@ from lit_synth.baselines.wgan_gp import WGANGP
 __all__ = [
     "BSA",
     "DGNAM",
+    "MUNIT",
     "PPGN",
     "VAE",
     "WGANGP",
     "CycleGAN",
     "Pix2Pix",
+    "StarGAN",
     "StarGANModalities",
     "TwoPix2Pix",
 ]

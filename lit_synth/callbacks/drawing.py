@@ -14,7 +14,14 @@ from lit_synth.callbacks.context import Batch, Images
 from lit_synth.errors import InputError
 from lit_synth.features.hashing import as_uint8
 from lit_synth.method import Method
-from lit_synth.translation import HasLatents, HasSideInformation, Translation, Translator
+from lit_synth.translation import (
+    HasAttention,
+    HasLatents,
+    HasSideInformation,
+    ReadsStyles,
+    Translation,
+    Translator,
+)
 
 LIGHT = 230  # grey of the lines between the images of a grid
 TILE_PX = 64  # smaller images are enlarged by a whole factor to about this size
@@ -69,6 +76,20 @@ def latents(method: HasLatents, x: Batch) -> Batch:
     """Return the latents of scenes `x`, modality -> (N, ...)."""
     with _own_randomness(_device(x)):
         return method.latents(x)
+
+
+@torch.no_grad()
+def attention(method: HasAttention, x: Batch, translation: Translation) -> Tensor:
+    """Return the share (N, 1, H, W) in [0, 1] of each pixel of scenes `x` that may change."""
+    with _own_randomness(_device(x)):
+        return method.attention(x, translation)
+
+
+@torch.no_grad()
+def read_styles(method: ReadsStyles, images: Tensor, domain: str) -> Tensor:
+    """Return the styles (N, style_dim) of images of a domain, on the method's device."""
+    with _own_randomness(images.device):
+        return method.read_styles(images, domain)
 
 
 def _device(x: Batch) -> torch.device:

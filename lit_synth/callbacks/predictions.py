@@ -20,10 +20,10 @@ from lit_synth.features.hashing import as_uint8
 
 MARK = ".predictions.json"  # says that the folder is ours, and what it holds
 PREVIEW = "preview"
-SUFFIXES = (".png", ".npy")  # of written translations
+SUFFIXES = (".png", ".npy", ".gif")  # of written translations
 THREADS = 8
 
-Write = Callable[[Path, Tensor], Path]
+Write = Callable[[Path, Batch, Tensor], None]
 Preview = Callable[[Batch, Tensor], Tensor]
 
 
@@ -90,9 +90,12 @@ class TranslationWriter(pl.Callback):
     Args:
         out: The folder.
         names: Of the scenes, in the order in which they are translated.
-        write: Writes one translation to a path without suffix, and returns the path.
-        preview: Draws the first batch: what was given, what was made of it -> pixels (3, H, W).
+        write: Writes all results (S, ...) of a scene, modality -> data without the batch, to files
+            whose names begin with a path.
+        preview: Draws the first batch: what was given, what was made of it, (N, S, ...) -> pixels
+            (3, H, W).
         facts: What else is kept with the files, in JSON values.
+        endings: What follows the name of a scene in the names of its files.
     """
 
     def __init__(
@@ -102,15 +105,17 @@ class TranslationWriter(pl.Callback):
         write: Write,
         preview: Preview,
         facts: dict[str, Any],
+        endings: Sequence[str] = ("",),
     ) -> None:
         self.out, self.names = Path(out), list(names)
         self.write, self.preview, self.facts = write, preview, facts
+        self.files = [f"{name}{ending}" for name in names for ending in endings]
         self._count = 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
             with runs.writing(self.out):
-                _claim(self.out, overwrite=False, names=self.names)
+                _claim(self.out, overwrite=False, names=self.files)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count = 0
@@ -126,19 +131,20 @@ class TranslationWriter(pl.Callback):
         if not trainer.is_global_zero:
             return
         with runs.writing(self.out):
-            if self._count == 0 and PREVIEW not in self.names:
+            if self._count == 0 and PREVIEW not in self.files:
                 pixels = self.preview(batch, outputs)
                 runs.write_atomically(self.out / f"{PREVIEW}.png", png(pixels))
-            for made in outputs:
-                self.write(self.out / self.names[self._count], made)
+            for number, made in enumerate(outputs):
+                x = {name: each[number] for name, each in batch.items()}
+                self.write(self.out / self.names[self._count], x, made)
                 self._count += 1
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         with runs.writing(self.out):
-            _mark(self.out, trainer, pl_module, names=self.names, **self.facts)
-        print(f"{self._count} translations in {self.out}")
+            _mark(self.out, trainer, pl_module, names=self.files, **self.facts)
+        print(f"{len(self.files)} translations in {self.out}")
 
 
 def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from lit_synth import runs
+from lit_synth.beside import load_method
 from lit_synth.callbacks.context import (
     Batch,
     Images,
@@ -22,10 +23,12 @@ from lit_synth.callbacks.context import (
 )
 from lit_synth.callbacks.drawing import draw, grid, inputs, png
 from lit_synth.callbacks.ema import averaged_weights
+from lit_synth.callbacks.style_grid import style_columns
 from lit_synth.callbacks.translation_grid import columns, sheet, truths
 from lit_synth.errors import InputError
+from lit_synth.labels import ATTRIBUTES
 from lit_synth.method import Method
-from lit_synth.translation import Translator
+from lit_synth.translation import HasAttention, HasStyles, Translator
 
 MOST_SCENES = 8  # in a grid of translations
 
@@ -41,22 +44,42 @@ class SampleGrid(pl.Callback):
     translation (those seen in training first), and for the truth; `real.png` is the truth alone.
     Where modalities do not show the same scenes, each translation stands beside its source.
 
+    A method with styles has a column for each of them, the same for all scenes and all along, and
+    one for its attention, if it has any: over the input in grey, red where little may change and
+    yellow where much may. What other runs make of the same inputs, in the same styles, can stand
+    beside it.
+
     Args:
         every_n_iterations: How often; None: never.
         n: Images in a grid, made in one batch; of translations, scenes, of which 8 at most.
-        seed: Of the latents.
+        seed: Of the latents, or the styles.
+        styles: Styles of each translation.
+        beside: Heading -> release folder of a run whose translations are shown too.
     """
 
-    def __init__(self, every_n_iterations: int | None = 1000, n: int = 64, seed: int = 0) -> None:
+    def __init__(
+        self,
+        every_n_iterations: int | None = 1000,
+        n: int = 64,
+        seed: int = 0,
+        styles: int = 4,
+        beside: dict[str, str] | None = None,
+    ) -> None:
         check_period("samples.every_n_iterations", every_n_iterations)
-        if n < 1:
-            raise InputError(f"samples.n is {n}: expected at least 1 image.")
+        for name, number in (("n", n), ("styles", styles)):
+            if number < 1:
+                raise InputError(f"samples.{name} is {number}: expected at least 1.")
         self.every_n_iterations, self.n, self.seed = every_n_iterations, n, seed
+        self.styles, self.beside = styles, beside or {}
+        self._others: list[tuple[str, Translator]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.every_n_iterations is None or not trainer.is_global_zero:
             return
         method, folder = cast("Method", pl_module), samples_folder(trainer)
+        self._others = [
+            (name, _other(name, release, method)) for name, release in self.beside.items()
+        ]
         if not (folder / "real.png").is_file():
             _write(folder / "real.png", self._real(trainer, method))
         if method.iteration == 0:
@@ -88,12 +111,31 @@ class SampleGrid(pl.Callback):
             data = translation_data(trainer)
             x, aligned = _scenes(trainer, data, self.n)
             x = {name: each.to(method.device) for name, each in x.items()}
-            return sheet(columns(method, data, x, method.translations(), aligned))
+            if not self._others and not isinstance(method, HasStyles | HasAttention):
+                return sheet(columns(method, data, x, method.translations(), aligned))
+            methods = [(type(method).__name__, method), *self._others]
+            return sheet(style_columns(methods, data, x, self.styles, self.seed, aligned))
         prior = method.prior(self.n, torch.Generator().manual_seed(self.seed))
         n_columns = _columns(self.n)
         if "label" in prior:
             prior, n_columns = _classes_in_rows(prior)
         return grid(draw(method, inputs(method, _reference(trainer), prior)), n_columns)
+
+
+def _other(name: str, release: str, method: Method) -> Translator:
+    """Return the method of another run, to be shown beside a run's own."""
+    other = load_method(release).to(method.device)
+    if not isinstance(other, Translator) or not isinstance(method, Translator):
+        raise InputError(
+            f"samples.beside.{name}: {type(other).__name__} cannot stand beside "
+            f"{type(method).__name__}: both have to be methods that translate."
+        )
+    if not set(other.translations()) & set(method.translations()):
+        raise InputError(
+            f"samples.beside.{name}: {type(other).__name__} makes none of the translations of "
+            f"{type(method).__name__}, such as {method.translations()[0].name}."
+        )
+    return other
 
 
 def samples_folder(trainer: pl.Trainer) -> Path:
@@ -119,9 +161,12 @@ def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, 
     n = min(n, MOST_SCENES, *(len(data.training_set(name)) for name in data.sets))
     for name, modalities in data.sets.items():
         found = data.training_set(name).fetch(range(n))
-        x |= {each: found[each] for each in modalities if each not in x}
-    size = getattr(data, "image_size", None)
-    return {name: _middle(each, size or each.shape[-1]) for name, each in x.items()}, False
+        size = getattr(data, "image_size", None)
+        for each in modalities:
+            x.setdefault(each, _middle(found[each], size or found[each].shape[-1]))
+        if ATTRIBUTES in found:
+            x[ATTRIBUTES] = found[ATTRIBUTES]
+    return x, False
 
 
 def _middle(pictures: Tensor, size: int) -> Tensor:

@@ -68,7 +68,7 @@ def columns(
     made = {
         each: Column(
             standing(data, each),
-            _words(each),
+            words(each),
             coloured(translate(method, x, each), data.modalities[each.target], limits),
         )
         for each in translations
@@ -99,29 +99,43 @@ def truths(data: TranslationData, x: Batch) -> list[list[Column]]:
 
 
 def preview(
-    data: TranslationData, x: Batch, made: Tensor, translation: Translation, most: int = 8
+    data: TranslationData,
+    x: Batch,
+    made: Tensor,
+    translation: Translation,
+    labels: Sequence[str] = ("",),
+    most: int = 8,
 ) -> Tensor:
     """Return the first scenes that were translated as one picture: given, made and, if known, true.
 
     Args:
         data: What the modalities are, and which pairs were seen.
         x: The sources and perhaps the target, modality -> data.
-        made: What became of them.
+        made: What became of them, (N, S, ...): S results of each.
         translation: What was asked for.
+        labels: Of the S results.
         most: Scenes to show.
     """
     target = translation.target
     first = {name: x[name][:most] for name in data.modalities if name in x}
-    limits = depth_limits(first, data.modalities)
-    result = coloured(made[:most], data.modalities[target], limits)
+    limits, modality = depth_limits(first, data.modalities), data.modalities[target]
+    mark, said = standing(data, translation), words(translation)
     shown = {column.lines[0]: column for (column,) in truths(data, first)}
     return sheet(
         [
             *([shown[name]._replace(mark="input")] for name in translation.sources),
-            [Column(standing(data, translation), _words(translation), result)],
+            *(
+                [Column(mark, (*said, label) if label else said, coloured(each, modality, limits))]
+                for label, each in zip(labels, made[:most].unbind(1), strict=True)
+            ),
             *([column] for name, column in shown.items() if name == target),
         ]
     )
+
+
+def words(translation: Translation) -> tuple[str, ...]:
+    """Return the lines of a heading that say what is translated."""
+    return "+".join(translation.sources), *(f"to {name}" for name in translation.route)
 
 
 def sheet(groups: Sequence[Sequence[Column]]) -> Tensor:
@@ -138,7 +152,8 @@ def sheet(groups: Sequence[Sequence[Column]]) -> Tensor:
     width = -(-total // -(-total // MOST_COLUMNS))  # as many in each row, where groups allow it
     rows: list[list[Column]] = [[]]
     for group in groups:
-        if len(rows[-1]) >= width:
+        full = len(rows[-1]) >= width or len(rows[-1]) + len(group) > MOST_COLUMNS
+        if rows[-1] and full:
             rows.append([])
         rows[-1].extend(group)
     bands = [_band(row) for row in rows]
@@ -177,10 +192,6 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
     share = (x[:, 0] - nearest) / max(farthest - nearest, 1e-6)
     colours = torch.from_numpy(mpl.colormaps[DEPTH_COLOURS](share.numpy(), bytes=True)[..., :3])
     return (colours * (x[:, 0, :, :, None] > 0)).permute(0, 3, 1, 2)
-
-
-def _words(translation: Translation) -> tuple[str, ...]:
-    return "+".join(translation.sources), *(f"to {name}" for name in translation.route)
 
 
 def _palette(modality: Modality) -> Tensor:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,17 @@ from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.hashing import content_hash, image_digests
-from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.classifier import Pooling, SmallClassifier
+
+
+class Architecture(TypedDict, total=False):
+    """Arguments of `SmallClassifier` that do not follow from the images."""
+
+    width: int
+    feature_dim: int
+    kernel_size: int
+    slope: float
+    pooling: Pooling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Recipe:
         shift_px: Images are moved by up to this many pixels, with their border repeated.
         noise: Standard deviation of added Gaussian noise, images being in [-1, 1].
         seed: Seed of the weights and of every draw.
+        network: What is not as `SmallClassifier` has it by default.
     """
 
     iterations: int = 600
@@ -37,6 +49,12 @@ class Recipe:
     shift_px: int = 1
     noise: float = 0.1
     seed: int = 0
+    network: Architecture = dataclasses.field(default_factory=Architecture)
+
+    def facts(self) -> dict[str, object]:
+        """Return the settings; those of the network only where some were given."""
+        settings = dataclasses.asdict(self)
+        return settings if self.network else {k: settings[k] for k in settings if k != "network"}
 
 
 class ReleaseClassifier(Extractor):
@@ -112,15 +130,14 @@ def train_classifier(
         The folder.
     """
     recipe = recipe or Recipe()
-    _check(images, labels)
-    network = _fit(images, labels, recipe)
+    network = fit_classifier(images, labels, recipe)
     accuracy = None
     if held_out is not None:
         with torch.no_grad():
             predicted = network(held_out[0]).argmax(1)
         accuracy = float((predicted == held_out[1]).double().mean())
     extra = {
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.facts(),
         "trained_on": {
             "sha256": content_hash(images, labels),
             "count": len(images),
@@ -138,6 +155,35 @@ def train_classifier(
     return save_release(folder, {"classifier": network}, card, extra)
 
 
+def fit_classifier(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:
+    """Return a classifier in eval mode, trained on images (N, C, H, W) and their classes (N,).
+
+    The global random generators are left alone.
+    """
+    _check(images, labels)
+    rng = torch.Generator().manual_seed(recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)
+        network = SmallClassifier(
+            image_size=images.shape[-1],
+            image_channels=images.shape[1],
+            num_classes=int(labels.max()) + 1,
+            **recipe.network,
+        )
+    optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
+    with torch.inference_mode(False), torch.enable_grad():
+        for _ in range(recipe.iterations):
+            rows = torch.randint(len(images), (recipe.batch_size,), generator=rng)
+            x = _shifted(images[rows], recipe.shift_px, rng)
+            x = x + recipe.noise * torch.randn(x.shape, generator=rng)
+            optimizer.zero_grad()
+            F.cross_entropy(network(x), labels[rows]).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
 def trained_classifier(
     images: Tensor, labels: Tensor, cache_dir: str | Path, recipe: Recipe | None = None
 ) -> ReleaseClassifier:
@@ -152,7 +198,7 @@ def trained_classifier(
         recipe: How to train; None is `Recipe()`.
     """
     recipe = recipe or Recipe()
-    settings = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
+    settings = json.dumps(recipe.facts(), sort_keys=True)
     key = hashlib.sha256((content_hash(images, labels) + settings).encode()).hexdigest()[:16]
     folder = Path(cache_dir) / f"classifier-{key}"
     if not folder.is_dir():
@@ -167,29 +213,6 @@ def trained_classifier(
 def _made(folder: str | Path) -> Path:
     Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(folder)
-
-
-def _fit(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:
-    rng = torch.Generator().manual_seed(recipe.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
-        network = SmallClassifier(
-            image_size=images.shape[-1],
-            image_channels=images.shape[1],
-            num_classes=int(labels.max()) + 1,
-        )
-    optimizer = torch.optim.Adam(network.parameters(), recipe.lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
-    with torch.inference_mode(False), torch.enable_grad():
-        for _ in range(recipe.iterations):
-            rows = torch.randint(len(images), (recipe.batch_size,), generator=rng)
-            x = _shifted(images[rows], recipe.shift_px, rng)
-            x = x + recipe.noise * torch.randn(x.shape, generator=rng)
-            optimizer.zero_grad()
-            F.cross_entropy(network(x), labels[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-    return network.eval()
 
 
 def _shifted(images: Tensor, pixels: int, rng: torch.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from lit_synth.image_pool import ImagePool, make_room
 from lit_synth.losses.adversarial import lsgan_discriminator_loss
 from lit_synth.method import Method
 from lit_synth.nested import Nested, examples
+from lit_synth.networks.recording import another
 from lit_synth.stages import Stage
 from lit_synth.translation import Translation
 
@@ -151,15 +152,3 @@ def aim(scores: Tensor) -> Tensor:
     """Return E[(D(x_fake) - .9)^2] of scores of any shape, a scalar of float32 or wider."""
     wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
     return (wide - REAL).square().mean()
-
-
-def another(network: nn.Module) -> nn.Module:
-    """Build a network of the same architecture, with weights of its own."""
-    arguments = getattr(network, "init_args", None)
-    if arguments is None:
-        raise InputError(
-            f"{type(network).__name__} does not know how it was built, so none can be built for "
-            "each domain: decorate its constructor with "
-            "lit_synth.networks.recording.records_init_args."
-        )
-    return type(network)(**arguments)

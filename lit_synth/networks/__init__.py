@@ -2,28 +2,43 @@
 
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
+from lit_synth.networks.extractor import ConvBackbone, ImageNetBackbone
 from lit_synth.networks.miner import Miner
+from lit_synth.networks.munit import (
+    ContentEncoder,
+    MultiScaleDiscriminator,
+    StyleDecoder,
+    StyleEncoder,
+)
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
+from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
+from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from lit_synth.networks.unet import UNet
 from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
 __all__ = [
+    "ContentEncoder",
+    "ConvBackbone",
     "ConvEncoder",
     "ImageDecoder",
+    "ImageNetBackbone",
     "Miner",
     "MnistCritic",
     "MnistGenerator",
+    "MultiScaleDiscriminator",
     "PatchDiscriminator",
     "ResNetCritic",
     "ResNetDecoder",
     "ResNetEncoder",
     "ResNetGenerator",
     "ResNetTranslator",
+    "SDITDiscriminator",
+    "SDITGenerator",
     "SNGANCritic",
     "SNGANGenerator",
     "SegNet",
@@ -32,5 +47,9 @@ __all__ = [
     "SmallClassifier",
     "SmallCritic",
     "SmallGenerator",
+    "StarGANDiscriminator",
+    "StarGANGenerator",
+    "StyleDecoder",
+    "StyleEncoder",
     "UNet",
 ]

@@ -1,14 +1,17 @@
 """A small classifier of small images: the judge of classes and the source of features."""
 
-import torch.nn.functional as F
+from typing import Literal
+
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.recording import records_init_args
 
+Pooling = Literal["max", "average"]
+
 
 class SmallClassifier(nn.Module):
-    """(conv3x3, BN, ReLU, 2x2 max-pool) until at most 4x4 pixels are left, FC, BN, ReLU, FC.
+    """(conv, BN, ReLU, 2x2 pool) until at most 4x4 pixels are left, FC, BN, ReLU, FC.
 
     Channels double per stage, from `width` up to 4 x `width`.
 
@@ -18,6 +21,9 @@ class SmallClassifier(nn.Module):
         num_classes: Classes to tell apart.
         width: Channels of the first stage.
         feature_dim: Length of the features before the last FC.
+        kernel_size: Side of the convolutions, odd.
+        slope: Of the ReLUs below 0.
+        pooling: How 2x2 pixels become one.
     """
 
     @records_init_args
@@ -28,6 +34,9 @@ class SmallClassifier(nn.Module):
         num_classes: int = 10,
         width: int = 32,
         feature_dim: int = 64,
+        kernel_size: int = 3,
+        slope: float = 0.0,
+        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         if image_size < 8:
@@ -40,12 +49,15 @@ class SmallClassifier(nn.Module):
         self.body = nn.Sequential()
         c_in, c_out, size = image_channels, width, image_size
         while size > 4:
-            self.body.append(nn.Conv2d(c_in, c_out, kernel_size=3, padding=1, bias=False))
-            self.body.extend([nn.BatchNorm2d(c_out), nn.ReLU(), nn.MaxPool2d(2)])
+            self.body.append(
+                nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False)
+            )
+            pool = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
+            self.body.extend([nn.BatchNorm2d(c_out), nn.LeakyReLU(slope), pool])
             c_in, c_out, size = c_out, min(2 * c_out, 4 * width), size // 2
         self.body.append(nn.Flatten())
         self.fc = nn.Linear(c_in * size * size, feature_dim, bias=False)
-        self.norm = nn.BatchNorm1d(feature_dim)
+        self.norm, self.relu = nn.BatchNorm1d(feature_dim), nn.LeakyReLU(slope)
         self.classify = nn.Linear(feature_dim, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -55,9 +67,24 @@ class SmallClassifier(nn.Module):
             x: Images (N, C, H, W) in [-1, 1].
 
         Returns:
-            Features (N, feature_dim), not negative.
+            Features (N, feature_dim), not negative unless `slope` is not 0.
         """
-        return F.relu(self.norm(self.fc(self.body(x))))
+        return self.relu(self.norm(self.fc(self.body(x))))
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """Return what each stage sees of images before it pools, (N, c, h, w) each.
+
+        Args:
+            x: Images (N, C, H, W) in [-1, 1], of any size.
+        """
+        seen = []
+        for layer in self.body:
+            if isinstance(layer, nn.Flatten):
+                break
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                seen.append(x)
+        return seen
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.features(x))

@@ -4,9 +4,14 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
+
+from torch import nn
+
+from lit_synth.errors import InputError
 
 P = ParamSpec("P")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def records_init_args(init: Callable[P, None]) -> Callable[P, None]:
@@ -33,3 +38,22 @@ def records_init_args(init: Callable[P, None]) -> Callable[P, None]:
         network.init_args = json.loads(json.dumps(arguments))
 
     return recording_init
+
+
+def another(network: Network) -> Network:
+    """Build a network of the same architecture, with weights of its own.
+
+    Args:
+        network: Built by a constructor that `records_init_args`.
+
+    Raises:
+        InputError: If it was not.
+    """
+    arguments = getattr(network, "init_args", None)
+    if arguments is None:
+        raise InputError(
+            f"{type(network).__name__} does not know how it was built, so none can be built for "
+            "each domain: decorate its constructor with "
+            "lit_synth.networks.recording.records_init_args."
+        )
+    return type(network)(**arguments)

@@ -1,9 +1,8 @@
 """`lit-synth train-classifier`: a reference classifier of real images, as a release folder."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lit_synth.errors import InputError
 
@@ -13,6 +12,11 @@ if TYPE_CHECKING:
     from datamodules.base import ImageDataModule
     from lit_synth.features.classifier import Recipe
 
+    Labelled = tuple[Tensor, Tensor]  # images (N, C, H, W) and their classes (N,)
+
+OBJECTS = (3960, 660)  # to train and to test on, each a multiple of the 66 classes
+OBJECTS_SEED = 41
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb `train-classifier`."""
@@ -20,7 +24,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "train-classifier", help="train a classifier that judges images", description=__doc__
     )
     parser.add_argument(
-        "--data", required=True, help="digits, or a folder with one sub-folder of images per class"
+        "--data",
+        required=True,
+        help="digits; objects, whose classes are pairs of colour and shape; or a folder with one "
+        "sub-folder of images per class",
     )
     parser.add_argument("--out", required=True, type=Path, help="release folder to write")
     parser.add_argument("--image_size", type=int, default=16, help="side in pixels (default: 16)")
@@ -33,8 +40,11 @@ def run(args: argparse.Namespace) -> int:
     from lit_synth.features.classifier import ReleaseClassifier, train_classifier
 
     recipe = read_recipe(args.recipe) if args.recipe else None
-    data = _data(args.data, args.image_size, args.channels)
-    train, test = labelled_images(data, "train"), labelled_images(data, "test")
+    if args.data == "objects":
+        train, test = coloured_shapes(args.image_size, args.channels)
+    else:
+        data = _data(args.data, args.image_size, args.channels)
+        train, test = labelled_images(data, "train"), labelled_images(data, "test")
     folder = train_classifier(*train, args.out, recipe, held_out=test)
     accuracy = ReleaseClassifier(folder).release.extra["held_out_accuracy"]
     print(
@@ -58,11 +68,31 @@ def labelled_images(
     return batch["image"], batch["label"]
 
 
+def coloured_shapes(image_size: int, channels: int) -> "tuple[Labelled, Labelled]":
+    """Return objects to train and to test on; a class is a pair of colour and shape.
+
+    The objects are of a world of their own, so of no run's data.
+    """
+    from datamodules.worlds.objects import SHAPES, ObjectColours
+
+    if channels != 3:
+        raise InputError(f"objects have 3 channels, but --channels is {channels}; give 3.")
+    n_train, n_test = OBJECTS
+    world = ObjectColours(None, image_size, n_train, n_test, world_seed=OBJECTS_SEED)
+    splits = [world.split(name) for name in ("train", "test")]
+    train, test = (split.fetch(range(len(split))) for split in splits)
+    return (
+        (train["image"], train["label"] * len(SHAPES) + train["shape"]),
+        (test["image"], test["label"] * len(SHAPES) + test["shape"]),
+    )
+
+
 def read_recipe(path: Path) -> "Recipe":
     """Read training settings from YAML; those left out keep their defaults."""
     import yaml
 
-    from lit_synth.features.classifier import Recipe
+    from lit_synth.features.classifier import Architecture, Recipe
+    from lit_synth.networks.classifier import SmallClassifier
 
     try:
         settings = yaml.safe_load(path.read_text())
@@ -70,15 +100,23 @@ def read_recipe(path: Path) -> "Recipe":
         raise InputError(
             f"The recipe {path} cannot be read ({error}); give a YAML file."
         ) from error
-    known = {name: type(default) for name, default in asdict(Recipe()).items()}
+    known = {name: type(default) for name, default in Recipe().facts().items()}
+    defaults = SmallClassifier().init_args
+    of_network = {name: type(defaults[name]) for name in Architecture.__annotations__}
     try:
-        # Through text, since YAML reads 1e-3 as text and int() would cut 2.5 to 2.
-        return Recipe(**{name: known[name](str(value)) for name, value in settings.items()})
+        network = settings.pop("network", {})
+        return Recipe(**_typed(settings, known), network=_typed(network, of_network))
     except (AttributeError, KeyError, ValueError) as error:
-        expected = ", ".join(f"{name} ({kind.__name__})" for name, kind in known.items())
+        kinds = [*known.items(), *((f"network.{name}", kind) for name, kind in of_network.items())]
+        expected = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds)
         raise InputError(
             f"The recipe {path} holds {settings}; expected some of {expected}."
         ) from error
+
+
+def _typed(settings: dict[str, object], kinds: dict[str, type]) -> dict[str, Any]:
+    # Through text, since YAML reads 1e-3 as text and int() would cut 2.5 to 2.
+    return {name: kinds[name](str(value)) for name, value in settings.items()}
 
 
 def _data(name: str, image_size: int, channels: int) -> "ImageDataModule":

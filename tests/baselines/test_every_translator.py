@@ -21,8 +21,12 @@ GENERATORS_FIRST = [{"generator_ab", "generator_ba"}, {"discriminator_a", "discr
 TURNS = {
     "cyclegan": 4 * GENERATORS_FIRST,
     "mmnets_unpaired": 4 * [{"encoders", "decoders"}, {"discriminators"}],
+    "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
+    "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "udit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "two_pix2pix": 4 * [{"discriminators"}, {"generators"}, {"generators"}],
 }
 
@@ -41,11 +45,16 @@ LOSSES = {
         "g_cycle": 1.34094,
         "g_auto": 1.16509,
     },
+    "munit": {
+        "d_adv": 0,
+    },
     "pix2pix": {
         "d_adv": 1.04985,
         "g_adv": 1.08771,
         "g_rec": 0.53621,
     },
+    "sdit": {},
+    "stargan": {},
     "stargan_modalities": {
         "d_adv": -0.00202703,
         "d_cls": 3.26205,
@@ -54,6 +63,9 @@ LOSSES = {
         "g_cls": 3.29818,
         "g_cycle": 1.29235,
         "g_rec": 1.69793,
+    },
+    "udit": {
+        "d_adv": 0,
     },
     "two_pix2pix": {
         "d_adv_depth_to_rgb": 0.922464,

@@ -106,7 +106,7 @@ def test_too_many_columns_go_below():
 def test_a_preview_has_the_truth_where_it_is_known():
     data, translation = TinyScenes(), ToyTranslator().translations()[1]
     x = data.split("test").fetch(range(3))
-    made = torch.zeros(3, 16, 16, dtype=torch.int64)
+    made = torch.zeros(3, 1, 16, 16, dtype=torch.int64)
     with_truth = preview(data, {k: x[k] for k in ("depth", "segmentation")}, made, translation)
     without = preview(data, {"depth": x["depth"]}, made, translation)
     width = SIDE + 2 * GAP_PX

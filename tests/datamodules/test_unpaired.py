@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from scene_trees import MODALITIES, scene, write_image, write_scenes
 
 from datamodules.errors import DataError
@@ -113,6 +114,19 @@ def test_an_image_of_two_domains_is_named(tmp_path):
     write_domains(tmp_path, COUNTS)
     (tmp_path / "trainB/copy.png").write_bytes((tmp_path / "trainA/1.png").read_bytes())
     assert "trainA/1.png and trainB/copy.png" in message(tmp_path)
+
+
+def test_a_training_image_of_one_colour_is_named(tmp_path):
+    write_domains(tmp_path, COUNTS)
+    for part in ("trainB", "testB"):
+        Image.new("RGB", (20, 20), (9, 8, 7)).save(tmp_path / part / "blank.png")
+    for _ in range(2):  # found, and remembered
+        found = message(tmp_path)
+        assert "1 training images have one colour in all pixels" in found
+        assert "trainB/blank.png" in found
+    (tmp_path / "trainB/blank.png").unlink()
+    (tmp_path / "testB/blank.png").rename(tmp_path / "testB/9.png")
+    Unpaired(str(tmp_path), 12).setup("fit")
 
 
 def test_a_declaration_without_domain_is_named(tmp_path):

@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 import torch
 
@@ -43,7 +41,7 @@ def test_it_learns_and_its_release_says_how_well(trained):
     assert result.features.shape == (40, 64)
     assert trained.num_classes == 2
     assert trained.release.extra["held_out_accuracy"] > 0.9
-    assert trained.release.extra["recipe"] == dataclasses.asdict(QUICK)
+    assert trained.release.extra["recipe"] == QUICK.facts()
     assert len(trained.sha256) == 64
 
 
@@ -69,7 +67,7 @@ def test_cache_follows_content_and_recipe(tmp_path, monkeypatch):
     x, labels = bars(16)
     quick = Recipe(iterations=2)
     first = trained_classifier(x, labels, tmp_path, quick)
-    monkeypatch.setattr("lit_synth.features.classifier._fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("lit_synth.features.classifier.fit_classifier", lambda *_: pytest.fail("trained"))
     assert trained_classifier(x.clone(), labels, tmp_path, quick).sha256 == first.sha256
     for changed in [(x + 0.1, labels, quick), (x, 1 - labels, quick), (x, labels, Recipe())]:
         with pytest.raises(pytest.fail.Exception, match="trained"):

@@ -12,6 +12,7 @@ from datamodules.worlds.objects import (
     Objects,
     paint,
     sample_factors,
+    sample_tones,
     tone,
 )
 
@@ -122,3 +123,38 @@ def test_shapes_and_colours_of_the_judges_images_are_balanced():
 def test_impossible_requests_are_named(arguments, message):
     with pytest.raises(DataError, match=message):
         small(**arguments)
+
+
+def test_true_styles_are_the_same_objects_in_other_shades():
+    data = small(image_size=32)
+    items = data.split("test").fetch(range(12))
+    styles = data.true_styles(items, "blue", 5)
+    assert styles.shape == (12, 5, 3, 32, 32)
+    mask = (items["mask"] == 1)[:, None].expand_as(styles)
+    own = items["blue"][:, None]
+    assert torch.equal(styles[~mask], own.expand_as(styles)[~mask])
+    inside = (styles * mask).sum((2, 3, 4)) / mask.sum((2, 3, 4))
+    assert inside.std(1).min() > 0.01  # every object varies over styles
+    distance = (styles - own).abs().amax((2, 3, 4))
+    assert distance.min() > 1 / 127.5  # none is the shade of the held-out picture
+    assert torch.equal(
+        styles[3:5, :2], data.true_styles({"number": items["number"][3:5]}, "blue", 2)
+    )
+
+
+def test_true_shades_are_as_spread_as_those_of_the_domain():
+    data = small(image_size=16, images_per_set=300)
+    some = sample_factors(data.world_seed, data.split("test").fields["number"])
+    tones = sample_tones(data.world_seed, data.split("test").fields["number"], 40)
+    shades = torch.stack([each["shade"] for each in tones], dim=1)
+    assert abs(shades.mean() - 0.5) < 0.03
+    assert abs(shades.std(1).mean() - 12**-0.5) < 0.03  # uniform
+    assert abs(torch.corrcoef(torch.stack([some["shade"], shades.mean(1)]))[0, 1]) < 0.4
+
+
+def test_the_number_of_a_held_out_object_makes_it():
+    data = small()
+    items = data.split("val").fetch(range(6))
+    factors = sample_factors(0, items["number"])
+    assert torch.equal(factors["shade"], items["shade"])
+    assert torch.equal(paint(0, items["number"], factors, 16).mask, items["mask"])

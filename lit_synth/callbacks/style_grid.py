@@ -1,0 +1,141 @@
+"""Many translations of each input: a column for each style, and for where it may change."""
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_synth.callbacks.context import Batch, TranslationData
+from lit_synth.callbacks.drawing import attention, translate
+from lit_synth.callbacks.translation_grid import (
+    MOST_COLUMNS,
+    Column,
+    Limits,
+    coloured,
+    depth_limits,
+    words,
+)
+from lit_synth.translation import HasAttention, HasStyles, Translation, Translator
+
+HEAT_COLOURS = "autumn"  # red to yellow
+HEAT = 0.75  # opacity where everything may change
+
+Named = Sequence[tuple[str, Translator]]
+
+
+def style_columns(
+    methods: Named,
+    data: TranslationData,
+    x: Batch,
+    n_styles: int,
+    seed: int,
+    truth: bool = False,
+) -> list[list[Column]]:
+    """Translate scenes in several styles, by several methods.
+
+    Every method gets the same styles, which are the same for all scenes. A line starts with what is
+    given, and shows the translations of it that fit beside each other; those that do not begin a
+    line of their own, with what is given in front again.
+
+    Args:
+        methods: Name and method, in the mode and with the weights that it has; the translations of
+            the first are shown, of the others where they make them too.
+        data: What the modalities are.
+        x: Scenes on the methods' device.
+        n_styles: Columns of a method that has styles; the others have one.
+        seed: Of the styles.
+        truth: Do the modalities of `x` show the same scenes?
+
+    Returns:
+        The lines.
+    """
+    limits = depth_limits(x, data.modalities)
+    by_source: dict[tuple[str, ...], list[list[Column]]] = {}
+    for translation in methods[0][1].translations():
+        block = [
+            column
+            for name, method in methods
+            if translation in method.translations()
+            for column in _columns(name, method, data, x, translation, n_styles, seed, limits)
+        ]
+        target = translation.target
+        if truth and target in x and target in data.modalities:
+            pictures = coloured(x[target], data.modalities[target], limits)
+            block.append(Column("truth", (target,), pictures))
+        by_source.setdefault(translation.sources, []).append(block)
+    lines = []
+    for sources, blocks in by_source.items():
+        given = [
+            Column("input", (name,), coloured(x[name], data.modalities[name], limits))
+            for name in sources
+        ]
+        lines += _lines(given, blocks)
+    return lines
+
+
+def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
+    """Return the styles (n, style_dim) of a seed."""
+    return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def heated(pictures: Tensor, share: Tensor) -> Tensor:
+    """Return pictures in grey, with colours of heat where they may change.
+
+    Args:
+        pictures: (N, 3, H, W), uint8.
+        share: (N, 1, h, w) in [0, 1]: red is little, yellow much.
+
+    Returns:
+        (N, 3, H, W), uint8.
+    """
+    grey = pictures.float().mean(1, keepdim=True)
+    share = F.interpolate(share.cpu().float(), size=pictures.shape[-2:], mode="nearest")
+    colours = torch.from_numpy(mpl.colormaps[HEAT_COLOURS](share[:, 0].numpy(), bytes=True))
+    heat = colours[..., :3].permute(0, 3, 1, 2).float()
+    return torch.lerp(grey.expand_as(heat), heat, HEAT * share).round().to(torch.uint8)
+
+
+def _columns(
+    name: str,
+    method: Translator,
+    data: TranslationData,
+    x: Batch,
+    translation: Translation,
+    n_styles: int,
+    seed: int,
+    limits: Limits | None,
+) -> list[Column]:
+    """Return what one method makes, in each style, and its attention for the first of them."""
+    n = len(x[translation.sources[0]])
+    each: list[tuple[tuple[str, ...], Batch]] = [((), x)]
+    if isinstance(method, HasStyles):
+        styles = fixed_styles(n_styles, method.style_dim, seed).to(x[translation.sources[0]])
+        each = [
+            ((f"style {k}",), {**x, "style": style.expand(n, -1)})
+            for k, style in enumerate(styles, start=1)
+        ]
+    said, modality = words(translation), data.modalities[translation.target]
+    shown = [
+        Column(
+            name, (*said, *style), coloured(translate(method, given, translation), modality, limits)
+        )
+        for style, given in each
+    ]
+    if isinstance(method, HasAttention):
+        source = translation.sources[0]
+        pictures = coloured(x[source], data.modalities[source], limits)
+        share = attention(method, each[0][1], translation)
+        shown.append(Column(name, (*said, "attention"), heated(pictures, share)))
+    return shown
+
+
+def _lines(given: list[Column], blocks: list[list[Column]]) -> list[list[Column]]:
+    """Put blocks beside each other, as many as fit, behind what is given."""
+    lines = [list(given)]
+    for block in blocks:
+        if len(lines[-1]) > len(given) and len(lines[-1]) + len(block) > MOST_COLUMNS:
+            lines.append(list(given))
+        lines[-1] += block
+    return lines
