@@ -25,7 +25,7 @@ class CelebA(LabelledFiles):
         root: Folder of the images and of both lists.
         image_size: Side in pixels.
         crop: Side in pixels of the central square that is cut out of 178x218 first.
-        shares: Group -> share of the training partition: `{extractor: 0.1, judge1: 0.1, judge2:
+        shares: Group -> share of the training partition: `{extractor: 0.1, judge0: 0.1, judge1:
             0.1}` where left out.
         seed: Of the order in which images are dealt; groups don't depend on it.
         in_memory: Whether to decode all images of a part once; `auto` does so up to 1 GiB.

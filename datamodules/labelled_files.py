@@ -31,9 +31,9 @@ from datamodules.translation_folders import existing_folder
 
 ALL = "all"  # in a portion of files: as many images as the others leave
 TRAIN, TRANSLATION = "train", "translation"
-SHARES = {"extractor": 0.1, "judge1": 0.1, "judge2": 0.1}
+SHARES = {"extractor": 0.1, "judge0": 0.1, "judge1": 0.1}
 
-_TRANSLATED = (TRAIN, "val", "test")
+_HELD_OUT = ("val", "test")
 _LISTED = 5
 
 
@@ -61,11 +61,11 @@ class Rows:
 class LabelledFiles(LabelledSource):
     """Images in files whose attributes a table knows; a subclass defines `read_rows`.
 
-    Each row belongs to one group, whichever data module asks. The parts train, val and test of a
-    data module are dealt from the group of that name and from the group `translation`. A row to
-    which the table gives no group falls to another one by a hash, with that group's share, or else
-    to `translation`; a row of `train` falls so too, or else stays. A group that the table names has
-    the rows named, and no share.
+    Each row belongs to one group, whichever data module asks. A row to which the table gives no
+    group falls to one by a hash, with that group's share, or else to `translation`; a row of
+    `train` falls so too, or else stays. A group that the table names has the rows named, and no
+    share. Parts are dealt from the group of their name, train also from `translation`, and so are
+    val and test if they have no group.
 
     A portion may ask for `all` images. Rows are dealt in the order of a hash of (seed, name).
 
@@ -76,7 +76,7 @@ class LabelledFiles(LabelledSource):
         crop: Side in pixels of the central square that is cut out first, of the largest one where
             the image is smaller; None: no cut.
         resize: How what is left becomes a square.
-        shares: Group -> share of the rows, e.g. of `val`, `extractor`, `judge1`; None: `SHARES`.
+        shares: Group -> share of the rows, e.g. of `val`, `extractor`, `judge0`; None: `SHARES`.
         seed: Of the order in which rows are dealt; groups don't depend on it.
         in_memory: Whether to decode all images of a part once; `auto` does so up to 1 GiB.
     """
@@ -165,7 +165,9 @@ class LabelledFiles(LabelledSource):
     def _of_part(self, part: str) -> Tensor:
         """Tell which rows, bool (N,), may be dealt to a part."""
         group = part.split("/")[0]
-        names = {group, TRANSLATION} if group in _TRANSLATED else {group}
+        own = {group} if group in self._owners else set()
+        shared = {TRANSLATION} if group == TRAIN or (group in _HELD_OUT and not own) else set()
+        names = own | shared
         if names.isdisjoint(self._owners):
             raise DataError(
                 f"{part} asks for images, and {self.table} has no rows for {group}, only for "

@@ -34,10 +34,10 @@ class Attributes(TranslationData):
     `image` to `hat` puts a hat on who has none and takes it off who has one. A training batch is
     {images: {image, attributes}}, attributes float32 (N, K) of 0 and 1.
 
-    An item of `val` or `test` has `image`, `attributes`, and what the source knows as
-    `image/<field>`, and as `<field>` where no modality is called so. A world's items are aligned:
-    they have the image with each attribute flipped and all else kept, under the attribute's name.
-    Where that attribute has several values, yes becomes the value after it.
+    An item of `val` or `test` has `image`, `attributes` and the source's fields, of which one that
+    is called like a modality goes by `image/<field>`. A world's items are aligned: under each
+    attribute's name they have the image with it flipped and all else kept. Where it is one of
+    several values, yes becomes the value after it.
 
     Of what the measures of bias ask for, `wanted` and `wanted_value` are missing: the target of
     each translation is what is wanted, and a flip has no value of its own.
@@ -46,7 +46,8 @@ class Attributes(TranslationData):
         source: Where the images come from.
         attributes: Names of those with two values, of which the second is yes; or `hair=blond`,
             whether an attribute has this value.
-        unwanted: Attributes that the measures of bias balance and watch.
+        unwanted: What the measures of bias balance and watch, named likewise, with any number of
+            values.
         images: To train on; None: all that a source of files has left.
         n_val: Images of val; 0 for no val.
         n_test: Images of test; 0 for no test.
@@ -99,7 +100,7 @@ class Attributes(TranslationData):
     @cached_property
     def traits(self) -> dict[str, "Trait"]:
         """Name -> what a label of this name says, in the order of the labels."""
-        traits = {name: Trait.parse(name, self.attributes) for name in self.names}
+        traits = {name: self._trait(name) for name in self.names}
         for name, trait in traits.items():
             if len(trait.groups) != 2:
                 values = self.attributes[name]
@@ -125,8 +126,10 @@ class Attributes(TranslationData):
 
     def load_held_out(self, name: HeldOut) -> Scenes:
         images = self.source.load(self._hands[name])
-        fields = {f"{IMAGE}/{field}": values for field, values in images.fields.items()}
-        fields |= {n: values for n, values in images.fields.items() if n not in self.modalities}
+        fields = {
+            f"{IMAGE}/{field}" if field in self.modalities else field: values
+            for field, values in images.fields.items()
+        }
         for label, trait in self.traits.items():
             if (mask := f"mask_{trait.attribute}") in fields:
                 fields[f"mask_{label}"] = fields[mask]
@@ -155,9 +158,9 @@ class Attributes(TranslationData):
         Returns:
             Images (N, C, H, W) in [-1, 1], and labels, int64 (N,).
         """
-        judged = Trait.parse(attribute, self.attributes)
-        others = [Trait.parse(name, self.attributes) for name in self.unwanted]
-        traits = [judged, *(each for each in others if each.attribute != judged.attribute)]
+        judged = self._trait(attribute)
+        others = {each.attribute: each for each in map(self._trait, self.unwanted)}
+        traits = list({**others, judged.attribute: judged}.values())
         part = f"judge{number}/{attribute}"
         portions = evenly(self.attributes, traits, self.n_judging)
         images = self.source.load(self.source.deal({part: portions})[part])
@@ -175,7 +178,7 @@ class Attributes(TranslationData):
             Name -> label or value, int64 (N,).
         """
         read = self.source.verdicts(images, _as_the_source_says(fields))
-        traits = {n: Trait.parse(n, self.attributes) for n in (*self.names, *self.unwanted)}
+        traits = {name: self._trait(name) for name in (*self.names, *self.unwanted)}
         return {n: t.labels(read[t.attribute]) for n, t in traits.items() if t.attribute in read}
 
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor | None:
@@ -212,6 +215,9 @@ class Attributes(TranslationData):
             "unwanted": self.unwanted,
             "balanced": self.balanced,
         }
+
+    def _trait(self, name: str) -> "Trait":
+        return Trait.parse(name, self.attributes)
 
     @cached_property
     def _hands(self) -> dict[str, Hand]:
@@ -268,7 +274,7 @@ class Trait:
     def flipped(self, values: Tensor) -> Tensor:
         """Return values whose label is the other one of two: yes, or the value after yes."""
         (yes,) = self.groups[1]
-        after = (yes + 2) % sum(map(len, self.groups))
+        after = (yes + 1) % sum(map(len, self.groups))
         return torch.where(values == yes, after, yes)
 
 
@@ -369,5 +375,6 @@ def evenly(
 
 def _as_the_source_says(fields: Batch) -> Batch:
     """Return fields of items by the names that the source gives them."""
-    own = {name for name in fields if name.startswith(f"{IMAGE}/")}
-    return {name.removeprefix(f"{IMAGE}/"): fields[name] for name in own or fields}
+    prefix = f"{IMAGE}/"
+    renamed = {n.removeprefix(prefix): each for n, each in fields.items() if n.startswith(prefix)}
+    return {**fields, **renamed}

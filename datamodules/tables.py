@@ -39,7 +39,7 @@ class AttributeTable(LabelledFiles):
         together: Column, e.g. of a person's name, whose rows of one value fall to one group.
         crop: Side in pixels of the central square that is cut out first; None: no cut.
         resize: `crop` takes the central square of what is left, `stretch` all of it.
-        shares: Group -> share of the rows without a group: `{extractor: 0.1, judge1: 0.1, judge2:
+        shares: Group -> share of the rows without a group: `{extractor: 0.1, judge0: 0.1, judge1:
             0.1}` where left out.
         seed: Of the order in which rows are dealt; groups don't depend on it.
         in_memory: Whether to decode all images of a part once; `auto` does so up to 1 GiB.
@@ -64,6 +64,12 @@ class AttributeTable(LabelledFiles):
         super().__init__(folder, folder / table, image_size, crop, resize, shares, seed, in_memory)
         self.file, self.group, self.together = file, group, together
         self.wanted = dict.fromkeys(attributes) if isinstance(attributes, list) else attributes
+
+    @property
+    def attributes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # read late
+        """Name -> names of its values; the table is read only for those that are not given."""
+        given = {name: values for name, values in (self.wanted or {}).items() if values}
+        return given if given and given == self.wanted else super().attributes
 
     def read_rows(self) -> Rows:
         rows = read_csv(self.table)

@@ -24,7 +24,8 @@ def load_method(release: str | Path) -> Method:
 
     It is on the CPU, in eval mode, without gradients, and built from the `model` part of the run's
     config.yaml; what is not released, such as a frozen network that the method takes from another
-    release, is built as that says. The global random generators are afterwards as they were.
+    release, is built as that says: load runs of people whom you trust. The global random generators
+    are afterwards as they were.
 
     Args:
         release: Folder `release` of a run.

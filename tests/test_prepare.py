@@ -59,9 +59,27 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The runs of both, one after the other."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write(plain=PLAIN, mine=MINE)
+        assert fit("plain") == fit("mine") == 0
+    return folder / RUNS
+
+
+@pytest.fixture
+def done(home, trained):
+    """Both runs, in the current folder."""
+    shutil.copytree(trained, home / RUNS)
+
+
 @pytest.fixture
 def commands(home, monkeypatch):
     """What was started to prepare, in this process for once."""
+    assert Path.cwd() == home
     started = []
 
     def command(arguments):
@@ -116,10 +134,8 @@ def test_what_is_needed_is_trained_once_and_with_the_runs_seed(commands, capsys)
     assert config_of("plain", "seed5")["seed_everything"] == 5
 
 
-def test_the_outcome_is_that_of_naming_the_release(commands):
-    assert fit() == 0
-    shutil.rmtree(RUNS / "mine")  # here it was prepared in the same process
-    assert fit() == 0
+@pytest.mark.usefixtures("done")
+def test_the_outcome_is_that_of_naming_the_release():
     named = copy.deepcopy(MINE)
     named["model"]["init_args"]["sources"] = ["runs/plain/seed0/release"]
     del named["prepare"]
@@ -128,8 +144,8 @@ def test_the_outcome_is_that_of_naming_the_release(commands):
     assert weights("named") == weights("mine")
 
 
+@pytest.mark.usefixtures("done")
 def test_config_yaml_keeps_the_names_and_serves_where_the_runs_have_moved(commands, home):
-    assert fit() == 0
     config = config_of("mine")
     assert config["model"]["init_args"]["sources"] == ["$prepare.plain"]
     assert config["prepare"] == {"plain": "configs/plain.yaml"}
@@ -139,10 +155,10 @@ def test_config_yaml_keeps_the_names_and_serves_where_the_runs_have_moved(comman
     assert (home / "elsewhere/mine/seed0/predictions/000001.png").is_file()
     assert call("fit", "--config", path, "--model.init_args.stages.iterations", 3) == 0
     assert not Path("runs").exists()
-    assert commands == ["plain"]
+    assert commands == []
     assert call("fit", "--config", path, "--runs_dir", "third", "--run_id", "new") == 0
     assert (home / "third/mine/new/release").is_dir()
-    assert commands == ["plain", "plain"]
+    assert commands == ["plain"]
 
 
 def test_what_is_prepared_may_need_something_itself(commands):
@@ -153,8 +169,8 @@ def test_what_is_prepared_may_need_something_itself(commands):
     assert (RUNS / "top/seed0/release").is_dir()
 
 
+@pytest.mark.usefixtures("done")
 def test_a_longer_run_is_gone_on_with_and_an_unfinished_one_too(commands, capsys):
-    assert fit() == 0
     longer = copy.deepcopy(PLAIN)
     longer["model"]["init_args"]["stages"][0]["iterations"] = 4
     write(plain=longer)
@@ -164,29 +180,30 @@ def test_a_longer_run_is_gone_on_with_and_an_unfinished_one_too(commands, capsys
     later = time.time() + 5
     os.utime(RUNS / "plain/seed0/config.yaml", (later, later))  # started again, never ended
     assert fit() == 0
-    assert commands == ["plain"] * 3
+    assert commands == ["plain"] * 2
 
 
+@pytest.mark.usefixtures("done")
 def test_other_settings_are_refused_before_anything_starts(commands, capsys):
-    assert fit() == 0
     other = copy.deepcopy(PLAIN)
     other["model"]["init_args"]["n_critic"] = 2
     write(plain=other)
     assert fit() == 2
-    assert commands == ["plain"]
+    assert commands == []
     said = capsys.readouterr().err
     assert "prepare.plain: runs/plain/seed0 holds a run with model.init_args.n_critic = 1" in said
 
 
+@pytest.mark.usefixtures("done")
 def test_another_preparation_is_another_run(commands, capsys):
-    assert fit() == 0
     write(plain2=PLAIN, mine={**MINE, "prepare": {"plain": "plain2.yaml"}})
     assert fit() == 2
     assert "holds a run with prepare.plain = configs/plain.yaml" in capsys.readouterr().err
-    assert commands == ["plain"]
+    assert commands == []
 
 
-def test_a_failure_stops_with_its_exit_code(commands, capsys):
+@pytest.mark.usefixtures("commands")
+def test_a_failure_stops_with_its_exit_code(capsys):
     broken = copy.deepcopy(PLAIN)
     broken["data"]["init_args"]["limit"] = 0
     write(plain=broken)
@@ -235,7 +252,8 @@ def test_what_nothing_uses_is_left_alone(commands):
     assert commands == []
 
 
-def test_a_signal_reaches_it_and_the_same_command_goes_on(home, monkeypatch, capfd):
+@pytest.mark.usefixtures("home")
+def test_a_signal_reaches_it_and_the_same_command_goes_on(monkeypatch, capfd):
     long = copy.deepcopy(PLAIN)
     long["model"]["init_args"]["stages"][0]["iterations"] = 10**6
     long["checkpoint"] = {"every_n_iterations": 10**6}

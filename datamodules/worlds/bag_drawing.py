@@ -46,9 +46,10 @@ _STRAP_TONES = torch.tensor([[0.45, 0.29, 0.16], [0.24, 0.22, 0.22], [0.66, 0.55
 _METALS = torch.tensor([[0.80, 0.66, 0.32], [0.72, 0.73, 0.76]])
 _DARK = torch.tensor([0.10, 0.10, 0.12])
 _LEAST_SHARE = 0.02  # what shows less is left out, so that masks have no invisible pixels
-_WEAVE = 32  # grains across an image; patterns have this many pixels in mind too
+_GRAINS = 32  # across an image
+# Noise in [-1, 1] that leather is cut from.
 _SHEET = F.avg_pool2d(Dice(0, torch.arange(129**2)).between(-1, 1).reshape(1, 129, 129), 2, 1)[0]
-_PERIOD = (3.6 / _WEAVE, 6.0 / _WEAVE)  # of patterns, in images
+_PERIOD = (3.6 / 32, 6.0 / 32)  # of patterns, in images
 
 
 def draw_bags(value: Batch, dice: Dice, size: int) -> Painting:
@@ -77,8 +78,8 @@ def draw_bags(value: Batch, dice: Dice, size: int) -> Painting:
     return Painting(painting.fixed * light, share * (share > _LEAST_SHARE))
 
 
-def draw_marks(pattern: Tensor, dice: Dice, size: int) -> Tensor:
-    """Return where the marks of patterns (N,) are (N, 1, size, size), in [0, 1].
+def draw_prints(pattern: Tensor, dice: Dice, size: int) -> Tensor:
+    """Return the coverage of prints with patterns (N,), (N, 1, size, size) in [0, 1].
 
     The period is 3.6 to 6 pixels of an image of 32, at any angle.
     """
@@ -93,7 +94,7 @@ def draw_marks(pattern: Tensor, dice: Dice, size: int) -> Tensor:
     pixels = period * size
     first, second = _stripes(along, pixels), _stripes(across, pixels)
     radius = ((along - along.round()).square() + (across - across.round()).square()).sqrt_()
-    dots = ((0.37 - radius) * pixels + 0.5).clamp_(0, 1)
+    dots = ((0.33 - radius) * pixels + 0.5).clamp_(0, 1)
     bend = (across / 2.5 - (across / 2.5).round()).abs() * 2.5
     zigzag = _stripes((along + 0.8 * bend) / (1 + 0.8**2) ** 0.5, pixels)
     kinds = torch.stack([first, dots, first + second - 2 * first * second, zigzag], 1)
@@ -130,55 +131,54 @@ def _draw_strap(p: Painter, strap: Tensor, height: Tensor) -> None:
     slope = ((across / half).square() + (upward / rise).square()).sqrt_() / level.clamp(min=1e-3)
     ring = p.frame.coverage(((level - 1) / slope.clamp(min=1e-3)).abs_() - column(thick))
     above = p.frame.coverage(column(height) - 0.05 - p.frame.v)
-    shown = ring * above * column((strap > 0).float())
-    p.painting.fixed.lerp_(
-        tone[:, :, None, None].expand_as(p.painting.fixed), shown[:, None].expand_as(p.painting.fixed)
-    )
+    paint(p.painting.fixed, ring * above * column((strap > 0).float()), tone)
 
 
 def _draw_body(p: Painter, height: Tensor, distance: Tensor) -> None:
-    """Draw the body: leather, its rim, a flap with a clasp or a zip."""
+    """Draw the leather, and either a flap with a clasp or a zip."""
     frame, dice = p.frame, p.dice
     flap = dice.between(0, 1) < 0.6
-    depth = torch.where(flap, dice.between(0.3, 0.5) * height, torch.full_like(height, 0.09))
-    bow = torch.where(flap, dice.between(0.0, 0.6), torch.zeros_like(height))
-    seam = frame.v - column(height - depth) - frame.u.square() * column(bow)
-    rim = (1 + distance / 0.12).clamp(0, 1).square()
+    depth = torch.where(flap, dice.between(0.3, 0.5) * height, 0.09)
+    bow = torch.where(flap, dice.between(0.0, 0.6), 0.0)
+    seam = (frame.v - column(height - depth) - frame.u.square() * column(bow)).abs_()
+    rim = (1 + distance / 0.12).clamp_(0, 1).square_()
     shade = 0.86 + 0.14 * (frame.v / column(height)).clamp(0, 1) - 0.25 * rim
-    shade = shade - frame.coverage(seam.abs() - 0.012) * column(dice.between(0.03, 0.08))
-    shade = shade * (1 + _leather(dice, frame.u.shape[-1]))
-    spot = dice.several(2, -0.3, 0.3)
-    away = ((frame.u - column(spot[:, 0])) / 0.45).square()
-    away = away + ((frame.v - column(height * (0.5 + spot[:, 1]))) / 0.3).square()
-    gloss = (1 - away).clamp_(0, 1) * column(dice.between(0, 0.16))
-    p.coloured(frame.coverage(distance), shade, gloss)
-    clasp = torch.maximum(frame.u.abs() - 0.07, seam.abs() - 0.05)
-    metal = _METALS[dice.below(len(_METALS))]
+    shade -= frame.coverage(seam - 0.012) * column(dice.between(0.03, 0.08))
+    shade *= 1 + _leather(dice, frame.u.shape[-1])
+    p.coloured(frame.coverage(distance), shade, _gloss(frame, height, dice))
+    # So large that it hides at least one pixel at 32: readers of the leather can keep away from it.
+    clasp = torch.maximum(frame.u.abs() - 0.07, seam - 0.05)
     shown = frame.coverage(clasp) * column(flap.float())
-    fixed = p.painting.fixed
-    fixed.lerp_(metal[:, :, None, None].expand_as(fixed), shown[:, None].expand_as(fixed))
+    paint(p.painting.fixed, shown, _METALS[dice.below(len(_METALS))])
     p.painting.share.mul_(1 - shown[:, None])
 
 
+def _gloss(frame: Frame, height: Tensor, dice: Dice) -> Tensor:
+    """Return the opacity of white light in a soft spot (N, H, W)."""
+    right, up = dice.several(2, -0.3, 0.3).unbind(1)
+    away = ((frame.u - column(right)) / 0.45).square()
+    away = away + ((frame.v - column(height * (0.5 + up))) / 0.3).square()
+    return (1 - away).clamp_(0, 1) * column(dice.between(0, 0.16))
+
+
 def _leather(dice: Dice, size: int) -> Tensor:
-    """Return relative changes of brightness (N, size, size): blotches and grain."""
-    centres = (torch.arange(size) + 0.5) / size
-    waves = dice.several(4, -2.5, 2.5)
-    along = centres * column(waves[:, 0]) + centres[:, None] * column(waves[:, 1])
-    across = centres * column(waves[:, 2]) + centres[:, None] * column(waves[:, 3])
-    phase = dice.several(2, 0, 2 * torch.pi)
-    blotches = (2 * torch.pi * along + column(phase[:, 0])).sin()
-    blotches = blotches * (2 * torch.pi * across + column(phase[:, 1])).sin()
+    """Return relative changes of brightness, blotches and grain (N, size, size)."""
+    turns = 2 * torch.pi * (torch.arange(size) + 0.5) / size
+    blotches = torch.ones(1)
+    for _ in range(2):
+        right, down = dice.several(2, -2.5, 2.5).unbind(1)
+        place = turns * column(right) + turns[:, None] * column(down)
+        blotches = blotches * (place + column(dice.between(0, 2 * torch.pi))).sin_()
     grain = _grain(dice, size) * column(dice.between(0, 0.035))
     return blotches * column(dice.between(0, 0.12)) + grain
 
 
 def _grain(dice: Dice, size: int) -> Tensor:
-    """Return a window of a large sheet of noise for each bag, in [-1, 1] (N, size, size)."""
-    place = torch.arange(_WEAVE)
+    """Return a piece of the sheet of noise for each bag, in [-1, 1] (N, size, size)."""
+    place = torch.arange(_GRAINS)
     rows, columns = (dice.below(len(_SHEET))[:, None] + place for _ in range(2))
     cells = _SHEET[(rows % len(_SHEET))[:, :, None], (columns % len(_SHEET))[:, None, :]]
-    if size == _WEAVE:
+    if size == _GRAINS:
         return cells
     return F.interpolate(cells[:, None], size=size, mode="bilinear")[:, 0]
 

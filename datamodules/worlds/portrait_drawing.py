@@ -17,8 +17,8 @@ from datamodules.worlds.drawing import Frame, column, paint
 
 # What makes a person: the least and the most of each measure.
 MEASURES = {
-    "width": (0.66, 0.80),  # of half the face
-    "chin": (0.94, 1.10),  # how far below the eyes
+    "width": (0.62, 0.80),  # of half the face
+    "chin": (0.90, 1.10),  # how far below the eyes
     "square": (2.0, 2.3),  # exponent of the outline
     "eye_distance": (0.27, 0.37),  # from the middle
     "eye_width": (0.115, 0.16),
@@ -63,7 +63,7 @@ _SQUARE = torch.full((1, 1, 1), 2.6)
 
 # Where heads may be: half height and place of the eyes, in images; the turn to a side, in half
 # heights.
-_UNIT, _ACROSS, _DOWN, _TURN = (0.305, 0.33), (0.47, 0.53), (0.52, 0.55), (-0.07, 0.07)
+_UNIT, _ACROSS, _DOWN, _TURN = (0.33, 0.355), (0.47, 0.53), (0.53, 0.56), (-0.07, 0.07)
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Painter:
         marks: Which pixels each of `names` can change so far, bool (len(names), N, H, W).
         names: Attributes, and `HEAD`.
         value: Attribute -> value (N,).
-        measure: Name of `MEASURES` -> (N,).
+        measure: Name of `MEASURES` -> (N, 1, 1).
         colour: Of the skin, the hair and what the style rolls: name -> (N, 3).
         head: Coordinates of the head.
         features: The same, moved to where the face looks.
@@ -107,14 +107,9 @@ class Painter:
     features: Frame
 
     @property
-    def columns(self) -> Batch:
-        """The measures for arithmetic with (N, H, W)."""
-        return {name: column(value) for name, value in self.measure.items()}
-
-    @property
     def eye(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Place outwards and upwards from the nearer eye's middle; its half width and height."""
-        m = self.columns
+        m = self.measure
         across = self.features.u.abs() - m["eye_distance"]
         up = self.features.v - m["eye_slant"] * across
         return across, up, m["eye_width"], m["eye_height"]
@@ -192,9 +187,9 @@ def oval(
 def stroke(
     frame: Frame, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], radius: float
 ) -> Tensor:
-    """Return the coverage of a line between two points (u, v), and of its mirror image."""
-    across, up = frame.u.abs() - column(start[0]), frame.v - column(start[1])
-    run, rise = column(end[0] - start[0]), column(end[1] - start[1])
+    """Return the coverage of a line between two points (u, v), (N, 1, 1), and of its mirror image."""
+    across, up = frame.u.abs() - start[0], frame.v - start[1]
+    run, rise = end[0] - start[0], end[1] - start[1]
     length = run.square() + rise.square()
     share = (across * (run / length) + up * (rise / length)).clamp_(0, 1)
     distance = ((across - share * run).square_() + (up - share * rise).square_()).sqrt_()
@@ -230,7 +225,8 @@ def draw_portraits(
     features = Frame(size, across + unit * photo.between(*_TURN), down, unit, straight)
     marks = torch.zeros(len(names), len(canvas), size, size, dtype=torch.bool)
     colour = _colours(value, measure, style)
-    painter = Painter(canvas, marks, names, value, measure, colour, head, features)
+    columns = {name: column(each) for name, each in measure.items()}
+    painter = Painter(canvas, marks, names, value, columns, colour, head, features)
     outline = _hair_outline(painter)
     painter.layer(outline, painter.colour["hair"] * 0.62, "hair", HEAD)
     _draw_body(painter.band(-3, -0.5), photo)
@@ -255,8 +251,8 @@ def _colours(value: Batch, measure: Batch, style: Dice) -> Batch:
         "hair": torch.lerp(darkest, lightest, style.between(0, 1)[:, None]),
         "skin": SKIN[value["skin"]] * (1 + tone),
         "hat": _hsv(style, (0.21, 0.98), (0.55, 0.95), (0.35, 0.85)),
-        "lipstick": _hsv(style, (0.88, 1.0), (0.75, 0.95), (0.55, 0.88)),
-        "shadow": _hsv(style, (0.5, 0.85), (0.5, 0.85), (0.35, 0.65)),
+        "lipstick": _hsv(style, (0.89, 1.0), (0.75, 0.95), (0.65, 0.92)),
+        "shadow": _hsv(style, (0.5, 0.85), (0.5, 0.85), (0.45, 0.75)),
         "frame": _hsv(style, (0.0, 1.0), (0.1, 0.8), (0.04, 0.2)),
     }
 
@@ -274,7 +270,7 @@ def _draw_body(p: Painter, photo: Dice) -> None:
 
 def _draw_head(p: Painter, photo: Dice) -> None:
     """Draw ears and face, and the shadow of a beard."""
-    u, v, m, skin = p.head.u, p.head.v, p.columns, p.colour["skin"]
+    u, v, m, skin = p.head.u, p.head.v, p.measure, p.colour["skin"]
     ear = oval(p.head, u.abs() - m["width"] - 0.02, v + 0.08, 0.1 * m["ears"], 0.19 * m["ears"])
     p.layer(ear, skin * 0.88, "skin", HEAD)
     height = torch.where(v > 0, 1.0, m["chin"])
@@ -285,33 +281,34 @@ def _draw_head(p: Painter, photo: Dice) -> None:
     p.layer(
         p.either("gender", narrow, broad), skin[:, :, None, None] * shade[:, None], "skin", HEAD
     )
-    cheeks = oval(p.features, p.features.u, v - 0.1, 0.92 * m["width"], 0.62)
-    beard = broad * (1 - cheeks) * (-0.5 - 5 * v).clamp(0, 1) * m["beard"]
+    cheeks = (p.features.u / m["width"]).square() + ((v - 0.1) / 0.75).square()
+    beard = broad * (1.8 * cheeks - 0.8).clamp(0, 1) * (-0.4 - 4 * v).clamp(0, 1) * m["beard"]
     p.layer(p.either("gender", torch.zeros_like(beard), beard), _BEARD)
 
 
 def _draw_age(p: Painter) -> None:
     """Draw lines on the forehead, beside eyes and mouth, and bags under the eyes."""
-    f, m, skin = p.features, p.measure, p.colour["skin"] * 0.62
+    f, m, skin = p.features, p.measure, p.colour["skin"] * 0.5
     lines = [
-        f.coverage((f.v - height + 0.1 * f.u.square()).abs() - 0.022)
+        f.coverage((f.v - height + 0.1 * f.u.square()).abs() - 0.028)
         * f.coverage(f.u.abs() - 0.36)
         for height in (0.47, 0.60)
     ]
     wing = (m["nose_width"] + 0.05, -m["nose_length"] + 0.02)
-    fold = (m["mouth_width"] + 0.14, -m["mouth_height"] - 0.06)
-    lines.append(stroke(f, wing, fold, 0.028))
+    fold = (m["mouth_width"] + 0.13, -m["mouth_height"] + 0.05)
+    lines.append(stroke(f, wing, fold, 0.034))
     corner = m["eye_distance"] + m["eye_width"]
+    zero = torch.zeros_like(corner)
     for rise in (0.09, -0.07):
-        lines.append(stroke(f, (corner + 0.05, 0.0 * corner), (corner + 0.15, rise + 0.0 * corner), 0.016))
+        lines.append(stroke(f, (corner + 0.05, zero), (corner + 0.15, zero + rise), 0.018))
     x, y, width, height = p.eye
     p.layer(p.only("age", oval(f, x, y + 0.7 * height + 0.03, width * 1.05, height) * 0.55), skin, "skin")
-    p.layer(p.only("age", torch.stack(lines).amax(0) * 0.75), skin, "skin")
+    p.layer(p.only("age", torch.stack(lines).amax(0) * 0.8), skin, "skin")
 
 
 def _draw_eyes(p: Painter) -> None:
     """Draw eyes with their lids and brows, lashes and what is put on lids."""
-    f, m = p.features, p.columns
+    f, m = p.features, p.measure
     x, y, width, height = p.eye
     painted = oval(f, x, y - 0.6 * height - 0.03, 1.45 * width, 1.3 * height + 0.03)
     p.layer(p.only("make_up", painted * 0.8), p.colour["shadow"])
@@ -320,7 +317,7 @@ def _draw_eyes(p: Painter) -> None:
     p.layer(oval(f, x, y - 0.022, 1.08 * width, 1.1 * height), _DARK * 2)
     white = oval(f, x, y, width, height)
     p.layer(white, _WHITE)
-    iris = through(_IRIS, p.measure["iris"])
+    iris = through(_IRIS, m["iris"])
     p.layer(white * oval(f, x, f.v, 0.075, 0.085), iris)
     p.layer(white * oval(f, x, f.v, 0.035, 0.04), _DARK)
     brow = f.v - m["brow_height"] - m["brow_slant"] * x
@@ -331,12 +328,12 @@ def _draw_eyes(p: Painter) -> None:
             oval(f, x, brow + arch - 0.03, 0.16, 0.026),
             oval(f, x, brow + arch * 0.5 + 0.02, 0.185, 0.055),
         ),
-        through(_BROWS, p.measure["brow_tone"]),
+        through(_BROWS, m["brow_tone"]),
     )
 
 
 def _draw_nose(p: Painter) -> None:
-    f, m, skin = p.features, p.columns, p.colour["skin"]
+    f, m, skin = p.features, p.measure, p.colour["skin"]
     bridge = oval(f, f.u, f.v + 0.55 * m["nose_length"], 0.045, 0.5 * m["nose_length"])
     p.layer(bridge * 0.5, torch.lerp(skin, torch.ones(3), 0.25), "skin")
     up = f.v + m["nose_length"]
@@ -346,11 +343,11 @@ def _draw_nose(p: Painter) -> None:
 
 def _draw_mouth(p: Painter) -> None:
     """Draw lips, closed or parted in a smile, with and without lipstick; and rouge on cheeks."""
-    f, m, skin = p.features, p.columns, p.colour["skin"]
+    f, m, skin = p.features, p.measure, p.colour["skin"]
     rouge = (f.u.abs() - m["eye_distance"] - 0.09) / 0.19, (f.v + 0.36) / 0.15
     rouge = (1 - rouge[0].square() - rouge[1].square()).clamp(0, 1)
-    p.layer(p.only("make_up", rouge * 0.5), p.colour["lipstick"])
-    closed, smiling = _mouth(p, 1.0, 0.0, 0.0), _mouth(p, 1.38, 0.62, 0.055)
+    p.layer(p.only("make_up", rouge * 0.4), p.colour["lipstick"])
+    closed, smiling = _mouth(p, 1.0, 0.0, 0.0), _mouth(p, 1.4, 0.9, 0.06)
     lips = p.either("smile", closed[0], smiling[0])
     p.layer(lips, skin * _LIPS, "skin")
     p.layer(p.only("make_up", lips * 0.9), p.colour["lipstick"])
@@ -361,7 +358,7 @@ def _draw_mouth(p: Painter) -> None:
 
 def _mouth(p: Painter, width: float, bend: float, open_by: float) -> tuple[Tensor, Tensor]:
     """Return the coverage of a mouth and of what is between the lips."""
-    f, m = p.features, p.columns
+    f, m = p.features, p.measure
     half = m["mouth_width"] * width
     place = (f.u / half).square()
     away = (f.v + m["mouth_height"] + 0.4 * open_by - bend * (f.u.square() - 0.3 * half.square())).abs()
@@ -375,7 +372,7 @@ def _mouth(p: Painter, width: float, bend: float, open_by: float) -> tuple[Tenso
 
 def _draw_fringe(p: Painter) -> None:
     """Draw hair that falls over the forehead, in strands."""
-    f, m = p.features, p.columns
+    f, m = p.features, p.measure
     place = 3.2 * f.u
     strand = (place - place.round()).abs()
     below = f.coverage(0.36 + 0.14 * strand - f.v)
@@ -386,7 +383,7 @@ def _draw_fringe(p: Painter) -> None:
 
 def _hair_outline(p: Painter) -> Cover:
     """Return all that hair covers, were it not for the face: short or long."""
-    m, v = p.columns, p.head.v
+    m, v = p.measure, p.head.v
     covers = []
     for beside, lowest in ((m["hair_width"], -m["hair_length"]), (0.02 + 0.3 * m["hair_width"], -0.12)):
         above, below = v - 0.12, lowest + 0.3 - v
@@ -398,7 +395,7 @@ def _hair_outline(p: Painter) -> Cover:
 def _draw_hair(p: Painter, outline: Cover) -> None:
     """Draw the hair that frames the face."""
     up = (p.head.v + 0.2).clamp(min=0)
-    face = oval(p.features, p.features.u, up, 0.93 * p.columns["width"], 0.9, _SQUARE)
+    face = oval(p.features, p.features.u, up, 0.93 * p.measure["width"], 0.9, _SQUARE)
     shine = 1 - 0.9 * (p.head.v - 0.8).abs().clamp(max=0.35)
     tone = p.colour["hair"][:, :, None, None] * shine[:, None]
     p.layer(outline * (1 - face), tone, "hair", HEAD)
@@ -406,10 +403,10 @@ def _draw_hair(p: Painter, outline: Cover) -> None:
 
 def _draw_glasses(p: Painter) -> None:
     """Draw a dark frame with slightly tinted lenses."""
-    f, m = p.features, p.columns
+    f, m = p.features, p.measure
     x = f.u.abs() - m["eye_distance"]
     lens, rim = (oval(f, x, f.v + 0.02, 0.24 + more, 0.19 + more, _SQUARE) for more in (-0.03, 0.045))
-    p.layer(p.only("glasses", lens * 0.2), _LENS)
+    p.layer(p.only("glasses", lens * 0.25), _LENS)
     bridge = f.coverage((f.v - 0.05).abs() - 0.035) * f.coverage(f.u.abs() - m["width"])
     frame = torch.maximum(rim * (1 - lens), bridge * (1 - oval(f, x, f.v, 0.24, 0.19, _SQUARE)))
     p.layer(p.only("glasses", frame), p.colour["frame"], HEAD)
@@ -417,7 +414,7 @@ def _draw_glasses(p: Painter) -> None:
 
 def _draw_hat(p: Painter) -> None:
     """Draw a hat that hides the top of the head."""
-    u, v, m = p.head.u, p.head.v, p.columns
+    u, v, m = p.head.u, p.head.v, p.measure
     crown = oval(p.head, u, v - 0.62, m["width"] + 0.16, 0.80, _SQUARE) * p.head.coverage(0.62 - v)
     tone = p.colour["hat"][:, :, None, None]
     shade = 1 - 0.2 * (0.5 + 0.6 * u).clamp(0, 1)
@@ -429,8 +426,8 @@ def _draw_hat(p: Painter) -> None:
 
 
 def through(colours: Tensor, share: Tensor) -> Tensor:
-    """Return colours (N, 3) at shares (N,) in [0, 1] of the way through colours (K, 3)."""
-    place = share * (len(colours) - 1)
+    """Return colours (N, 3) at shares (N, 1, 1), in [0, 1], of the way through colours (K, 3)."""
+    place = share.flatten() * (len(colours) - 1)
     first = place.long().clamp(max=len(colours) - 2)
     return torch.lerp(colours[first], colours[first + 1], (place - first)[:, None])
 

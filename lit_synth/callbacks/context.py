@@ -1,7 +1,7 @@
 """What callbacks ask of a running trainer: each other, real images, counts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -94,6 +94,53 @@ class TranslationData(Protocol):
         """Tell whether some training set has both modalities."""
 
 
+@runtime_checkable
+class HasJudges(Protocol):
+    """Translation data that says what a translation is to keep, and from which images to judge it.
+
+    Attributes:
+        attributes: Name -> names of its values.
+        unwanted: Attributes that a translation is to keep; `hair=blond` is whether hair is blond.
+    """
+
+    @property
+    def attributes(self) -> Mapping[str, Sequence[str]]: ...
+    @property
+    def unwanted(self) -> Sequence[str]: ...
+
+    def judging_set(self, attribute: str, number: int) -> tuple[Tensor, Tensor]:
+        """Return images (N, C, H, W) in [-1, 1] and values (N,) to train a judge on.
+
+        They are balanced, and no other part of the data has them, nor a judge of another number.
+        """
+
+    def verdicts(self, images: Tensor, fields: Batch) -> Batch:
+        """Read attributes of images (N, C, H, W) without a classifier: name -> value (N,)."""
+
+
+@runtime_checkable
+class HasWanted(Protocol):
+    """Domains that differ in one attribute; elsewhere a translation flips its target's.
+
+    Attributes:
+        wanted: The attribute.
+    """
+
+    @property
+    def wanted(self) -> str: ...
+
+    def wanted_value(self, domain: str) -> int:
+        """Return the value of `wanted` that the images of a domain have."""
+
+
+@runtime_checkable
+class HasTrueStyles(Protocol):
+    """Translation data that knows what translations may look like."""
+
+    def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor | None:
+        """Return images in [-1, 1] (N, n, C, H, W) of the scenes of `fields` in a domain."""
+
+
 def callback_of(trainer: pl.Trainer, kind: type[C]) -> C | None:
     """Return the trainer's first callback of this class, or None."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it elsewhere
@@ -141,6 +188,18 @@ def standing(data: TranslationData, translation: Translation) -> str:
         return "unpaired"
     seen = [data.seen(source, translation.target) for source in translation.sources]
     return "seen" if all(seen) else "partly seen" if any(seen) else "unseen"
+
+
+def known_of(data: TranslationData, x: Batch, source: str) -> Batch:
+    """Return what items tell of their images `x[source]` besides modalities, on the CPU.
+
+    `<source>/<field>` is called as the field; fields of other modalities are left out.
+    """
+    told = {name: each.cpu() for name, each in x.items() if name not in data.modalities}
+    shared = {name: each for name, each in told.items() if "/" not in name}
+    prefix = f"{source}/"
+    own = {n.removeprefix(prefix): each for n, each in told.items() if n.startswith(prefix)}
+    return shared | own
 
 
 def due(every_n_iterations: int | None, method: Method) -> bool:

@@ -10,8 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_synth import runs
+from lit_synth.beside import load_method
 from lit_synth.callbacks.ceilings import Ceilings, Oracle
 from lit_synth.callbacks.context import (
+    HasJudges,
+    TranslationData,
     callback_of,
     check_period,
     due,
@@ -26,16 +29,24 @@ from lit_synth.callbacks.judging import (
     fakes,
     features_of,
 )
+from lit_synth.callbacks.judging_bias import BiasJudges
+from lit_synth.callbacks.judging_classifiers import accuracies, card_of
+from lit_synth.callbacks.judging_reverse import ReverseJudge
+from lit_synth.callbacks.judging_styles import MEAN, StyleJudge, over_translations
 from lit_synth.callbacks.judging_translations import TranslationJudge
+from lit_synth.classifying import Classifier
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.choice import load_extractor
+from lit_synth.features.perceptual import load_perceptual
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
-from lit_synth.translation import Translator
+from lit_synth.translation import HasAttention, HasStyles, Translator
 
+BESIDE = "beside"  # group of values of other runs
+STYLES = 8  # as in the released code of UDIT
 CLASS = "/iou_"  # begins a metric of a single class of labels
 TEST_METRICS = (
     "fid",
@@ -67,7 +78,12 @@ class Evaluate(pl.Callback):
     `<translation>/<metric>`; beside it the alignment of the latents, the use of side information,
     `prior/<metric>`, what may be had without looking at the scene, and
     `oracle/<translation>/<metric>`, what a network reaches that is trained on pairs. `metrics` then
-    names what is measured of targets that are images, and may be empty.
+    names what is measured of targets that are images, and may be empty. Of translations between
+    images in several styles, also how these differ, where they change an image, and what they
+    should not have changed; beside it `identity/<translation>/<metric>` of leaving images alone,
+    and `mean/<metric>` over all direct translations.
+
+    Of a method that classifies, `<name>/accuracy` of each of its classifiers.
 
     Args:
         every_n_iterations: How often, and at the last iteration; None: never.
@@ -84,6 +100,14 @@ class Evaluate(pl.Callback):
             `<translation>@batch/<metric>`?
         oracles: Networks to train, on scenes that the run does without, and to measure beside the
             translations.
+        styles: Styles of each input, the same for all; 0: nothing is measured of this kind. None: 8
+            if the method has styles or attention, or the data judges bias, and else 0.
+        perceptual: Weights of torchvision's AlexNet (.pth), for LPIPS. None: those in its cache; a
+            bundled network if there are none.
+        beside: Name -> release folder of another run, whose translations are measured too, as
+            `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
+        reverse: By `test` alone: so many translations to each domain train a classifier that is
+            tested on real images. None: no such thing.
 
     Attributes:
         latest: Metric -> value, as last measured.
@@ -101,8 +125,16 @@ class Evaluate(pl.Callback):
         seed: int = 0,
         batch_statistics: bool = False,
         oracles: list[Oracle] = [],  # noqa: B006  never mutated; jsonargparse shows it in the help
+        styles: int | None = None,
+        perceptual: str | None = None,
+        beside: dict[str, str] | None = None,
+        reverse: int | None = None,
     ) -> None:
         check_period("evaluate.every_n_iterations", every_n_iterations)
+        if styles is not None and styles < 0:
+            raise InputError(f"evaluate.styles is {styles}: expected 0 or more.")
+        if reverse is not None and reverse < 1:
+            raise InputError(f"evaluate.reverse is {reverse}: expected at least 1 image, or null.")
         for name, value in (("n_fake", n_fake), ("batch_size", batch_size)):
             if value < 1:
                 raise InputError(f"evaluate.{name} is {value}: expected at least 1 image.")
@@ -114,11 +146,14 @@ class Evaluate(pl.Callback):
         self.n_fake, self.batch_size = n_fake, batch_size
         self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
         self.batch_statistics, self.oracles = batch_statistics, oracles
+        self.styles, self.perceptual = styles, perceptual
+        self.beside, self.reverse = beside or {}, reverse
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
         self._extractor: Extractor | None = None
         self._features: dict[str, Features] = {}
-        self._judge: TranslationJudge | None = None
+        self._judges: tuple[TranslationJudge, StyleJudge | None] | None = None
+        self._others: dict[str, Translator] = {}
         self._trained = 0
 
     def on_load_checkpoint(
@@ -138,15 +173,18 @@ class Evaluate(pl.Callback):
     # When.
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._extractor, self._features, self._judge = None, {}, None  # of other data, perhaps
+        self._extractor, self._features, self._judges = None, {}, None  # of other data, perhaps
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # What cannot be measured is to be known now, not after the first thousand iterations.
         if self.every_n_iterations is None or not trainer.is_global_zero:
             return
         if isinstance(pl_module, Translator):
-            self._translations(trainer, pl_module.device).prepare(pl_module, self.split)
-        else:
+            self._compared(trainer, cast("Method", pl_module))
+            for judge in self._translations(trainer, cast("Method", pl_module)):
+                if judge is not None:
+                    judge.prepare(pl_module, self.split)
+        elif not isinstance(pl_module, Classifier):
             self._real(trainer, pl_module.device, self.split)
 
     def on_train_batch_end(
@@ -161,7 +199,7 @@ class Evaluate(pl.Callback):
         )
         for logger in trainer.loggers:
             logger.log_metrics(_logged(values, self.split), step=iteration)
-        self.latest, self.iteration = values, iteration
+        self._note(method, values, iteration)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -171,8 +209,14 @@ class Evaluate(pl.Callback):
         self._verb(trainer, cast("Method", pl_module), "test")
 
     def _verb(self, trainer: pl.Trainer, method: Method, split: str) -> None:
-        self.iteration = self._trained or method.iteration
-        self.latest = self._measure(trainer, method, split, self.iteration, split)
+        iteration = self._trained or method.iteration
+        values = self._measure(trainer, method, split, iteration, split)
+        self._note(method, values, iteration)
+
+    def _note(self, method: Method, values: dict[str, float], iteration: int) -> None:
+        self.latest, self.iteration = values, iteration
+        if isinstance(method, Classifier):
+            method.measured(values)
 
     # What.
 
@@ -186,6 +230,11 @@ class Evaluate(pl.Callback):
             with torch.inference_mode(False), torch.no_grad():
                 if isinstance(method, Translator):
                     values, card = self._compare_translations(trainer, method, split, iteration)
+                elif isinstance(method, Classifier):
+                    images = split_of(trainer, split)
+                    with averaged_weights(trainer, method):
+                        values = accuracies(method, images, self.batch_size, method.device)
+                    card = card_of(images, split, self.seed, _origin(trainer, iteration))
                 else:
                     values, card = self._compare(trainer, method, split, iteration)
             path = Path(trainer.default_root_dir) / "cards" / f"{card_name}.json"
@@ -226,21 +275,63 @@ class Evaluate(pl.Callback):
     def _compare_translations(
         self, trainer: pl.Trainer, method: Method, split: str, iteration: int
     ) -> tuple[dict[str, float], Card]:
-        judge = self._translations(trainer, method.device)
         assert isinstance(method, Translator), "asked by the caller"
-        timed = trainer.state.fn == TrainerFn.TESTING
+        judge, styles = self._translations(trainer, method)
+        testing = trainer.state.fn == TrainerFn.TESTING
         with averaged_weights(trainer, method):
-            values = judge.measure(method, split, timed)
-        return values, judge.card(split, _origin(trainer, iteration))
+            values = judge.measure(method, split, testing)
+            if styles is not None:
+                values |= styles.measure(method, split)
+                values |= over_translations(values, method.translations())
+            if testing and self.reverse is not None:
+                data = translation_data(trainer)
+                reverse = ReverseJudge(
+                    data, self.reverse, self.batch_size, self.seed, cache_folder()
+                )
+                values |= reverse.measure(method, method.device)
+        if trainer.state.fn != TrainerFn.FITTING or iteration == method.total_iterations:
+            for name, other in self._compared(trainer, method).items():
+                values |= self._beside(trainer, name, other, split)
+        notes = [] if styles is None else styles.notes
+        return values, judge.card(split, " ".join([_origin(trainer, iteration), *notes]))
 
-    def _translations(self, trainer: pl.Trainer, device: torch.device) -> TranslationJudge:
-        """Return the judge of translations, made once."""
-        if self._judge is None:
-            extractor = None
+    def _beside(
+        self, trainer: pl.Trainer, name: str, other: Translator, split: str
+    ) -> dict[str, float]:
+        """Measure another run's translations as `beside/<name>/<translation>/<metric>`."""
+        judge, styles = self._translations(trainer, cast("Method", other))
+        judge.prepare(other, split)
+        values = judge.measure(other, split, timed=False)
+        if styles is not None:
+            values |= styles.measure(other, split)
+            values |= over_translations(values, other.translations())
+        groups = {MEAN, *(each.name for each in other.translations())}
+        found = {key: value for key, value in values.items() if key.split("/")[0] in groups}
+        return {f"{BESIDE}/{name}/{key}": value for key, value in found.items()}
+
+    def _compared(self, trainer: pl.Trainer, method: Method) -> dict[str, Translator]:
+        """Return the methods that `beside` names, loaded once."""
+        for name, release in self.beside.items():
+            if name not in self._others:
+                other = load_method(release)
+                if not isinstance(other, Translator):
+                    raise InputError(
+                        f"evaluate.beside.{name} is a {type(other).__name__}, which translates "
+                        "nothing: give the release of a method that does."
+                    )
+                self._others[name] = other.to(method.device)
+        return self._others
+
+    def _translations(
+        self, trainer: pl.Trainer, method: Method
+    ) -> tuple[TranslationJudge, StyleJudge | None]:
+        """Return the judges of translations, made once for the run's own method."""
+        if self._judges is None:
+            data, extractor = translation_data(trainer), None
             if self.metrics or self.extractor is not None:
-                extractor = load_extractor(self.extractor or "auto").to(device)
-            data = translation_data(trainer)
-            self._judge = TranslationJudge(
+                extractor = load_extractor(self.extractor or "auto").to(method.device)
+            styles = self._styles(data, method)
+            judge = TranslationJudge(
                 data,
                 self.metrics,
                 extractor,
@@ -249,8 +340,29 @@ class Evaluate(pl.Callback):
                 batch_statistics=self.batch_statistics,
                 seed=self.seed,
                 ceilings=Ceilings(data, self.oracles, cache_folder()),
+                otherwise=styles is not None,
             )
-        return self._judge
+            self._judges = judge, styles
+        return self._judges
+
+    def _styles(self, data: TranslationData, method: Method) -> StyleJudge | None:
+        """Return the judge of styles, unless nothing of this kind is to be measured."""
+        judged = isinstance(data, HasJudges)
+        n_styles = self.styles
+        if n_styles is None:
+            n_styles = STYLES if judged or isinstance(method, HasStyles | HasAttention) else 0
+        if n_styles == 0:
+            return None
+        return StyleJudge(
+            data,
+            n_styles,
+            most=self.n_fake,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            perceptual=load_perceptual(self.perceptual),
+            bias=BiasJudges(data, cache_folder()) if isinstance(data, HasJudges) else None,
+            device=method.device,
+        )
 
     def _real(
         self, trainer: pl.Trainer, device: torch.device, split: str

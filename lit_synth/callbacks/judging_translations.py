@@ -13,6 +13,8 @@ from lit_synth.callbacks.context import Batch, Scenes, TranslationData
 from lit_synth.callbacks.drawing import latents, swap, translate
 from lit_synth.callbacks.floors import CHUNK, SCENES, floors
 from lit_synth.callbacks.judging import features_of
+from lit_synth.callbacks.style_grid import fixed_styles
+from lit_synth.callbacks.styled import STYLE
 from lit_synth.callbacks.tallies import Tally, compare, meter_of
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
@@ -21,7 +23,13 @@ from lit_synth.metrics.card import Card
 from lit_synth.metrics.suite import OF_FEATURES, measure
 from lit_synth.metrics.translation import Meter
 from lit_synth.networks.norms import BatchNorm
-from lit_synth.translation import HasLatents, HasSideInformation, Translation, Translator
+from lit_synth.translation import (
+    HasLatents,
+    HasSideInformation,
+    HasStyles,
+    Translation,
+    Translator,
+)
 
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 
@@ -39,6 +47,7 @@ class TranslationJudge:
         batch_statistics: Measure translations with batch norm in batch statistics too?
         seed: Of every subsample.
         ceilings: What is measured beside them.
+        otherwise: Is something else measured of them, so that nothing here is no error?
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class TranslationJudge:
         batch_statistics: bool,
         seed: int,
         ceilings: Ceilings,
+        otherwise: bool = False,
     ) -> None:
         self.data, self.metrics, self.extractor = data, metrics, extractor
         self.most, self.batch_size, self.seed = most, batch_size, seed
@@ -64,7 +74,7 @@ class TranslationJudge:
                 f"evaluate.metrics names '{unknown[0]}', which is not measured of translations: "
                 f"choose among {', '.join(METRICS)}, or [] for none of them."
             )
-        if not data.aligned and extractor is None:
+        if not data.aligned and extractor is None and not otherwise:
             raise InputError(
                 "there is nothing to measure: the data's modalities do not show the same scenes, "
                 "and evaluate.metrics names nothing; name fid or kid there, or set "
@@ -81,7 +91,7 @@ class TranslationJudge:
                         f"{', '.join(self.data.modalities)}: give both the same modalities."
                     )
             if self.metrics and self.data.modalities[translation.target].kind == "image":
-                self._features_of(split, translation.target)
+                self._features_of(split, translation)
         self.ceilings.prepare(split, _device(method))
 
     def card(self, split: str, origin: str) -> Card:
@@ -156,14 +166,19 @@ class TranslationJudge:
     def _values(self, tally: Tally, split: str) -> dict[str, float]:
         values = tally.values()
         if self.metrics and tally.extractor is not None:
-            real = self._features_of(split, tally.translation.target)
+            real = self._features_of(split, tally.translation)
             values |= measure(real, tally.features, self.metrics, seed=self.seed)
         return values
 
     # What it is compared with.
 
-    def _features_of(self, split: str, name: str) -> Features:
-        """Return the features of a split's images in one modality: computed once."""
+    def _features_of(self, split: str, translation: Translation) -> Features:
+        """Return the features of a split's images in the target: computed once.
+
+        Where items do not show it, as photographs with an attribute changed, those in the source.
+        """
+        shown = translation.target in self.data.split(split).fetch([0])
+        name = translation.target if shown else translation.sources[0]
         if (split, name) not in self._real:
             assert self.extractor is not None, "made for the metrics that ask"
             images = _OneModality(self.data.split(split), name, self._count(split))
@@ -219,8 +234,12 @@ class TranslationJudge:
         device = _device(method)
         size = min(self.batch_size, n)
         for start in range(0, n, size):
-            x = scenes.fetch([(start + i) % n for i in range(size)])
-            yield {name: each.to(device) for name, each in x.items()}, min(size, n - start)
+            positions = [(start + i) % n for i in range(size)]
+            x = {name: each.to(device) for name, each in scenes.fetch(positions).items()}
+            if isinstance(method, HasStyles):
+                # One for each scene, all different, and the same in every evaluation.
+                x[STYLE] = fixed_styles(n, method.style_dim, self.seed)[positions].to(device)
+            yield x, min(size, n - start)
 
 
 class _Latents:

@@ -71,7 +71,7 @@ def extract(
     device = next(extractor.parameters()).device
     batches = [images] if isinstance(images, Tensor) else images
     parts = []
-    with torch.autocast(device.type, enabled=False), _full_float32():
+    with torch.autocast(device.type, enabled=False), full_float32():
         for batch in batches:
             for chunk in batch.split(batch_size):
                 features, logits = extractor(chunk.to(device, torch.float32))
@@ -83,7 +83,7 @@ def extract(
 
 
 @contextmanager
-def _full_float32() -> Iterator[None]:
+def full_float32() -> Iterator[None]:
     """Switch off TF32, GPUs' 10-bit shortcut: convolutions take it by default."""
     matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lit_synth.errors import InputError
 
@@ -101,11 +101,11 @@ def read_recipe(path: Path) -> "Recipe":
             f"The recipe {path} cannot be read ({error}); give a YAML file."
         ) from error
     known = {name: type(default) for name, default in Recipe().facts().items()}
-    defaults = SmallClassifier().init_args
+    defaults = cast("dict[str, object]", SmallClassifier().init_args)
     of_network = {name: type(defaults[name]) for name in Architecture.__annotations__}
     try:
-        network = settings.pop("network", {})
-        return Recipe(**_typed(settings, known), network=_typed(network, of_network))
+        network = _typed(settings.pop("network", {}), of_network)
+        return Recipe(**_typed(settings, known), network=cast("Architecture", network))
     except (AttributeError, KeyError, ValueError) as error:
         kinds = [*known.items(), *((f"network.{name}", kind) for name, kind in of_network.items())]
         expected = ", ".join(f"{name} ({kind.__name__})" for name, kind in kinds)

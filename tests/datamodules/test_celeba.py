@@ -52,7 +52,7 @@ def test_parts_are_the_partitions_and_judges_take_from_training(root):
     source = CelebA(str(root), 16)
     assert dealt(source, "val/x") == set(range(40, 48))
     assert dealt(source, "test/x") == set(range(48, 60))
-    groups = [dealt(source, f"{group}/x") for group in ("train", "extractor", "judge1", "judge2")]
+    groups = [dealt(source, f"{group}/x") for group in ("train", "extractor", "judge0", "judge1")]
     assert set().union(*groups) == set(range(40))
     assert sum(map(len, groups)) == 40
     assert min(map(len, groups)) > 0

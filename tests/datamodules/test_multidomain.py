@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scene_trees import write_image
 from tiny_world import TinyWorld
 
 from datamodules.errors import DataError
@@ -9,6 +10,7 @@ from datamodules.labelled import LabelledSource
 from datamodules.multidomain import Attributes, BalancedStream, Trait
 from datamodules.splits import MemoryImages
 from datamodules.stream import StreamLoader
+from datamodules.unpaired import Unpaired
 
 FLIPS = [{"class_path": "HorizontalFlip"}]
 
@@ -17,6 +19,10 @@ class Hats(TinyWorld):
     """Squares whose texture has three values."""
 
     attributes = {**TinyWorld.attributes, "texture": ("flat", "textured", "striped")}  # noqa: RUF012
+
+    def render(self, index, given, style=0):
+        made = super().render(index, given, style)
+        return {**made, "mask_texture": made["mask"]}
 
 
 class Remembers(TinyWorld):
@@ -39,7 +45,7 @@ def data(world=TinyWorld, **options):
 
 def world_of(items):
     """Return what the source said of held-out items."""
-    return {n.removeprefix("image/"): v for n, v in items.items() if n.startswith("image/")}
+    return {**items, **{n.removeprefix("image/"): v for n, v in items.items()}}
 
 
 def test_a_batch_has_images_and_their_labels():
@@ -78,6 +84,10 @@ def test_a_value_of_several_is_a_binary_attribute_too():
     assert trait.labels(values).tolist() == [0, 1, 0]
     assert trait.flipped(values).tolist() == [1, 2, 1]
     assert Trait.parse("colour", Hats.attributes).flipped(torch.tensor([0, 1])).tolist() == [1, 0]
+    items = data(Hats, attributes=["texture=flat"]).split("val").fetch(range(8))
+    assert torch.equal(items["attributes"][:, 0], (items["texture"] == 0).float())
+    assert not torch.equal(items["texture=flat"], items["image"])
+    assert torch.equal(items["mask_texture=flat"], items["mask_texture"])
     with pytest.raises(DataError, match=r"flat, textured, striped; ask for .* texture=flat"):
         data(Hats).setup("fit")
 
@@ -123,7 +133,7 @@ def test_judging_sets_are_balanced_and_share_no_image_with_anything():
     images, labels = module.judging_set("colour", 1)
     assert images.shape == (40, 3, 16, 16)
     assert labels.bincount().tolist() == [20, 20]
-    other, _ = module.judging_set("colour", 2)
+    other, _ = module.judging_set("colour", 0)
     known = module.source.loaded[0]
     assert torch.equal(known["colour"], labels)
     assert (2 * labels + known["texture"]).bincount(minlength=4).tolist() == [10, 10, 10, 10]
@@ -202,3 +212,19 @@ def test_describe_tells_different_data_apart():
 def test_bad_settings(options, expected):
     with pytest.raises(DataError, match=expected):
         data(**options).setup("fit")
+
+
+def test_class_folders_make_any_number_of_domains(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path / "cache"))
+    counts = {"cezanne": 3, "monet": 5, "photo": 2, "ukiyoe": 7}
+    for seed, (name, count) in enumerate(counts.items()):
+        for i in range(count):
+            size = (13 + i, 17 + seed)
+            write_image(tmp_path / "train" / name / f"{i}.png", 10 * seed + i, size)
+            write_image(tmp_path / "test" / name / f"{i}.png", 100 + 10 * seed + i, size)
+    module = Unpaired(str(tmp_path), 12, batch_size=3)
+    module.setup("fit")
+    batch = next(iter(module.train_dataloader()))
+    assert {name: list(each) for name, each in batch.items()} == {n: [n, "index"] for n in counts}
+    assert all(batch[name][name].shape == (3, 3, 12, 12) for name in counts)
+    assert len(module.split("test")) == 7

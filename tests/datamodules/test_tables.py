@@ -69,8 +69,16 @@ def test_given_values_have_their_order_and_leave_other_rows_out(tmp_path):
     assert "no row of age ald" in message(root, attributes={"age": ["ald", "old"]})
 
 
+def test_given_values_are_known_before_the_table_is_read(tmp_path):
+    wanted = {"age": ["young", "old"]}
+    table = AttributeTable(str(tmp_path / "later"), 8, attributes=wanted, shares={})
+    assert table.attributes == wanted
+    write(tmp_path / "later", people(6))
+    assert len(table.deal({"train/x": [{"images": "all"}]})["train/x"].index) == 6
+
+
 def test_portions_get_what_they_ask_for_and_no_image_twice(tmp_path):
-    table = AttributeTable(str(write(tmp_path, people(60))), 8, shares={"judge1": 0.2})
+    table = AttributeTable(str(write(tmp_path, people(60))), 8, shares={"judge0": 0.2})
     parts = {
         "train/any": [{"images": 20}],
         "train/mixed": [
@@ -78,7 +86,7 @@ def test_portions_get_what_they_ask_for_and_no_image_twice(tmp_path):
             {"images": 3, "gender": "M", "age": "old"},
         ],
         "test/old": [{"images": 4, "age": "old", "smile": "no"}],
-        "judge1/age": [{"images": 4}],
+        "judge0/age": [{"images": 4}],
     }
     hands = table.deal(parts)
     numbers = torch.cat([hand.index for hand in hands.values()])
@@ -88,16 +96,16 @@ def test_portions_get_what_they_ask_for_and_no_image_twice(tmp_path):
     assert mixed["age"].tolist() == [1] * 5 + [0] * 3  # old before young
     assert hands["train/mixed"].given["age"].tolist() == [1] * 5 + [0] * 3
     assert hands["train/any"].given["age"].tolist() == [-1] * 20
-    again = AttributeTable(str(tmp_path), 8, shares={"judge1": 0.2})
+    again = AttributeTable(str(tmp_path), 8, shares={"judge0": 0.2})
     assert torch.equal(again.deal(parts)["train/any"].index, hands["train/any"].index)
-    other = AttributeTable(str(tmp_path), 8, shares={"judge1": 0.2}, seed=1).deal(parts)
+    other = AttributeTable(str(tmp_path), 8, shares={"judge0": 0.2}, seed=1).deal(parts)
     assert not torch.equal(other["train/any"].index, hands["train/any"].index)
 
 
 def test_groups_are_disjoint_whoever_asks_and_stay_when_rows_are_added(tmp_path):
     def groups(n):
         table = AttributeTable(str(write(tmp_path / str(n), people(n))), 8)
-        names = ("train", "extractor", "judge1", "judge2")
+        names = ("train", "extractor", "judge0", "judge1")
         hands = {n: table.deal({f"{n}/x": [{"images": "all"}]})[f"{n}/x"].index for n in names}
         return {name: set(index.tolist()) for name, index in hands.items()}
 
@@ -109,7 +117,7 @@ def test_groups_are_disjoint_whoever_asks_and_stay_when_rows_are_added(tmp_path)
 
 
 def test_a_group_column_decides_and_rows_of_one_key_stay_together(tmp_path):
-    names = ["test", "train", "judge1", ""]
+    names = ["test", "train", "judge0", ""]
     rows = [f"{i:03d}.png,{'FM'[i % 2]},{names[i % 4]},{i // 6}" for i in range(240)]
     root = write(tmp_path, rows, "file,gender,group,person")
     table = AttributeTable(str(root), 8, attributes=["gender"], together="person")
@@ -117,14 +125,25 @@ def test_a_group_column_decides_and_rows_of_one_key_stay_together(tmp_path):
     def dealt(part):
         return set(table.deal({part: [{"images": "all"}]})[part].index.tolist())
 
-    assert dealt("judge1/x") == set(range(2, 240, 4))
-    tested, trained = dealt("test/x"), dealt("train/x")
-    assert tested > set(range(0, 240, 4))
-    assert tested & trained == set(range(3, 240, 4)) & trained  # has no group and is not drawn
-    extracted = dealt("extractor/x") | dealt("judge2/x")
+    assert dealt("judge0/x") == set(range(2, 240, 4))
+    assert dealt("test/x") == set(range(0, 240, 4))
+    assert dealt("val/x") < set(range(3, 240, 4))  # has no group and is not drawn
+    trained = dealt("train/x")
+    assert dealt("val/x") < trained
+    extracted = dealt("extractor/x") | dealt("judge1/x")
     assert trained | extracted == set(range(1, 240, 2))
     assert {i // 6 for i in extracted}.isdisjoint({i // 6 for i in trained})
     assert list(table.attributes) == ["gender"]
+
+
+def test_shares_of_val_and_test_keep_people_apart(tmp_path):
+    rows = [f"{i:03d}.png,{'FM'[i % 2]},{i // 4}" for i in range(120)]
+    root = write(tmp_path, rows, "file,gender,person")
+    shares = {"val": 0.2, "test": 0.2, "judge0": 0.2}
+    table = AttributeTable(str(root), 8, attributes=["gender"], together="person", shares=shares)
+    hands = table.deal({f"{n}/x": [{"images": "all"}] for n in ("train", *shares)})
+    people = [{i // 4 for i in hand.index.tolist()} for hand in hands.values()]
+    assert sum(map(len, people)) == len(set().union(*people)) == 30
 
 
 def test_too_few_images_are_counted(tmp_path):
@@ -225,4 +244,4 @@ def test_unusable_images_and_shares_are_named(tmp_path):
         table.load(hand)
     assert "There is no folder" in message(tmp_path / "nowhere")
     assert "There is no file" in message(root, table="other.csv")
-    assert "in all 1 at most" in message(root, shares={"judge1": 0.7, "judge2": 0.7})
+    assert "in all 1 at most" in message(root, shares={"judge0": 0.7, "judge1": 0.7})

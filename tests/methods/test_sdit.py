@@ -13,14 +13,14 @@ from lit_synth.networks import SDITDiscriminator, SDITGenerator
 from lit_synth.stages import Stage
 from lit_synth.translation import HasAttention, HasStyles, Translation
 
-DOMAINS = list(tiny_domains.DOMAINS)
+DOMAINS, STYLE = list(tiny_domains.DOMAINS), 4
 WEIGHTS = {"lambda_adv": 3.0, "lambda_gp": 7.0, "lambda_cls": 2.0, "lambda_rec": 5.0}
 
 
 def sdit(stages=None, n_labels=3, attention="text", **settings):
     torch.manual_seed(0)
-    make = SDITGenerator(1, n_labels, 4, 1, 1, 1, 1, 2, attention)
-    judge = SDITDiscriminator(1, 16, n_labels, 2, 4, 2)
+    make = SDITGenerator(1, n_labels, 4, 1, 1, 1, 1, STYLE, attention)
+    judge = SDITDiscriminator(1, 16, n_labels, STYLE, 4, 2)
     settings = WEIGHTS | {"lambda_lat": 11.0, "n_critic": 1, "domains": DOMAINS} | settings
     return SDIT(make, judge, stages=stages or [Stage("train", 1)], **settings)
 
@@ -35,7 +35,7 @@ def slow_steps(record, before, after, rng, x, c, classify, fresh):
     """Compare both recorded steps with the formulas; `after` has the discriminator's step."""
     make, judge, n = before.generator, before.discriminator, len(x)
     c_trg = c[torch.randperm(n, generator=rng)]
-    z = torch.randn(n, 2, generator=rng, dtype=torch.float64)
+    z = torch.randn(n, STYLE, generator=rng, dtype=torch.float64)
     alpha = torch.rand(n, 1, 1, 1, generator=rng, dtype=torch.float64)
     y = make(x, c_trg, z).detach()
     real, fake = judge(x), judge(y)
@@ -48,7 +48,7 @@ def slow_steps(record, before, after, rng, x, c, classify, fresh):
     judge = after.discriminator
     y = make(x, c_trg, z)
     fake = judge(y)
-    z_back = torch.randn(n, 2, generator=rng, dtype=torch.float64) if fresh else z
+    z_back = torch.randn(n, STYLE, generator=rng, dtype=torch.float64) if fresh else z
     loss = -3 * fake.realness.mean() + 2 * classify(fake.logits, c_trg)
     loss = loss + 11 * (fake.code - z).abs().mean() + 5 * (make(y, c, z_back) - x).abs().mean()
     torch.testing.assert_close(record.losses[1], loss.detach())
@@ -100,7 +100,7 @@ def test_a_warm_up_reconstructs_and_moves_the_generator_alone():
     batch = tiny_domains.batch(2)
     before, rng, record = tiny.iterate(method, batch)
     x, c = (each.double() for each in labelled(batch, DOMAINS))
-    z = torch.randn(len(x), 2, generator=rng, dtype=torch.float64)
+    z = torch.randn(len(x), STYLE, generator=rng, dtype=torch.float64)
     torch.testing.assert_close(
         record.losses, [4 * (before.generator(x, c, z) - x).abs().mean().detach()]
     )
@@ -114,10 +114,10 @@ def test_translates_to_the_targets_label_in_the_style_given():
     assert isinstance(method, HasStyles)
     assert len(method.translations()) == 6
     way, label = Translation(("dark",), ("bright",)), torch.tensor([[0.0, 0, 1]]).repeat(3, 1)
-    z = torch.randn(3, 2)
+    z = torch.randn(3, STYLE)
     made = method.generator(x["dark"], label, z)
     assert torch.equal(method.translate(x | {"style": z}, way), made)
-    mean = method.generator(x["dark"], label, torch.zeros(3, 2))
+    mean = method.generator(x["dark"], label, torch.zeros(3, STYLE))
     assert torch.equal(method.translate(x, way), mean)
 
 
@@ -131,7 +131,9 @@ def test_an_attribute_is_reversed_where_it_is_known_and_else_set():
     _, c = method.asked({"image": x["image"]}, hat)
     assert c.tolist() == [[1, 0]] * 4
     method = sdit().eval()
-    _, c = method.asked({"dark": x["image"], "attributes": x["attributes"]}, Translation(("dark",), ("grey",)))
+    _, c = method.asked(
+        {"dark": x["image"], "attributes": x["attributes"]}, Translation(("dark",), ("grey",))
+    )
     assert c.tolist() == [[0, 1, 0]] * 4
 
 
