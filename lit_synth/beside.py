@@ -47,7 +47,7 @@ def _settings(run: Path, release: Path) -> dict[str, Any]:
             f"the release {release} is in no run folder: expected the run's settings in {path}."
         )
     settings = yaml.safe_load(path.read_text())
-    needed = preparing.needed(settings, run.parents[1])
+    needed = preparing.needed(settings, run.parents[1], settings["seed_everything"])
     for each in needed:
         preparing.require(each)
     return preparing.fill_in(settings, needed)

@@ -61,12 +61,15 @@ class Prepared(NamedTuple):
         ]
 
 
-def find(prepare: Mapping[str, str], folder: Path | None) -> dict[str, str]:
+def find(
+    prepare: Mapping[str, str], folder: Path | None, missing_ok: bool = False
+) -> dict[str, str]:
     """Return the configuration files that `prepare` names as seen from the current folder.
 
     Args:
         prepare: Name -> file, relative to the current folder or else to `folder`.
         folder: Of the configuration that holds `prepare`; None if there is none.
+        missing_ok: Leave a file that is not there as it is named?
 
     Raises:
         InputError: If there is no such file.
@@ -75,21 +78,22 @@ def find(prepare: Mapping[str, str], folder: Path | None) -> dict[str, str]:
     for name, given in prepare.items():
         places = [Path(given), *([folder / given] if folder else [])]
         path = next((each for each in places if each.is_file()), None)
-        if path is None:
+        if path is None and not missing_ok:
             raise InputError(
                 f"prepare.{name} is '{given}', but there is no such file: give the configuration "
                 f"of a training run, relative to the current folder or to {folder or 'it'}."
             )
-        found[name] = str(path)
+        found[name] = str(path or given)
     return found
 
 
-def needed(settings: Settings, runs_dir: Path) -> list[Prepared]:
+def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     """Return the runs whose releases a run uses, in the order in which `prepare` names them.
 
     Args:
         settings: Of the run; what `prepare` names and nothing uses is left alone.
         runs_dir: Parent of all run folders.
+        seed: Of the run.
 
     Raises:
         InputError: If something is used that `prepare` does not name.
@@ -103,7 +107,6 @@ def needed(settings: Settings, runs_dir: Path) -> list[Prepared]:
                 f"the settings use $prepare.{name}, but prepare has "
                 f"{', '.join(prepare) or 'nothing'}: name a configuration for it there."
             )
-    seed = int(settings.get("seed_everything") or 0)
     return [
         Prepared(
             name, Path(config), runs.run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed

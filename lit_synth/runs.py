@@ -48,7 +48,7 @@ def run_folder(runs_dir: str | Path, config_name: str, run_id: str) -> Path:
 
 def run_with(config: str | Path) -> Path | None:
     """Return the folder of the run that `config` is the config.yaml of, or None."""
-    folder = Path(config).parent
+    folder = Path(config).resolve().parent
     own = Path(config).name == CONFIG and (folder / ENVIRONMENT).is_file()
     return folder if own else None
 

@@ -1,7 +1,7 @@
 """The styles that `predict` translates in: drawn, read from references, or between two of these."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -38,20 +38,20 @@ class StyleChoice:
         style_dim: Length of a style; None for a method that has none.
         seed: Of the styles that are drawn, each scene's own.
         n: How many are drawn for a scene.
-        domain: What references are of.
-        references: Images (R, C, H, W) whose styles are used for every scene; None: draw.
-        reference_names: Of these.
         steps: How many to make on the way from the first of two styles to the second; None: the
             styles themselves.
+        references: Images (R, C, H, W) whose styles are used for every scene; None: draw.
+        reference_names: Of these.
+        domain: What they are images of.
     """
 
     style_dim: int | None
     seed: int
-    n: int = 1
-    domain: str = ""
+    n: int
+    steps: int | None
     references: Tensor | None = None
     reference_names: tuple[str, ...] = ()
-    steps: int | None = None
+    domain: str = ""
 
     @property
     def labels(self) -> list[str]:
@@ -119,10 +119,14 @@ def choose_styles(
         DataError: If a reference cannot be read.
     """
     _check(method, asked)
-    dim = method.style_dim if isinstance(method, HasStyles) else None
+    drawn = StyleChoice(
+        method.style_dim if isinstance(method, HasStyles) else None,
+        asked.seed_everything,
+        n=asked.styles or (1 if asked.interpolate is None else 2),
+        steps=asked.interpolate,
+    )
     if not asked.reference:
-        n = 2 if asked.interpolate is not None else asked.styles or 1
-        return StyleChoice(dim, asked.seed_everything, n, domain, steps=asked.interpolate)
+        return drawn
     files = _files(asked.reference)
     if asked.interpolate is not None and len(files) != 2:
         raise InputError(
@@ -130,41 +134,33 @@ def choose_styles(
             "give two."
         )
     stored = [read_modality(file, str(file), modality, size, resize) for file in files]
-    scenes = MemoryScenes({domain: modality}, {domain: torch.stack(stored)}, list(map(str, files)))
-    return StyleChoice(
-        dim,
-        asked.seed_everything,
-        len(files),
-        domain,
-        scenes.fetch(range(len(files)))[domain],
-        tuple(file.stem for file in files),
-        asked.interpolate,
-    )
+    names = tuple(file.stem for file in files)
+    references = MemoryScenes({domain: modality}, {domain: torch.stack(stored)}, names)
+    images = references.fetch(range(len(files)))[domain]
+    return replace(drawn, references=images, reference_names=names, domain=domain)
 
 
 def _check(method: Translator, asked: AskedStyles) -> None:
-    name = type(method).__name__
-    if asked.styles is not None and asked.styles < 1:
-        raise InputError(f"--styles is {asked.styles}: expected at least 1.")
-    if asked.interpolate is not None and asked.interpolate < 2:
-        raise InputError(f"--interpolate is {asked.interpolate}: expected at least 2 steps.")
-    if asked.styles is not None and (asked.reference or asked.interpolate is not None):
-        other = "--reference" if asked.reference else "--interpolate"
+    for option, number, least in (
+        ("styles", asked.styles, 1),
+        ("interpolate", asked.interpolate, 2),
+    ):
+        if number is not None and number < least:
+            raise InputError(f"--{option} is {number}: expected at least {least}.")
+    others = {"reference": asked.reference, "interpolate": asked.interpolate}
+    given = [option for option, value in others.items() if value is not None]
+    if asked.styles is not None and given:
         raise InputError(
-            f"--styles draws styles and {other} says which they are: give one of both."
+            f"--styles draws styles and --{given[0]} says which they are: give one of both."
         )
-    if not isinstance(method, HasStyles):
-        for option, given in (
-            (f"--styles {asked.styles}", (asked.styles or 1) > 1),
-            ("--reference", bool(asked.reference)),
-            (f"--interpolate {asked.interpolate}", asked.interpolate is not None),
-        ):
-            if given:
-                raise InputError(
-                    f"{option} is for methods that make many results of one input, and {name} "
-                    "makes one: leave it out."
-                )
-    if asked.reference and not isinstance(method, ReadsStyles):
+    several = ["styles"] if asked.styles is not None and asked.styles > 1 else given
+    name = type(method).__name__
+    if several and not isinstance(method, HasStyles):
+        raise InputError(
+            f"--{several[0]} is for methods that make many results of one input, and {name} makes "
+            "one: leave it out."
+        )
+    if asked.reference is not None and not isinstance(method, ReadsStyles):
         raise InputError(
             f"--reference asks for the style of an image, which {name} cannot read: draw styles "
             "with --styles."

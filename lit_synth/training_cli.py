@@ -111,7 +111,11 @@ class SynthCLI(LightningCLI):
             help=f"predict: images to write (default: {N_IMAGES}; all scenes of the test split).",
         )
         for name, words in (
-            ("source", "modality to translate from; several, joined by commas, are fused"),
+            (
+                "source",
+                "modality to translate from; several, joined by commas, are fused; between images "
+                "only where --target has several sources",
+            ),
             ("target", "modality to translate to"),
             ("via", "modalities to translate over, joined by commas"),
             (
@@ -163,7 +167,8 @@ class SynthCLI(LightningCLI):
             # A player's backward leaves the other's parameters out, which plain ddp refuses.
             settings.trainer.strategy = "ddp_find_unused_parameters_true"
         if settings.prepare:
-            settings.prepare = preparing.find(settings.prepare, config and config.parent)
+            folder, trained = config and config.parent, self.subcommand != "fit"
+            settings.prepare = preparing.find(settings.prepare, folder, missing_ok=trained)
         self._dump_config()
         if self.subcommand == "fit":
             runs.prepare(self.folder, self.config_dump, settings.ckpt_path)
@@ -173,7 +178,10 @@ class SynthCLI(LightningCLI):
     def _prepare(self) -> None:
         """Train what this run needs, or see that it is there, and have the settings name it."""
         settings = self._settings
-        needed = preparing.needed(self.config_dump, self.folder.parents[1])
+        seed, own = settings.seed_everything, self.folder / runs.CONFIG
+        if self.subcommand != "fit" and own.is_file():  # may be asked for with another seed
+            seed = yaml.safe_load(own.read_text())["seed_everything"]
+        needed = preparing.needed(self.config_dump, self.folder.parents[1], seed)
         for run in needed:
             if self.subcommand == "fit" and preparing.trains_here():
                 accelerator = settings.trainer.accelerator

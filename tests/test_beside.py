@@ -125,7 +125,7 @@ def damaged(release):
 
 
 def folded(release):
-    config = {"model": {"class_path": f"{__name__}.Folded"}}
+    config = {"model": {"class_path": f"{__name__}.Folded"}, "seed_everything": 0}
     (release.parent / "config.yaml").write_text(yaml.safe_dump(config))
 
 

@@ -188,8 +188,8 @@ def test_one_after_another_in_the_same_style():
 @pytest.mark.parametrize(
     ("method", "arguments", "sentence"),
     [
-        ("ToyPlain", ["--styles", 2], "--styles 2 is for methods that make many results of one"),
-        ("ToyPlain", ["--interpolate", 4], "--interpolate 4 is for methods that make many"),
+        ("ToyPlain", ["--styles", 2], "--styles is for methods that make many results of one"),
+        ("ToyPlain", ["--interpolate", 4], "--interpolate is for methods that make many"),
         ("ToyPlain", ["--reference", "references"], "--reference is for methods that make many"),
         ("ToyDrawn", ["--reference", "references"], "of an image, which ToyDrawn cannot read"),
         ("ToyStyles", ["--styles", 0], "--styles is 0: expected at least 1"),

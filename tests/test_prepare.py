@@ -145,13 +145,18 @@ def test_the_outcome_is_that_of_naming_the_release():
 
 
 @pytest.mark.usefixtures("done")
-def test_config_yaml_keeps_the_names_and_serves_where_the_runs_have_moved(commands, home):
+def test_config_yaml_keeps_the_names_and_serves_where_the_runs_have_moved(
+    commands, home, monkeypatch
+):
     config = config_of("mine")
     assert config["model"]["init_args"]["sources"] == ["$prepare.plain"]
     assert config["prepare"] == {"plain": "configs/plain.yaml"}
     shutil.move("runs", "elsewhere")
+    monkeypatch.chdir("elsewhere/mine/seed0")  # from where no other configuration is seen
+    seeds = ["--seed_everything", 3, "--run_id", "seed0"]  # other latents, the same run
+    assert call("predict", "--config", "config.yaml", "--n_images", 2, *seeds) == 0
+    monkeypatch.chdir(home)
     path = "elsewhere/mine/seed0/config.yaml"
-    assert call("predict", "--config", path, "--n_images", 2) == 0
     assert (home / "elsewhere/mine/seed0/predictions/000001.png").is_file()
     assert call("fit", "--config", path, "--model.init_args.stages.iterations", 3) == 0
     assert not Path("runs").exists()

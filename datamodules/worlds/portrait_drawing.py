@@ -32,7 +32,7 @@ MEASURES = {
     "nose_width": (0.09, 0.17),
     "mouth_height": (0.56, 0.66),  # below the eyes
     "mouth_width": (0.19, 0.28),
-    "lips": (0.06, 0.105),
+    "lips": (0.065, 0.11),
     "ears": (0.8, 1.35),
     "hair_width": (0.10, 0.20),  # beside the face, where long
     "hair_length": (0.70, 1.25),  # below the eyes, where long
@@ -41,22 +41,23 @@ MEASURES = {
 }
 HEAD = "head"  # marked as attributes are: where the head shows
 
-SKIN = torch.tensor([[0.97, 0.83, 0.74], [0.80, 0.58, 0.42], [0.44, 0.28, 0.20]])
+SKIN = {"pale": (0.97, 0.83, 0.74), "medium": (0.78, 0.57, 0.44), "dark": (0.44, 0.29, 0.22)}
 # The darkest and the lightest shade of each.
 HAIR = {
     "black": ((0.02, 0.02, 0.03), (0.12, 0.11, 0.12)),
-    "brown": ((0.25, 0.13, 0.06), (0.42, 0.25, 0.14)),
-    "blond": ((0.80, 0.62, 0.22), (0.98, 0.87, 0.50)),
+    "brown": ((0.22, 0.11, 0.05), (0.36, 0.20, 0.10)),
+    "blond": ((0.84, 0.67, 0.26), (0.99, 0.89, 0.52)),
     "red": ((0.56, 0.16, 0.03), (0.84, 0.34, 0.08)),
     "grey": ((0.54, 0.55, 0.58), (0.80, 0.81, 0.84)),
 }
+_SKINS = torch.tensor(list(SKIN.values()))
 _SHADES = torch.tensor(list(HAIR.values()))
 _IRIS = torch.tensor([[0.30, 0.17, 0.08], [0.26, 0.42, 0.22], [0.20, 0.44, 0.70]])
 _BROWS = torch.tensor([[0.07, 0.05, 0.06], [0.34, 0.21, 0.13]])
 _DARK = torch.tensor([0.10, 0.07, 0.08])
 _BEARD = torch.tensor([0.16, 0.13, 0.14])
 _WHITE = torch.tensor([0.97, 0.97, 0.96])
-_MOUTH = torch.tensor([0.34, 0.10, 0.11])
+_MOUTH = torch.tensor([0.22, 0.13, 0.12])
 _LIPS = torch.tensor([0.86, 0.66, 0.66])  # their share of the skin's colour
 _LENS = torch.tensor([0.80, 0.90, 0.96])
 _SQUARE = torch.full((1, 1, 1), 2.6)
@@ -249,7 +250,7 @@ def _colours(value: Batch, measure: Batch, style: Dice) -> Batch:
     tone = torch.stack([measure["tone"] * share for share in (0.02, 0.03, 0.03)], dim=1)
     return {
         "hair": torch.lerp(darkest, lightest, style.between(0, 1)[:, None]),
-        "skin": SKIN[value["skin"]] * (1 + tone),
+        "skin": _SKINS[value["skin"]] * (1 + tone),
         "hat": _hsv(style, (0.21, 0.98), (0.55, 0.95), (0.35, 0.85)),
         "lipstick": _hsv(style, (0.89, 1.0), (0.75, 0.95), (0.65, 0.92)),
         "shadow": _hsv(style, (0.5, 0.85), (0.5, 0.85), (0.45, 0.75)),
@@ -375,7 +376,7 @@ def _draw_fringe(p: Painter) -> None:
     f, m = p.features, p.measure
     place = 3.2 * f.u
     strand = (place - place.round()).abs()
-    below = f.coverage(0.36 + 0.14 * strand - f.v)
+    below = f.coverage(0.33 + 0.14 * strand - f.v)
     cover = below * oval(p.head, p.head.u, p.head.v - 0.1, m["width"] + 0.03, 0.9)
     tone = p.colour["hair"][:, :, None, None] * (0.92 - 0.25 * strand)[:, None]
     p.layer(p.only("fringe", cover), tone, "hair", HEAD)

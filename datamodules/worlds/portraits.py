@@ -9,12 +9,17 @@ from datamodules.errors import DataError
 from datamodules.labelled import LabelledWorld
 from datamodules.splits import Batch
 from datamodules.worlds.dice import Dice
-from datamodules.worlds.portrait_drawing import HAIR, HEAD, MEASURES, draw_portraits
+from datamodules.worlds.portrait_drawing import HAIR, HEAD, MEASURES, SKIN, draw_portraits
 
 _NO_YES = ("no", "yes")
 _SIZES = (32, 128)  # pixels
 _PIXELS = 2**15  # at a time, so that intermediate results stay in a core's cache
 _STYLE = 2**41  # beyond every index, so that no style of an image is another's
+
+# Where verdicts draw their lines; set on images of world_seed 0, measured on others.
+_PALE, _DARK = 0.67, 0.33
+_HAT, _GLASSES, _MAKE_UP, _SMILE, _FRINGE = 0.68, 0.92, 0.14, 1.39, 0.31
+_COLD, _BLACK, _RED, _BLOND = 0.85, 0.2, 0.46, 0.68
 
 
 class Portraits(LabelledWorld):
@@ -28,7 +33,7 @@ class Portraits(LabelledWorld):
             "age": ("young", "old"),
             "gender": ("female", "male"),
             "hair": tuple(HAIR),
-            "skin": ("pale", "medium", "dark"),
+            "skin": tuple(SKIN),
         }
     )
 
@@ -54,6 +59,24 @@ class Portraits(LabelledWorld):
         """Return the measures, each float (N,), that make people (N,) who they are."""
         dice = Dice(4 * self.world_seed, person)
         return {name: dice.between(*limits) for name, limits in MEASURES.items()}
+
+    def verdicts(self, images: Tensor, fields: Batch) -> Batch:
+        """Read all attributes but age and gender where their masks are, by colour.
+
+        Skin is the mean where no other attribute shows, and what the others are compared with.
+        """
+        look = _Look(images, fields)
+        skin = look.mean(look.at("skin", "hat", "glasses", "make_up", "smile", "age", "fringe", "gender"))
+        hair = look.mean(look.at("hair", "hat", "skin", "gender"))
+        return {
+            "fringe": (look.fringe(skin, hair) > _FRINGE).long(),
+            "glasses": (look.rims(skin) < _GLASSES).long(),
+            "hat": (look.cloth() > _HAT).long(),
+            "make_up": (look.rouge(skin) > _MAKE_UP).long(),
+            "smile": (look.teeth(skin) > _SMILE).long(),
+            "hair": _name_hair(hair),
+            "skin": _name_skin(skin),
+        }
 
     def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
         person = index if self.people is None else index % self.people
@@ -82,3 +105,72 @@ class Portraits(LabelledWorld):
             name: torch.where(given[name] < 0, value, given[name]) if name in given else value
             for name, value in rolled.items()
         }
+
+
+class _Look:
+    """Measures of images (N, 3, H, W) in [-1, 1] at the masks of those that they are made from."""
+
+    def __init__(self, images: Tensor, fields: Batch) -> None:
+        self.x = (images.float() + 1) / 2
+        self.fields = fields
+
+    def at(self, name: str, *without: str) -> Tensor:
+        """Return the mask of an attribute (N, 1, H, W), less those of others."""
+        mask = self.fields[f"mask_{name}"].float()
+        for other in without:
+            mask = mask * (1 - self.fields[f"mask_{other}"].float())
+        return mask
+
+    def mean(self, mask: Tensor) -> Tensor:
+        """Return the mean colour (N, 3) in a mask."""
+        return (self.x * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
+
+    def fringe(self, skin: Tensor, hair: Tensor) -> Tensor:
+        """Return where the fringe's place is between skin, 0, and hair, 1 (N,)."""
+        way = hair - skin
+        place = ((self.mean(self.at("fringe", "hat")) - skin) * way).sum(1)
+        return place / way.square().sum(1).clamp(min=1e-4)
+
+    def rims(self, skin: Tensor) -> Tensor:
+        """Return how bright the lower third of the glasses' place is, by skin (N,)."""
+        mask = self.at("glasses")
+        row = mask.amax((1, 3)).cumsum(1)
+        lower = (row > 0.65 * row[:, -1:])[:, None, :, None]
+        place = self.at("glasses", "make_up", "age", "hair") * lower
+        return self.mean(place).mean(1) / skin.mean(1).clamp(min=1e-2)
+
+    def cloth(self) -> Tensor:
+        """Return the share of the hat's place that is of no colour of skin or hair (N,)."""
+        r, g, b = self.x.unbind(1)
+        greatest = self.x.amax(1)
+        vivid = greatest - self.x.amin(1) > 0.3 * greatest.clamp(min=0.05)
+        warm = (r >= g - 0.005) & (g >= b - 0.005)
+        mask = self.at("hat")[:, 0]
+        return ((vivid & ~warm) * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+
+    def rouge(self, skin: Tensor) -> Tensor:
+        """Return the logarithm of red by green in the make-up's place, relative to skin (N,)."""
+        r, g, _ = (self.x / skin.clamp(min=0.02)[:, :, None, None] + 0.1).unbind(1)
+        mask = self.at("make_up", "glasses", "age", "hair")[:, 0]
+        ratio = (r.clamp(min=1e-3) / g.clamp(min=1e-3)).log()
+        return (ratio * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+
+    def teeth(self, skin: Tensor) -> Tensor:
+        """Return the whitest pixel of the smile's place by the blue of skin (N,)."""
+        white = self.x.amin(1, keepdim=True) * self.at("smile")
+        return white.amax((1, 2, 3)) / skin[:, 2].clamp(min=1e-2)
+
+
+def _name_hair(mean: Tensor) -> Tensor:
+    r, g, b = mean.clamp(min=1e-2).unbind(1)
+    warm = torch.bucketize(g / r, torch.tensor([_RED, _BLOND]))
+    named = torch.tensor([list(HAIR).index(name) for name in ("red", "brown", "blond")])[warm]
+    cold = torch.where(mean.mean(1) < _BLACK, list(HAIR).index("black"), list(HAIR).index("grey"))
+    return torch.where(b / r > _COLD, cold, named)
+
+
+def _name_skin(mean: Tensor) -> Tensor:
+    r, _, b = mean.clamp(min=1e-2).unbind(1)
+    pale, dark = (list(SKIN).index(name) for name in ("pale", "dark"))
+    tanned = torch.where(mean.mean(1) < _DARK, dark, list(SKIN).index("medium"))
+    return torch.where(b / r > _PALE, pale, tanned)

@@ -3,6 +3,8 @@
 from lit_synth.baselines.bsa import BSA
 from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
+from lit_synth.baselines.drit import DRIT
+from lit_synth.baselines.icgan import IcGAN
 from lit_synth.baselines.munit import MUNIT
 from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
@@ -15,11 +17,13 @@ from lit_synth.baselines.wgan_gp import WGANGP
 __all__ = [
     "BSA",
     "DGNAM",
+    "DRIT",
     "MUNIT",
     "PPGN",
     "VAE",
     "WGANGP",
     "CycleGAN",
+    "IcGAN",
     "Pix2Pix",
     "StarGAN",
     "StarGANModalities",

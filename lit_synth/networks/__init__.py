@@ -2,7 +2,15 @@
 
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
+from lit_synth.networks.drit import (
+    DRITAttributeEncoder,
+    DRITContentDiscriminator,
+    DRITContentEncoder,
+    DRITGenerator,
+    DRITSharedLayer,
+)
 from lit_synth.networks.extractor import ConvBackbone, ImageNetBackbone
+from lit_synth.networks.icgan import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.munit import (
     ContentEncoder,
@@ -25,6 +33,14 @@ __all__ = [
     "ContentEncoder",
     "ConvBackbone",
     "ConvEncoder",
+    "DRITAttributeEncoder",
+    "DRITContentDiscriminator",
+    "DRITContentEncoder",
+    "DRITGenerator",
+    "DRITSharedLayer",
+    "IcGANDiscriminator",
+    "IcGANEncoder",
+    "IcGANGenerator",
     "ImageDecoder",
     "ImageNetBackbone",
     "Miner",

@@ -151,9 +151,9 @@ class DRITGenerator(nn.Module):
 class DRITContentDiscriminator(nn.Module):
     """Scores content: conv7x7 of stride 2, one conv without padding, conv1x1 to one; LeakyReLU .01.
 
-    The paddings of conv7x7 are 1, reflected, so that the defaults take content of 48 to 63 px to
-    one score, that of images of 192 to 252 px; published: 216 px. The authors' code asks for
-    instance norms here and, by a typing error, has none, as here. Weights start from N(0, .02).
+    conv7x7 pads by 1, reflected, so that the defaults make one score of 53 to 60 px of content, 212
+    to 240 px of image; published: 216. The authors' code asks for instance norms here and, by a
+    typing error, has none; nor has this. Weights start from N(0, .02).
 
     Args:
         channels: Of the content.

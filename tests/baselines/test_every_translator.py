@@ -18,9 +18,29 @@ pytestmark = pytest.mark.usefixtures("workdir")
 
 GENERATORS_FIRST = [{"generator_ab", "generator_ba"}, {"discriminator_a", "discriminator_b"}]
 
+DRIT = {
+    "attribute_encoders",
+    "content_encoders",
+    "generators",
+    "shared_encoder",
+    "shared_generator",
+}
+
 # The networks that each call of `minimize` may move, in order, over a whole tiny run.
 TURNS = {
     "cyclegan": 4 * GENERATORS_FIRST,
+    "drit": 2
+    * [
+        {"content_discriminator"},
+        {"content_discriminator"},
+        {"encoded_discriminators", "random_discriminators"},
+        DRIT,
+    ],
+    "icgan": [
+        *2 * [{"discriminator"}, {"generator"}],
+        *2 * [{"encoder_z"}],
+        *2 * [{"encoder_y"}],
+    ],
     "mmnets_unpaired": 4 * [{"encoders", "decoders"}, {"discriminators"}],
     "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
@@ -40,6 +60,8 @@ LOSSES = {
         "d_a": 1.41611,
         "d_b": 5.05022,
     },
+    "drit": {},
+    "icgan": {},
     "mmnets_unpaired": {
         "d_adv": 1.17327,
         "g_adv": 2.91467,

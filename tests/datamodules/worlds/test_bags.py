@@ -1,0 +1,192 @@
+"""Bags: pure functions of (world seed, i, values, style) whose colour and texture change alone."""
+
+import colorsys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from datamodules.errors import DataError
+from datamodules.labelled import Hand
+from datamodules.splits import to_unit_range
+from datamodules.worlds.bags import COLOURS, Bags, texture_energy
+
+INDEX = torch.arange(48)
+FRESH = torch.arange(1000) + 2**40 + 77_000_000  # neither dealt nor used to choose the threshold
+VALUES = {name: len(values) for name, values in Bags.attributes.items()}
+
+
+def render(index=INDEX, size=32, style=0, **values):
+    given = {name: torch.full_like(index, value) for name, value in values.items()}
+    return Bags(size).render(index, given, style)
+
+
+def inside(mask, margin):
+    """Return what is more than `margin` pixels away from the rest of the image."""
+    around = F.pad(mask.float(), (margin,) * 4)
+    return -F.max_pool2d(-around, 2 * margin + 1, 1) == 1
+
+
+def energy_of(image, mask):
+    """Return the texture energy of a 32 px image (3, 32, 32), in float64 and pixel by pixel."""
+    found = []
+    for y in range(2, 30):
+        for x in range(2, 30):
+            if mask[0, y - 2 : y + 3, x - 2 : x + 3].all():
+                mean = image[:, y - 1 : y + 2, x - 1 : x + 2].double().mean((1, 2))
+                found.append((image[:, y, x].double() - mean).abs().mean())
+    return torch.stack(found).median()
+
+
+@pytest.mark.parametrize("size", [33, 64])
+def test_an_image_does_not_depend_on_its_neighbours(size):
+    together = render(size=size)
+    for i in (0, 13, 47):
+        alone = render(torch.tensor([i]), size)
+        assert all(torch.equal(alone[name][0], together[name][i]) for name in together)
+    other = Bags(size, world_seed=1).render(INDEX, {})
+    assert not torch.equal(other["image"], together["image"])
+    assert not torch.equal(other["shape"], together["shape"])
+
+
+@pytest.mark.parametrize("size", [32, 64])
+@pytest.mark.parametrize("name", ["colour", "texture"])
+def test_colour_and_texture_show_in_the_mask_only(name, size):
+    first, second = (render(size=size, **{name: value}) for value in (0, 1))
+    changed = (first["image"] != second["image"]).any(1, keepdim=True)
+    mask = first["mask"] == 1
+    assert not changed[~mask].any()
+    share = (changed & mask).sum((1, 2, 3)) / mask.sum((1, 2, 3))
+    assert share.min() > (0.95 if name == "colour" else 0.2)
+    for field in set(first) - {"image", name}:
+        assert torch.equal(first[field], second[field]), field
+
+
+def test_a_pattern_shows_on_textured_bags_only():
+    flat = [render(texture=0, pattern=value)["image"] for value in range(4)]
+    textured = [render(texture=1, pattern=value)["image"] for value in range(4)]
+    for a, b in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)):
+        assert torch.equal(flat[a], flat[b])
+        assert (textured[a] != textured[b]).flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("name", ["strap", "background"])
+def test_a_strap_and_what_lies_behind_leave_the_body_as_it_was(name):
+    bags = [render(**{name: value}) for value in range(VALUES[name])]
+    body = inside(bags[0]["mask"], 1).expand(-1, 3, -1, -1)
+    for bag in bags[1:]:
+        assert torch.equal(bag["image"][body], bags[0]["image"][body])
+        assert (bag["image"] != bags[0]["image"]).flatten(1).any(1).all()
+        for field in set(bag) - {"image", name}:
+            assert torch.equal(bag[field], bags[0][field]), field
+
+
+def test_a_shape_changes_the_outline_and_no_other_value():
+    bags = [render(shape=value) for value in range(VALUES["shape"])]
+    for bag in bags[1:]:
+        assert (bag["mask"] != bags[0]["mask"]).flatten(1).any(1).all()
+        for field in set(bag) - {"image", "mask", "shape"}:
+            assert torch.equal(bag[field], bags[0][field]), field
+
+
+def test_styles_change_the_shade_in_the_mask_and_nothing_else():
+    world = Bags()
+    black = world.load(Hand(INDEX, {"colour": torch.ones_like(INDEX)}))
+    shown = world.true_styles(black.fields, {"colour": "red"}, 4)
+    assert shown.shape == (48, 4, 3, 32, 32)
+    mask = black.fields["mask"][:, None].expand_as(shown) == 1
+    original = black.pixels[:, None].expand_as(shown)
+    assert torch.equal(shown[~mask], original[~mask])
+    for style in range(4):
+        read = world.verdicts(to_unit_range(shown[:, style]), black.fields)
+        assert (read["colour"] == 0).all()
+        assert (read["texture"] == black.fields["texture"]).float().mean() > 0.9
+    shades = torch.stack([render(style=style)["shade"] for style in range(5)])
+    assert shades.std(0).mean() > 0.2
+    assert shades[0].equal(black.fields["shade"])
+
+
+def test_an_unprinted_spot_has_a_tone_of_its_colour():
+    """The brightest pixels of flat bags without gloss come close to HSV tones in the ranges."""
+    for number, tone in enumerate(COLOURS.values()):
+        bags = render(torch.arange(200), colour=number, texture=0)
+        pixels = bags["image"] / 255 * inside(bags["mask"], 2)
+        value = torch.tensor(tone.value)
+        low, high = pixels.amax((1, 2, 3)).aminmax()
+        assert value[0] * 0.8 - 0.02 < low < value[0] + 0.15
+        assert value[1] * 0.8 < high <= 1
+        if number == 1:
+            continue  # black has any hue
+        mean = pixels.sum((2, 3)) / pixels.sum((1, 2, 3))[:, None]
+        hue = torch.tensor([colorsys.rgb_to_hsv(*rgb)[0] for rgb in mean.tolist()])
+        hue = (hue + 0.5).remainder(1) - 0.5 if number == 0 else hue
+        assert hue.min() > tone.hue[0] - 0.005
+        assert hue.max() < tone.hue[1] + 0.005
+        assert hue.std() > 0.15 * (tone.hue[1] - tone.hue[0])
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_verdicts_err_on_one_image_in_a_hundred(size):
+    world = Bags(size)
+    bags = world.render(FRESH, {})
+    read = world.verdicts(to_unit_range(bags["image"]), bags)
+    assert set(read) == {"colour", "texture"}
+    assert (read["colour"] != bags["colour"]).float().mean() < 0.005
+    for value in (0, 1):
+        those = bags["texture"] == value
+        assert (read["texture"][those] != value).float().mean() < 0.02
+
+
+def test_verdicts_look_at_the_image_and_not_at_the_fields():
+    fields = render(colour=1, texture=0)
+    images = to_unit_range(render(colour=0, texture=1)["image"])
+    read = Bags().verdicts(images, fields)
+    assert (read["colour"] == 0).float().mean() > 0.95
+    assert (read["texture"] == 1).float().mean() > 0.95
+
+
+def test_texture_energy_is_the_median_detail_inside_the_mask():
+    bags = render(INDEX[:6])
+    images = to_unit_range(bags["image"])
+    expected = torch.stack(
+        [energy_of(image, mask) for image, mask in zip(images, bags["mask"], strict=True)]
+    )
+    torch.testing.assert_close(texture_energy(images, bags["mask"]).double(), expected)
+
+
+def test_texture_energy_hardly_depends_on_the_size():
+    small, large = (
+        texture_energy(to_unit_range(bags["image"]), bags["mask"])
+        for bags in (render(FRESH[:300], size, texture=1) for size in (32, 128))
+    )
+    assert (large / small).log().abs().median() < 0.1
+    assert texture_energy(torch.zeros(1, 3, 40, 40), torch.zeros(1, 1, 40, 40)).isnan()
+
+
+def test_values_are_given_or_rolled_evenly_and_independently():
+    index = torch.arange(1200)
+    asked = torch.where(index < 600, 2, -1)
+    bags = Bags().render(index, {"shape": asked})
+    assert (bags["shape"][:600] == 2).all()
+    free = Bags().render(index, {})
+    for name in set(VALUES) - {"shape"}:
+        assert torch.equal(bags[name], free[name])
+    assert torch.equal(bags["shape"][600:], free["shape"][600:])
+    for name, count in VALUES.items():
+        pairs = free[name] * 2 + free["texture"] if name != "texture" else free[name]
+        cells = count * 2 if name != "texture" else count
+        share = pairs.bincount(minlength=cells) * cells / 1200
+        assert 0.75 < share.min() <= share.max() < 1.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 31}, "image_size is 31; give 32 to 128"),
+        ({"image_size": 129}, "image_size is 129; give 32 to 128"),
+        ({"world_seed": -1}, "world_seed is -1"),
+    ],
+)
+def test_impossible_worlds_are_named(arguments, message):
+    with pytest.raises(DataError, match=message):
+        Bags(**arguments)
