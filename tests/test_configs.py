@@ -7,9 +7,10 @@ import torch
 import yaml
 
 import lit_synth.methods
+from lit_synth import preparing
 from lit_synth.checkpoints.release import Release, load_release
 from lit_synth.method import Method
-from lit_synth.methods import minegan, transfer_acgan, transfergan
+from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import segnet
 from lit_synth.training_cli import SynthCLI
 
@@ -38,14 +39,27 @@ def promised_release(name):
         return load_release(name)
     (config,) = CONFIGS.rglob(f"{parts[1]}.yaml")
     assert parts[2:] == (f"seed{yaml.safe_load(config.read_text())['seed_everything']}", "release")
-    return Release(Path(name), parse(config).model.release()[0])
+    method = parse(config).model
+    if isinstance(method, lit_synth.methods.SemanticExtractor):
+        return untrained_extractor(method, name)
+    return Release(Path(name), method.release()[0])
+
+
+def untrained_extractor(method, name):
+    """Return what the release of an extractor's run will hold, with the widest head."""
+    width = method.names[-1]
+    networks = {"backbone": method.backbones[width], "head": method.heads[width]}
+    scale = {"reduced": 1.0, "naive": 1.0}
+    facts = {"attribute": method.attribute, "scale": scale, "trained_on": {"images": []}}
+    return Release(Path(name), networks, facts)
 
 
 @pytest.fixture(autouse=True)
 def _promised(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for module in (minegan, transfergan, transfer_acgan):
+    for module in (minegan, transfergan, transfer_acgan, udit):
         monkeypatch.setattr(module, "load_release", promised_release)
+    monkeypatch.setattr(preparing, "train", lambda run, *_: None)  # noqa: ARG005
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
 
 

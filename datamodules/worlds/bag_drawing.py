@@ -29,7 +29,7 @@ OUTLINES = {
     "rounded": Outline((0.62, 0.74), (0.0, 0.04), (0.20, 0.26), (0.22, 0.28)),
     "trapezoid": Outline((0.60, 0.74), (0.20, 0.28), (0.03, 0.06), (0.03, 0.05)),
     "box": Outline((0.52, 0.72), (0.0, 0.0), (0.02, 0.04), (0.02, 0.04)),
-    "half moon": Outline((0.50, 0.58), (0.0, 0.0), (0.42, 0.46), (0.03, 0.04)),
+    "half_moon": Outline((0.50, 0.58), (0.0, 0.0), (0.42, 0.46), (0.03, 0.04)),
 }
 # Half its width and its height above the bag, each the least and the most.
 STRAPS = {

@@ -17,9 +17,10 @@ _PIXELS = 2**15  # at a time, so that intermediate results stay in a core's cach
 _STYLE = 2**41  # beyond every index, so that no style of an image is another's
 
 # Where verdicts draw their lines; set on images of world_seed 0, measured on others.
-_PALE, _DARK = 0.67, 0.33
-_HAT, _GLASSES, _MAKE_UP, _SMILE, _FRINGE = 0.68, 0.92, 0.14, 1.39, 0.31
-_COLD, _BLACK, _RED, _BLOND = 0.85, 0.2, 0.46, 0.68
+_FRINGE, _GLASSES, _HAT, _MAKE_UP, _SMILE = 0.35, 0.92, 0.68, 0.114, 1.41
+_PALE, _DARK = 0.71, 0.34
+_MIDDLE = 0.8 * torch.tensor(list(HAIR.values())).mean(1)  # shades of hair, as lit on average
+_COLD, _BLACK, _RED, _BLOND = 0.8, 0.2, 0.45, 0.68
 
 
 class Portraits(LabelledWorld):
@@ -66,15 +67,15 @@ class Portraits(LabelledWorld):
         Skin is the mean where no other attribute shows, and what the others are compared with.
         """
         look = _Look(images, fields)
-        skin = look.mean(look.at("skin", "hat", "glasses", "make_up", "smile", "age", "fringe", "gender"))
-        hair = look.mean(look.at("hair", "hat", "skin", "gender"))
+        skin = look.mean(look.at("skin", *(name for name in self.attributes if name not in ("skin", "hair"))))
+        hair = _name_hair(look.mean(look.at("hair", "hat", "skin", "gender", "fringe")))
         return {
-            "fringe": (look.fringe(skin, hair) > _FRINGE).long(),
+            "fringe": (look.fringe(skin, _MIDDLE[hair]) > _FRINGE).long(),
             "glasses": (look.rims(skin) < _GLASSES).long(),
             "hat": (look.cloth() > _HAT).long(),
             "make_up": (look.rouge(skin) > _MAKE_UP).long(),
             "smile": (look.teeth(skin) > _SMILE).long(),
-            "hair": _name_hair(hair),
+            "hair": hair,
             "skin": _name_skin(skin),
         }
 
@@ -132,10 +133,10 @@ class _Look:
         return place / way.square().sum(1).clamp(min=1e-4)
 
     def rims(self, skin: Tensor) -> Tensor:
-        """Return how bright the lower third of the glasses' place is, by skin (N,)."""
+        """Return how bright the lower part of the glasses' place is, by skin (N,)."""
         mask = self.at("glasses")
         row = mask.amax((1, 3)).cumsum(1)
-        lower = (row > 0.65 * row[:, -1:])[:, None, :, None]
+        lower = (row > 0.7 * row[:, -1:])[:, None, :, None]
         place = self.at("glasses", "make_up", "age", "hair") * lower
         return self.mean(place).mean(1) / skin.mean(1).clamp(min=1e-2)
 
@@ -151,7 +152,7 @@ class _Look:
     def rouge(self, skin: Tensor) -> Tensor:
         """Return the logarithm of red by green in the make-up's place, relative to skin (N,)."""
         r, g, _ = (self.x / skin.clamp(min=0.02)[:, :, None, None] + 0.1).unbind(1)
-        mask = self.at("make_up", "glasses", "age", "hair")[:, 0]
+        mask = self.at("make_up", "smile", "glasses", "age", "hair")[:, 0]
         ratio = (r.clamp(min=1e-3) / g.clamp(min=1e-3)).log()
         return (ratio * mask).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
 
