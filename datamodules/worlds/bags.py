@@ -43,7 +43,7 @@ _SIZES = (32, 128)  # pixels
 _PIXELS = 2**15  # at a time, so that intermediate results stay in a core's cache
 _STYLE = 2**41  # more than every index, so that no style of an image is another's
 _READ_SIZE = 32  # pixels that bags are read at, whatever their size
-# Splits flat from textured at 32 to 128 px, on images 2**40 and up, which are never dealt.
+# Splits flat from textured at 32 to 128 px, on images 2**40 and up, which nobody is dealt.
 _LEAST_ENERGY = 0.02
 
 

