@@ -18,20 +18,20 @@ from datamodules.worlds.drawing import Frame, column, paint
 # What makes a person: the least and the most of each measure.
 MEASURES = {
     "width": (0.62, 0.80),  # of half the face
-    "chin": (0.90, 1.10),  # how far below the eyes
+    "chin": (0.88, 1.12),  # how far below the eyes
     "square": (2.0, 2.3),  # exponent of the outline
-    "eye_distance": (0.27, 0.37),  # from the middle
-    "eye_width": (0.115, 0.16),
-    "eye_height": (0.06, 0.10),
+    "eye_distance": (0.26, 0.37),  # from the middle
+    "eye_width": (0.11, 0.165),
+    "eye_height": (0.055, 0.105),
     "eye_slant": (-0.25, 0.25),
     "iris": (0.0, 1.0),  # from brown over green to blue
-    "brow_height": (0.20, 0.28),  # above the eyes
+    "brow_height": (0.18, 0.30),  # above the eyes
     "brow_slant": (-0.3, 0.3),
     "brow_tone": (0.0, 1.0),  # from black to brown
-    "nose_length": (0.28, 0.42),
-    "nose_width": (0.09, 0.17),
-    "mouth_height": (0.56, 0.66),  # below the eyes
-    "mouth_width": (0.19, 0.28),
+    "nose_length": (0.26, 0.44),
+    "nose_width": (0.08, 0.18),
+    "mouth_height": (0.55, 0.67),  # below the eyes
+    "mouth_width": (0.18, 0.30),
     "lips": (0.065, 0.11),
     "ears": (0.8, 1.35),
     "hair_width": (0.10, 0.20),  # beside the face, where long
@@ -188,7 +188,7 @@ def oval(
 def stroke(
     frame: Frame, start: tuple[Tensor, Tensor], end: tuple[Tensor, Tensor], radius: float
 ) -> Tensor:
-    """Return the coverage of a line between two points (u, v), (N, 1, 1), and of its mirror image."""
+    """Return the coverage of a line and its mirror image; ends are (u, v), each (N, 1, 1)."""
     across, up = frame.u.abs() - start[0], frame.v - start[1]
     run, rise = end[0] - start[0], end[1] - start[1]
     length = run.square() + rise.square()
@@ -235,7 +235,7 @@ def draw_portraits(
     _draw_age(painter.band(-1, 0.8))
     _draw_eyes(painter.band(-0.35, 0.5))
     _draw_nose(painter.band(-0.7, 0.1))
-    _draw_mouth(painter.band(-0.95, -0.3))
+    _draw_mouth(painter.band(-0.95, -0.15))
     _draw_fringe(painter.band(0.2, 1.2))
     _draw_hair(painter, outline)
     _draw_glasses(painter.band(-0.35, 0.4))
@@ -261,10 +261,11 @@ def _colours(value: Batch, measure: Batch, style: Dice) -> Batch:
 def _draw_body(p: Painter, photo: Dice) -> None:
     """Draw neck and shoulders."""
     u, v, skin = p.head.u, p.head.v, p.colour["skin"] * 0.88
-    p.layer(oval(p.head, u, v + 2.2, 1.22, 0.92, _SQUARE), _hsv(photo, (0, 1), (0, 0.7), (0.2, 0.9)))
+    clothes = _hsv(photo, (0, 1), (0, 0.7), (0.2, 0.9))
+    p.layer(oval(p.head, u, v + 2.2, 1.22, 0.92, _SQUARE), clothes)
     p.layer(oval(p.head, u, v + 1.22, 0.40, 0.26), skin, "skin")
     neck = p.either("gender", p.head.coverage(u.abs() - 0.27), p.head.coverage(u.abs() - 0.37))
-    neck = neck * p.head.coverage(-1.24 - v)
+    neck = neck * p.head.coverage((v + 0.87).abs() - 0.37)
     p.layer(neck, skin, "skin")
     p.layer(neck * oval(p.head, u, v + 0.9, 0.6, 0.34) * 0.25, _DARK)
 
@@ -278,10 +279,8 @@ def _draw_head(p: Painter, photo: Dice) -> None:
     narrow = oval(p.head, u, v, m["width"], height, m["square"])
     broad = oval(p.head, u, v, m["width"] * 1.03, height, m["square"] + 0.75)
     side = column(torch.where(photo.between(0, 1) < 0.5, -1.0, 1.0))
-    shade = 1 - 0.16 * (0.5 + 0.8 * side * u).clamp(0, 1)
-    p.layer(
-        p.either("gender", narrow, broad), skin[:, :, None, None] * shade[:, None], "skin", HEAD
-    )
+    lit = skin[:, :, None, None] * (1 - 0.16 * (0.5 + 0.8 * side * u).clamp(0, 1))[:, None]
+    p.layer(p.either("gender", narrow, broad), lit, "skin", HEAD)
     cheeks = (p.features.u / m["width"]).square() + ((v - 0.1) / 0.75).square()
     beard = broad * (1.8 * cheeks - 0.8).clamp(0, 1) * (-0.4 - 4 * v).clamp(0, 1) * m["beard"]
     p.layer(p.either("gender", torch.zeros_like(beard), beard), _BEARD)
@@ -289,22 +288,20 @@ def _draw_head(p: Painter, photo: Dice) -> None:
 
 def _draw_age(p: Painter) -> None:
     """Draw lines on the forehead, beside eyes and mouth, and bags under the eyes."""
-    f, m, skin = p.features, p.measure, p.colour["skin"] * 0.5
-    lines = [
-        f.coverage((f.v - height + 0.1 * f.u.square()).abs() - 0.028)
-        * f.coverage(f.u.abs() - 0.36)
-        for height in (0.47, 0.60)
-    ]
+    f, m = p.features, p.measure
+    x, y, width, height = p.eye
+    dark = oval(f, x, y + 0.7 * height + 0.03, 1.05 * width, height) * 0.55
     wing = (m["nose_width"] + 0.05, -m["nose_length"] + 0.02)
     fold = (m["mouth_width"] + 0.13, -m["mouth_height"] + 0.05)
-    lines.append(stroke(f, wing, fold, 0.034))
-    corner = m["eye_distance"] + m["eye_width"]
-    zero = torch.zeros_like(corner)
+    lines = [stroke(f, wing, fold, 0.034)]
+    corner, level = m["eye_distance"] + m["eye_width"], torch.zeros_like(m["chin"])
     for rise in (0.09, -0.07):
-        lines.append(stroke(f, (corner + 0.05, zero), (corner + 0.15, zero + rise), 0.018))
-    x, y, width, height = p.eye
-    p.layer(p.only("age", oval(f, x, y + 0.7 * height + 0.03, width * 1.05, height) * 0.55), skin, "skin")
-    p.layer(p.only("age", torch.stack(lines).amax(0) * 0.8), skin, "skin")
+        lines.append(stroke(f, (corner + 0.05, level), (corner + 0.15, level + rise), 0.018))
+    for up in (0.47, 0.60):
+        crease = f.coverage((f.v - up + 0.1 * f.u.square()).abs() - 0.028)
+        lines.append(crease * f.coverage(f.u.abs() - 0.36))
+    dark = torch.stack([dark, *(line * 0.8 for line in lines)]).amax(0)
+    p.layer(p.only("age", dark), p.colour["skin"] * 0.5, "skin")
 
 
 def _draw_eyes(p: Painter) -> None:
@@ -318,22 +315,16 @@ def _draw_eyes(p: Painter) -> None:
     p.layer(oval(f, x, y - 0.022, 1.08 * width, 1.1 * height), _DARK * 2)
     white = oval(f, x, y, width, height)
     p.layer(white, _WHITE)
-    iris = through(_IRIS, m["iris"])
-    p.layer(white * oval(f, x, f.v, 0.075, 0.085), iris)
+    p.layer(white * oval(f, x, f.v, 0.075, 0.085), through(_IRIS, m["iris"]))
     p.layer(white * oval(f, x, f.v, 0.035, 0.04), _DARK)
-    brow = f.v - m["brow_height"] - m["brow_slant"] * x
-    arch = 1.6 * x.square()
-    p.layer(
-        p.either(
-            "gender",
-            oval(f, x, brow + arch - 0.03, 0.16, 0.026),
-            oval(f, x, brow + arch * 0.5 + 0.02, 0.185, 0.055),
-        ),
-        through(_BROWS, m["brow_tone"]),
-    )
+    up, arch = f.v - m["brow_height"] - m["brow_slant"] * x, x.square()
+    thin = oval(f, x, up + 1.6 * arch - 0.03, 0.16, 0.026)
+    thick = oval(f, x, up + 0.8 * arch + 0.02, 0.185, 0.055)
+    p.layer(p.either("gender", thin, thick), through(_BROWS, m["brow_tone"]))
 
 
 def _draw_nose(p: Painter) -> None:
+    """Draw a light bridge, and what is dark below it."""
     f, m, skin = p.features, p.measure, p.colour["skin"]
     bridge = oval(f, f.u, f.v + 0.55 * m["nose_length"], 0.045, 0.5 * m["nose_length"])
     p.layer(bridge * 0.5, torch.lerp(skin, torch.ones(3), 0.25), "skin")
@@ -345,9 +336,9 @@ def _draw_nose(p: Painter) -> None:
 def _draw_mouth(p: Painter) -> None:
     """Draw lips, closed or parted in a smile, with and without lipstick; and rouge on cheeks."""
     f, m, skin = p.features, p.measure, p.colour["skin"]
-    rouge = (f.u.abs() - m["eye_distance"] - 0.09) / 0.19, (f.v + 0.36) / 0.15
-    rouge = (1 - rouge[0].square() - rouge[1].square()).clamp(0, 1)
-    p.layer(p.only("make_up", rouge * 0.4), p.colour["lipstick"])
+    x, y = (f.u.abs() - m["eye_distance"] - 0.09) / 0.19, (f.v + 0.36) / 0.15
+    rouge = (1 - x.square() - y.square()).clamp(0, 1) * 0.4
+    p.layer(p.only("make_up", rouge), p.colour["lipstick"])
     closed, smiling = _mouth(p, 1.0, 0.0, 0.0), _mouth(p, 1.4, 0.9, 0.06)
     lips = p.either("smile", closed[0], smiling[0])
     p.layer(lips, skin * _LIPS, "skin")
@@ -361,14 +352,12 @@ def _mouth(p: Painter, width: float, bend: float, open_by: float) -> tuple[Tenso
     """Return the coverage of a mouth and of what is between the lips."""
     f, m = p.features, p.measure
     half = m["mouth_width"] * width
-    place = (f.u / half).square()
-    away = (f.v + m["mouth_height"] + 0.4 * open_by - bend * (f.u.square() - 0.3 * half.square())).abs()
-    rest = (1 - place).clamp(min=0)
+    middle = bend * (f.u.square() - 0.3 * half.square()) - m["mouth_height"] - 0.4 * open_by
+    away, rest = (f.v - middle).abs(), (1 - (f.u / half).square()).clamp(min=0)
+    lips = f.coverage(away - (m["lips"] + open_by) * rest)
+    inside = f.coverage(away - (0.3 * m["lips"] + open_by) * rest.square())
     ends = f.coverage(f.u.abs() - half)
-    return (
-        f.coverage(away - (m["lips"] + open_by) * rest) * ends,
-        f.coverage(away - (0.3 * m["lips"] + open_by) * rest.square()) * ends,
-    )
+    return lips * ends, inside * ends
 
 
 def _draw_fringe(p: Painter) -> None:
@@ -383,14 +372,17 @@ def _draw_fringe(p: Painter) -> None:
 
 
 def _hair_outline(p: Painter) -> Cover:
-    """Return all that hair covers, were it not for the face: short or long."""
-    m, v = p.measure, p.head.v
-    covers = []
-    for beside, lowest in ((m["hair_width"], -m["hair_length"]), (0.02 + 0.3 * m["hair_width"], -0.12)):
-        above, below = v - 0.12, lowest + 0.3 - v
-        height = torch.where(above > 0, 0.98, 0.3)
-        covers.append(oval(p.head, p.head.u, torch.maximum(above, below).clamp(min=0), m["width"] + beside, height))
-    return p.either("gender", *covers)
+    """Return all that hair covers, were it not for the face: long or short."""
+    m = p.measure
+    long = _mop(p, m["hair_width"], -m["hair_length"])
+    return p.either("gender", long, _mop(p, 0.02 + 0.3 * m["hair_width"], -0.12))
+
+
+def _mop(p: Painter, beside: Tensor, lowest: Tensor | float) -> Tensor:
+    """Return the coverage of a dome, as much wider than the face, on upright sides."""
+    above, below = p.head.v - 0.12, lowest + 0.3 - p.head.v
+    up, height = torch.maximum(above, below).clamp(min=0), torch.where(above > 0, 0.98, 0.3)
+    return oval(p.head, p.head.u, up, p.measure["width"] + beside, height)
 
 
 def _draw_hair(p: Painter, outline: Cover) -> None:
@@ -406,7 +398,9 @@ def _draw_glasses(p: Painter) -> None:
     """Draw a dark frame with slightly tinted lenses."""
     f, m = p.features, p.measure
     x = f.u.abs() - m["eye_distance"]
-    lens, rim = (oval(f, x, f.v + 0.02, 0.24 + more, 0.19 + more, _SQUARE) for more in (-0.03, 0.045))
+    lens, rim = (
+        oval(f, x, f.v + 0.02, 0.24 + more, 0.19 + more, _SQUARE) for more in (-0.03, 0.045)
+    )
     p.layer(p.only("glasses", lens * 0.25), _LENS)
     bridge = f.coverage((f.v - 0.05).abs() - 0.035) * f.coverage(f.u.abs() - m["width"])
     frame = torch.maximum(rim * (1 - lens), bridge * (1 - oval(f, x, f.v, 0.24, 0.19, _SQUARE)))
@@ -417,13 +411,11 @@ def _draw_hat(p: Painter) -> None:
     """Draw a hat that hides the top of the head."""
     u, v, m = p.head.u, p.head.v, p.measure
     crown = oval(p.head, u, v - 0.62, m["width"] + 0.16, 0.80, _SQUARE) * p.head.coverage(0.62 - v)
-    tone = p.colour["hat"][:, :, None, None]
-    shade = 1 - 0.2 * (0.5 + 0.6 * u).clamp(0, 1)
-    p.layer(p.only("hat", crown), tone * shade[:, None], HEAD)
-    band = crown * p.head.coverage(v - 0.86)
-    p.layer(p.only("hat", band), p.colour["hat"] * 0.55, HEAD)
+    lit = p.colour["hat"][:, :, None, None] * (1 - 0.2 * (0.5 + 0.6 * u).clamp(0, 1))[:, None]
+    p.layer(p.only("hat", crown), lit, HEAD)
+    p.layer(p.only("hat", crown * p.head.coverage(v - 0.86)), p.colour["hat"] * 0.55, HEAD)
     brim = oval(p.head, u, v - 0.66 + 0.1 * u.square(), m["width"] + 0.42, 0.1, _SQUARE)
-    p.layer(p.only("hat", brim), tone * shade[:, None], HEAD)
+    p.layer(p.only("hat", brim), lit, HEAD)
 
 
 def through(colours: Tensor, share: Tensor) -> Tensor:
@@ -455,8 +447,9 @@ def _draw_backdrop(dice: Dice, size: int) -> Tensor:
     paint(canvas, ((x - edge) * size + 0.5).clamp(0, 1).expand(-1, size, -1), panel)
     for _ in range(2):
         radius = column(dice.between(0.08, 0.25))
-        away = (x - column(dice.between(0, 1))).square() + (y - column(dice.between(0, 0.7))).square()
-        paint(canvas, (1.4 - away / radius.square()).clamp_(0, 0.5), lamp)
+        across, down = x - column(dice.between(0, 1)), y - column(dice.between(0, 0.7))
+        away = (across.square() + down.square()) / radius.square()
+        paint(canvas, (1.4 - away).clamp_(0, 0.5), lamp)
     return canvas
 
 

@@ -67,7 +67,9 @@ class Portraits(LabelledWorld):
         Skin is the mean where no other attribute shows, and what the others are compared with.
         """
         look = _Look(images, fields)
-        skin = look.mean(look.at("skin", *(name for name in self.attributes if name not in ("skin", "hair"))))
+        skin = look.mean(
+            look.at("skin", *(name for name in self.attributes if name not in ("skin", "hair")))
+        )
         hair = _name_hair(look.mean(look.at("hair", "hat", "skin", "gender", "fringe")))
         return {
             "fringe": (look.fringe(skin, _MIDDLE[hair]) > _FRINGE).long(),

@@ -94,12 +94,12 @@ class DRITAttributeEncoder(nn.Module):
         self.body.append(nn.LeakyReLU(ATTRIBUTE_SLOPE))
         self.mean = nn.Linear(widths[-1], style_dim)
         self.log_variance = nn.Linear(widths[-1], style_dim)
-        self.multiple = 2 ** len(widths)
+        self.least = 2 ** len(widths)
         init_he(self, ATTRIBUTE_SLOPE)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance (N, style_dim) for images (N, C, H, W)."""
-        check_size(x, self.multiple)
+        _check_least(self, "images", x, self.least, "fewer widths, or larger images")
         h = self.body(x).mean(dim=(2, 3))
         return self.mean(h), self.log_variance(h)
 
@@ -179,12 +179,7 @@ class DRITContentDiscriminator(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Score content (N, c, h, w): (N, 1, h', w')."""
-        if min(h.shape[2:]) < self.least:
-            height, width = h.shape[2:]
-            raise InputError(
-                f"a DRITContentDiscriminator got content of {height}x{width} px, but needs "
-                f"{self.least} px or more: give it fewer widths, or a smaller head_size."
-            )
+        _check_least(self, "content", h, self.least, "fewer widths, or a smaller head_size")
         return self.body(h)
 
 
@@ -198,3 +193,12 @@ def _halving_block(c_in: int, c_out: int) -> Residual:
 def _with_planes(h: Tensor, style: Tensor) -> Tensor:
     planes = style.to(h.dtype)[:, :, None, None].expand(-1, -1, *h.shape[2:])
     return torch.cat([h, planes], dim=1)
+
+
+def _check_least(network: nn.Module, what: str, x: Tensor, least: int, remedy: str) -> None:
+    height, width = x.shape[2:]
+    if min(height, width) < least:
+        raise InputError(
+            f"a {type(network).__name__} got {what} of {height}x{width} px, but needs {least} px "
+            f"or more: give it {remedy}."
+        )

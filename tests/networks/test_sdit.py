@@ -191,11 +191,10 @@ def test_labels_join_as_planes_and_change_what_is_made():
 
 def test_discriminator_heads_read_one_trunk():
     torch.manual_seed(0)
-    judge = SDITDiscriminator(1, 16, 3, style_dim=5, width=4, n_layers=2).double()
-    x = torch.randn(2, 1, 16, 16, dtype=torch.float64)
-    first, _, second, _ = judge.trunk
-    h = F.leaky_relu(F.conv2d(x, first.weight, first.bias, stride=2, padding=1), 0.01)
-    h = F.leaky_relu(F.conv2d(h, second.weight, second.bias, stride=2, padding=1), 0.01)
+    judge = SDITDiscriminator(1, 16, 3, style_dim=5, width=4, n_layers=3).double()
+    h = x = torch.randn(2, 1, 16, 16, dtype=torch.float64)
+    for layer in judge.trunk[::2]:  # the last one's map is small, so that it is a matrix product
+        h = F.leaky_relu(F.conv2d(h, layer.weight, layer.bias, stride=2, padding=1), 0.01)
     realness, logits, code = judge(x)
     torch.testing.assert_close(realness, F.conv2d(h, judge.realness.weight, padding=1))
     torch.testing.assert_close(logits, torch.einsum("nchw,kchw->nk", h, judge.label.weight))
