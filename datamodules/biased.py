@@ -38,7 +38,7 @@ from datamodules.translation import HeldOut, TranslationData, refuse_leaks
 class Biased(TranslationData):
     """A training set of each domain whose images differ from the others' in more than is wanted.
 
-    The domains of UDIT (Wang, Gonzalez-Garcia, Herranz, van de Weijer 2019, arXiv:1907.09754): a
+    The domains of UDIT (Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754): a
     translation is to change the attribute `wanted` and no other, although the training images of
     the domains differ in the attributes `unwanted` as well. Of training images nothing but their
     domain is told.

@@ -50,7 +50,7 @@ _LEAST_ENERGY = 0.02
 class Bags(LabelledWorld):
     """Handbags in front of pale walls, for data in which colour and texture are biased.
 
-    The task is that of the handbags of UDIT (Wang, Gonzalez-Garcia, Herranz, van de Weijer 2019,
+    The task is that of the handbags of UDIT (Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019,
     arXiv:1907.09754): one of colour and texture is translated, the other is to be kept. A textured
     bag is printed with its `pattern`, from barely visible to bold; a flat one has a pattern that
     does not show. Styles differ in the hue, saturation and shade of the colour.

@@ -24,6 +24,21 @@ _COLD, _BLACK, _RED, _BLOND = 0.8, 0.2, 0.45, 0.68
 
 
 class Portraits(LabelledWorld):
+    """Faces with attributes as photographs of people have them, and with an identity.
+
+    Attributes are rolled independently, each value equally often. Photo i shows person i, or
+    i mod `people`. A person is measures of a face, see `MEASURES`, and whoever has the same
+    measures may have any hair, skin, age and gender: identity can be read from the face alone.
+
+    Fields besides the attributes: `identity`, the person's number, int64 (N,); `mask`, where the
+    head is; `mask_<attribute>`, outside which no change of that attribute changes a pixel.
+
+    Args:
+        image_size: Side in pixels, 32 to 128.
+        world_seed: Names the world.
+        people: How many there are; None: every photo is of somebody else.
+    """
+
     attributes = MappingProxyType(
         {
             "fringe": _NO_YES,

@@ -73,7 +73,7 @@ class SemanticExtractor(Method):
         self.backbone_frozen = backbone_frozen
         owners = [SHARED] if backbone_frozen else self.names
         self.backbones = nn.ModuleDict({name: copy.deepcopy(trunk) for name in owners})
-        self.backbones.requires_grad_(not backbone_frozen)
+        self.backbones.requires_grad_(not backbone_frozen).train(not backbone_frozen)
         shape = map_shape(trunk, image_size)
         self.heads = nn.ModuleDict(
             {f"d{width}": ExtractorHead(shape, width, num_classes) for width in widths}
@@ -115,8 +115,9 @@ class SemanticExtractor(Method):
     @property
     def chosen(self) -> str:
         """Name `d<D>` of the network that is released."""
-        enough = self.accuracies >= self.accuracies.nan_to_num(-1).max() - self.tolerance
-        return self.names[int(enough.int().argmax())] if enough.any() else self.names[-1]
+        best = self.accuracies.nan_to_num(-1).max()
+        enough = self.accuracies >= best - self.tolerance - 1e-6  # .99 is within .01 of 1
+        return self.names[int(enough.nonzero()[0])] if enough.any() else self.names[-1]
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:  # noqa: ARG002
         raise InputError(

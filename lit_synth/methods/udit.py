@@ -1,6 +1,6 @@
 """UDIT: translation that changes what it should and nothing it should not (thesis chapter 5).
 
-Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019.
+Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754.
 """
 
 from collections.abc import Iterable

@@ -17,6 +17,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods import SDIT
 from lit_synth.nested import Nested
+from lit_synth.networks import stargan
 from lit_synth.tools.bench_mmnets import distance, in_bfloat16, in_float32
 from lit_synth.tools.timing import synchronise
 
@@ -113,11 +114,12 @@ def rearranged(game: Game) -> None:
     game.method.play(game.x, game.c)
 
 
+@mock.patch.object(stargan, "SMALL", 0)
 def released(game: Game) -> None:
     """The same step as the released code arranges it.
 
     Real and fake pass through D one after the other, the fake of D's step is made with its graph,
-    and G's step computes the gradients of D's weights too.
+    G's step computes the gradients of D's weights too, and no convolution is a matrix product.
     """
     method, x, c = game.method, game.x, game.c
     make, judge = method.generator, method.discriminator
@@ -126,18 +128,20 @@ def released(game: Game) -> None:
     real = judge(x)
     y = make(x, game.c_trg, game.z)
     fake = judge(y.detach())
+    d_adv = wasserstein_critic_loss(real.realness, fake.realness)
     d_gp = gradient_penalty(method.realness, x, y.detach(), game.alpha)
-    loss = method.lambda_adv * wasserstein_critic_loss(real.realness, fake.realness)
-    loss = loss + method.lambda_gp * d_gp + method.lambda_cls * method.label_loss(real.logits, c)
-    method.minimize(loss + method.d_lambda_lat * F.l1_loss(fake.code, game.z), opt_d)
+    d_cls, d_lat = method.label_loss(real.logits, c), F.l1_loss(fake.code, game.z)
+    d_game = method.lambda_adv * d_adv + method.lambda_gp * d_gp
+    method.minimize(d_game + method.lambda_cls * d_cls + method.d_lambda_lat * d_lat, opt_d)
 
     if (method.iteration + 1) % method.n_critic == 0:
         y = make(x, game.c_trg, game.z)
         fake = judge(y)
-        loss = method.lambda_adv * wasserstein_generator_loss(fake.realness)
-        loss = loss + method.lambda_cls * method.label_loss(fake.logits, game.c_trg)
-        loss = loss + method.lambda_rec * F.l1_loss(make(y, c, game.z), x)
-        method.minimize(loss + method.lambda_lat * F.l1_loss(fake.code, game.z), opt_g)
+        g_adv = wasserstein_generator_loss(fake.realness)
+        g_cls, g_lat = method.label_loss(fake.logits, game.c_trg), F.l1_loss(fake.code, game.z)
+        g_rec = F.l1_loss(make(y, c, game.z), x)
+        g_game = method.lambda_adv * g_adv + method.lambda_cls * g_cls
+        method.minimize(g_game + method.lambda_lat * g_lat + method.lambda_rec * g_rec, opt_g)
 
 
 def gradients(form: Form, game: Game) -> Gradients:

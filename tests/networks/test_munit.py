@@ -222,7 +222,7 @@ def test_bfloat16_gradients_stay_close():
         F.mse_loss(y.float(), x).backward()
         gradients.append([torch.cat([p.grad.flatten() for p in n.parameters()]) for n in players])
     for exact, rounded in zip(*gradients, strict=True):
-        assert (rounded - exact).norm() / exact.norm() < 0.1
+        assert (rounded - exact).norm() / exact.norm() < 0.2
 
 
 @pytest.mark.parametrize("format_", [torch.channels_last, torch.contiguous_format])
