@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lit_synth.checkpoints.release import save_release
-from lit_synth.networks import segnet
+from lit_synth import preparing
+from lit_synth.checkpoints.release import Release, save_release
+from lit_synth.methods import udit
+from lit_synth.networks import extractor, segnet
+from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, map_shape
 from lit_synth.training_cli import SynthCLI
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +38,12 @@ LAUNCHES = [(path.stem, launch) for path in CONFIGS for launch in launch_lines(p
 GANS = {"WGANGP", "TransferGAN", "TransferACGAN", "MineGAN"}
 NAMED = {path.stem: class_path(path) for path in CONFIGS}
 OF_GANS = [launch for launch in LAUNCHES if NAMED[launch[0]] in GANS]
-OF_TRANSLATORS = [(s, line) for s, line in LAUNCHES if NAMED[s] not in GANS and line[0] == "fit"]
+OF_EXTRACTORS = [launch for launch in LAUNCHES if NAMED[launch[0]] == "SemanticExtractor"]
+OF_TRANSLATORS = [
+    (stem, launch)
+    for stem, launch in LAUNCHES
+    if NAMED[stem] not in GANS | {"SemanticExtractor"} and launch[0] == "fit"
+]
 
 
 class BuildOnly(SynthCLI):
@@ -72,9 +81,10 @@ def write_sources(path):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 22
+    assert len(CONFIGS) == 34
     assert len(OF_GANS) == 21
-    assert len(OF_TRANSLATORS) >= 8
+    assert len(OF_TRANSLATORS) >= 16
+    assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
 
 
@@ -113,10 +123,13 @@ def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch
 def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
+    monkeypatch.setattr(preparing, "train", lambda run, *_: None)  # noqa: ARG005
+    monkeypatch.setattr(udit, "load_release", lambda folder: tiny_extractor(folder))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     settings = yaml.safe_load((ROOT / "configs/paper" / f"{stem}.yaml").read_text())
 
-    with torch.device("meta"):  # full width, without memory for the weights
+    # Full width, without memory for the weights; but Biased counts its portions when it is built.
+    with torch.device("cpu" if settings["data"]["class_path"] == "Biased" else "meta"):
         built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
 
     assert type(built.model).__name__ == settings["model"]["class_path"]
@@ -128,3 +141,36 @@ def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monk
         for translation in built.model.translations()
         for name in (*translation.sources, *translation.route)
     )
+
+
+def tiny_extractor(folder):
+    """The release of a prepared extractor, of the architecture that nothing here depends on."""
+    backbone = ConvBackbone(3, [WIDTH])
+    networks = {"backbone": backbone, "head": ExtractorHead(map_shape(backbone, 8), 1, 2)}
+    scale = {"reduced": 1.0, "naive": 1.0}
+    facts = {"attribute": "any", "scale": scale, "trained_on": {"images": []}}
+    return Release(Path(folder), networks, facts)
+
+
+@pytest.mark.parametrize(("stem", "launch"), OF_EXTRACTORS, ids=[stem for stem, _ in OF_EXTRACTORS])
+def test_launch_line_of_an_extractor_builds_its_run(stem, launch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(extractor, "_torchvision", random_model)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
+    arguments = class_arguments(stem)
+    assert [head.reduce.out_channels for head in built.model.heads.values()] == arguments["widths"]
+    users = [p for p in CONFIGS if f"extractor: {stem}.yaml" in p.read_text()]
+    assert users
+    assert built.datamodule.image_size == arguments["image_size"]
+
+
+def random_model(name, weights):
+    """A model of torchvision as the published one, but for the weights, which nobody downloads."""
+    assert weights in ("imagenet", "weights/vgg_face.pth")
+    return torchvision.models.get_model(name, weights=None)
+
+
+def class_arguments(stem):
+    path = ROOT / "configs/paper" / f"{stem}.yaml"
+    return yaml.safe_load(path.read_text())["model"]["init_args"]

@@ -16,7 +16,7 @@ from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.hashing import content_hash, image_digests
-from lit_synth.networks.classifier import Pooling, SmallClassifier
+from lit_synth.networks.classifier import SmallClassifier
 
 
 class Architecture(TypedDict, total=False):
@@ -26,7 +26,6 @@ class Architecture(TypedDict, total=False):
     feature_dim: int
     kernel_size: int
     slope: float
-    pooling: Pooling
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lit_synth.stages import Stage
 CHUNK = 256  # images read at once
 PAIRED = 1024  # images whose features' distances say what 1 is
 KINDS: tuple[Feature, ...] = ("reduced", "naive")
+UNKNOWN = -2.0  # accuracy of what was not evaluated
 SHARED = "all"  # name of the one backbone, where it does not learn
 
 
@@ -78,8 +79,8 @@ class SemanticExtractor(Method):
         self.heads = nn.ModuleDict(
             {f"d{width}": ExtractorHead(shape, width, num_classes) for width in widths}
         )
-        self.accuracies: Tensor  # of each width; nan: not evaluated
-        self.register_buffer("accuracies", torch.full((len(widths),), torch.nan))
+        self.accuracies: Tensor  # of each width, as last evaluated
+        self.register_buffer("accuracies", torch.full((len(widths),), UNKNOWN))
         self.widths, self.tolerance, self.attribute = widths, tolerance, attribute
         self.lr, self.weight_decay = lr, weight_decay
 
@@ -115,9 +116,11 @@ class SemanticExtractor(Method):
     @property
     def chosen(self) -> str:
         """Name `d<D>` of the network that is released."""
-        best = self.accuracies.nan_to_num(-1).max()
+        best = self.accuracies.max()
+        if best == UNKNOWN:
+            return self.names[-1]
         enough = self.accuracies >= best - self.tolerance - 1e-6  # .99 is within .01 of 1
-        return self.names[int(enough.nonzero()[0])] if enough.any() else self.names[-1]
+        return self.names[int(enough.nonzero()[0])]
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:  # noqa: ARG002
         raise InputError(
@@ -163,7 +166,7 @@ class SemanticExtractor(Method):
         facts = {
             "attribute": self.attribute,
             "width": self.widths[self.names.index(name)],
-            "accuracies": {f"accuracy_{d}": value for d, value in accuracies if value == value},
+            "accuracies": {f"accuracy_{d}": value for d, value in accuracies if value >= 0},
             "scale": scales(ExtractorNet(backbone, head), images),
             "trained_on": {"count": len(images), "images": digests},
         }

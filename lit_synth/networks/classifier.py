@@ -1,17 +1,12 @@
 """A small classifier of small images: the judge of classes and the source of features."""
 
-from typing import Literal
-
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.recording import records_init_args
 
-Pooling = Literal["max", "average"]
-
-
 class SmallClassifier(nn.Module):
-    """(conv, BN, ReLU, 2x2 pool) until at most 4x4 pixels are left, FC, BN, ReLU, FC.
+    """(conv, BN, ReLU, 2x2 max-pool) until at most 4x4 pixels are left, FC, BN, ReLU, FC.
 
     Channels double per stage, from `width` up to 4 x `width`.
 
@@ -23,7 +18,6 @@ class SmallClassifier(nn.Module):
         feature_dim: Length of the features before the last FC.
         kernel_size: Side of the convolutions, odd.
         slope: Of the ReLUs below 0.
-        pooling: How 2x2 pixels become one.
     """
 
     @records_init_args
@@ -36,7 +30,6 @@ class SmallClassifier(nn.Module):
         feature_dim: int = 64,
         kernel_size: int = 3,
         slope: float = 0.0,
-        pooling: Pooling = "max",
     ) -> None:
         super().__init__()
         if image_size < 8:
@@ -52,8 +45,7 @@ class SmallClassifier(nn.Module):
             self.body.append(
                 nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False)
             )
-            pool = nn.MaxPool2d(2) if pooling == "max" else nn.AvgPool2d(2)
-            self.body.extend([nn.BatchNorm2d(c_out), nn.LeakyReLU(slope), pool])
+            self.body.extend([nn.BatchNorm2d(c_out), nn.LeakyReLU(slope), nn.MaxPool2d(2)])
             c_in, c_out, size = c_out, min(2 * c_out, 4 * width), size // 2
         self.body.append(nn.Flatten())
         self.fc = nn.Linear(c_in * size * size, feature_dim, bias=False)

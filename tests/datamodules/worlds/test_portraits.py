@@ -102,7 +102,7 @@ def test_rolled_attributes_are_balanced_and_given_ones_are_kept():
 
 def test_no_layer_is_cut_off_by_its_band(monkeypatch):
     banded = render(size=64)
-    monkeypatch.setattr(Painter, "band", lambda self, bottom, top: self)
+    monkeypatch.setattr(Painter, "band", lambda self, *_: self)
     whole = render(size=64)
     assert all(torch.equal(value, whole[name]) for name, value in banded.items())
 
