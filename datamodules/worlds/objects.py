@@ -39,6 +39,7 @@ _BLOCK = 1_000_000  # indices that each domain and split has for itself
 _FIRST: dict[HeldOut, int] = {"val": 0, "test": _BLOCK}
 _JUDGE: dict[SplitName, int] = {"train": 2 * _BLOCK, "val": 3 * _BLOCK, "test": 4 * _BLOCK}
 _FIRST_DOMAIN = 5
+_FIRST_JUDGE = 100
 
 
 def sample_factors(world_seed: int, index: Tensor) -> Batch:
@@ -103,8 +104,8 @@ class Objects(TranslationData):
     outside `mask` by pixels.
 
     Object i is a pure function of `world_seed` and i. Besides the factors of `sample_factors`, the
-    fields of held-out objects have `number`, which is i, and `mask`, uint8 (N, 1, H, W): 1 where
-    the colour shows at all.
+    fields of held-out objects have `number`, which is i, `mask`, uint8 (N, 1, H, W): 1 where the
+    colour shows at all, and `<domain>/colour`, which is the domain's position.
 
     Args:
         colours: Names and order of the domains; None: all of `COLOURS`. `Modality.label` of each is
@@ -113,11 +114,14 @@ class Objects(TranslationData):
         images_per_set: Images of each domain to train on.
         n_val: Objects of `val`.
         n_test: Objects of `test`.
+        n_judging: Objects of each judging set.
         world_seed: Of the objects.
         batch_size: Images of every domain per batch and process.
         num_workers: Processes that prepare batches; the images are in memory, so 0 is fastest.
         seed: Of the orders of the images.
     """
+
+    wanted = "colour"
 
     def __init__(
         self,
@@ -126,6 +130,7 @@ class Objects(TranslationData):
         images_per_set: int = 1000,
         n_val: int = 200,
         n_test: int = 500,
+        n_judging: int = 2000,
         world_seed: int = 0,
         batch_size: int = 16,
         num_workers: int = 0,
@@ -136,9 +141,10 @@ class Objects(TranslationData):
         self.modalities = {
             name: Modality("image", 3, label=number) for number, name in enumerate(self.colours)
         }
-        _check(image_size, world_seed, (images_per_set, n_val, n_test))
+        self.attributes, self.unwanted = {self.wanted: self.colours}, list[str]()
+        _check(image_size, world_seed, (images_per_set, n_val, n_test, n_judging))
         self.image_size, self.images_per_set = image_size, images_per_set
-        self.world_seed = world_seed
+        self.world_seed, self.n_judging = world_seed, n_judging
         self.counts: dict[HeldOut, int] = {"val": n_val, "test": n_test}
 
     def load_set(self, name: str) -> MemoryScenes:
@@ -147,6 +153,33 @@ class Objects(TranslationData):
 
     def load_held_out(self, name: HeldOut) -> MemoryScenes:
         return self._load(_FIRST[name], self.counts[name], self.colours, held_out=True)
+
+    def wanted_value(self, domain: str) -> int:
+        """Return the position of a colour among the domains."""
+        return self.colours.index(domain)
+
+    def judging_set(self, attribute: str, number: int) -> tuple[Tensor, Tensor]:
+        """Return objects that no domain, no split and no other judge has, and their colours.
+
+        Args:
+            attribute: `colour`, the only one.
+            number: Of the judge, from 0.
+
+        Returns:
+            Images (N, 3, H, W) in [-1, 1], and positions among the domains, int64 (N,).
+        """
+        if attribute != self.wanted:
+            raise DataError(f"{attribute!r} is not judged; the only attribute is {self.wanted}.")
+        position = torch.arange(self.n_judging)
+        index = (_FIRST_JUDGE + number) * _BLOCK + position
+        label = position // len(SHAPES) % len(self.colours)
+        factors = sample_factors(self.world_seed, index)
+        pixels = paint(self.world_seed, index, factors, self.image_size)
+        return to_unit_range(pixels.fill(tone(_numbers(self.colours)[label], factors))), label
+
+    def verdicts(self, images: Tensor, fields: Batch) -> Batch:  # noqa: ARG002 - no rule reads it
+        """Return nothing: no rule reads colours under gloss and shadow well enough to judge."""
+        return {}
 
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor:
         """Return held-out objects in the colour `domain`, in `n` other shades and saturations.
@@ -182,7 +215,10 @@ class Objects(TranslationData):
         stored = {name: painting.fill(tone(_numbers([name] * count), factors)) for name in names}
         modalities = {name: self.modalities[name] for name in names}
         ids = [f"object-{i:06d}" for i in index.tolist()]
-        fields = {**factors, "number": index, "mask": painting.mask} if held_out else factors
+        fields = factors
+        if held_out:
+            colours = {f"{k}/{self.wanted}": _positions(self.colours, k, count) for k in names}
+            fields = {**factors, "number": index, "mask": painting.mask, **colours}
         return MemoryScenes(modalities, stored, ids, fields)
 
 
@@ -242,6 +278,10 @@ class ObjectColours(ImageDataModule):
 
 def _numbers(names: Sequence[str]) -> Tensor:
     return torch.tensor([list(COLOURS).index(name) for name in names])
+
+
+def _positions(names: Sequence[str], name: str, count: int) -> Tensor:
+    return torch.full((count,), list(names).index(name))
 
 
 def _known(colours: list[str] | None) -> list[str]:

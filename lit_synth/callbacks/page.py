@@ -108,6 +108,23 @@ def chart(title: str, curves: Mapping[str, Points], marks: Sequence[int] = ()) -
     )
 
 
+def bars(title: str, values: Mapping[str, float]) -> str:
+    """Return a bar from 0 for each value, none of them negative, with its name and number below."""
+    step, highest = WIDTH / max(len(values), 1), max(values.values(), default=0) or 1
+    drawn = [
+        f'<rect x="{step * (k + 0.15):.1f}" y="{HEIGHT * (1 - value / highest):.1f}" '
+        f'width="{step * 0.7:.1f}" height="{HEIGHT * value / highest:.1f}" fill="{COLOURS[0]}"/>'
+        for k, value in enumerate(values.values())
+    ]
+    names = [f"<span>{escape(name)} <b>{value:.4g}</b></span>" for name, value in values.items()]
+    return (
+        f"<figure><figcaption>{escape(title)}</figcaption>"
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}">{"".join(drawn)}</svg>'
+        f'<div class="ends">{"".join(names)}</div></figure>'
+    )
+
+
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return f"<td>{escape(value)}</td>"

@@ -11,14 +11,16 @@ from lit_synth.callbacks import report_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.context import callback_of, standing, translation_data
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.page import cells, chart, folded, page, picture, table
+from lit_synth.callbacks.page import bars, cells, chart, folded, page, picture, table
 from lit_synth.callbacks.report_translations import Standings
+from lit_synth.classifying import Classifier
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
 from lit_synth.translation import Translator
 
 FILE = "report.html"
 SELECTOR = "train/p_"  # shares of a selector belong in one chart
+ACCURACY = "/accuracy"  # and so do the accuracies of a method's classifiers
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -91,8 +93,8 @@ def render(
         {
             "Stages": _stages(method),
             "Samples": _samples(folder / "samples", best_iteration(curves, best), translations),
-            "Numbers": _numbers(folder / "cards", translations),
-            "Curves": _charts(curves, ends[:-1], translations),
+            "Numbers": _numbers(folder / "cards", method, translations),
+            "Curves": _charts(curves, ends[:-1], method, translations),
             "Settings": "".join(
                 folded(name, (folder / name).read_text())
                 for name in ("config.yaml", "environment.json")
@@ -157,14 +159,17 @@ def _samples(folder: Path, best: int | None, translations: Standings | None) -> 
     return cells([picture(*each) for each in pictures])
 
 
-def _numbers(folder: Path, translations: Standings | None) -> str:
+def _numbers(folder: Path, method: Method, translations: Standings | None) -> str:
     """Show the last evaluation of training and those of the verbs, each with its card."""
     paths = sorted(folder.glob("*.json"))
     in_training = [path for path in paths if "-" in path.stem]
     parts = []
     for path in [*in_training[-1:], *(path for path in paths if "-" not in path.stem)]:
         card, values = read_card(path)
-        if translations is None:
+        if isinstance(method, Classifier):
+            found = {name.removesuffix(ACCURACY): value for name, value in values.items()}
+            parts.append(bars(f"accuracy, {path.stem}", found))
+        elif translations is None:
             parts.append(table((path.stem, ""), list(values.items())))
         else:
             parts.append(f"<p>{path.stem}</p>")
@@ -173,7 +178,12 @@ def _numbers(folder: Path, translations: Standings | None) -> str:
     return "".join(parts)
 
 
-def _charts(curves: Curves, stage_ends: list[int], translations: Standings | None) -> str:
+def _charts(
+    curves: Curves, stage_ends: list[int], method: Method, translations: Standings | None
+) -> str:
+    together = {}
+    if isinstance(method, Classifier):
+        together = {name: curves[name] for name in curves if name.endswith(ACCURACY)}
     selector = {
         name.removeprefix(SELECTOR): points
         for name, points in curves.items()
@@ -184,6 +194,7 @@ def _charts(curves: Curves, stage_ends: list[int], translations: Standings | Non
             name
             for name in curves
             if not name.startswith(SELECTOR)
+            and name not in together
             and not (translations and report_translations.belongs(name, translations))
         ),
         key=lambda name: name.startswith("train/"),
@@ -191,6 +202,9 @@ def _charts(curves: Curves, stage_ends: list[int], translations: Standings | Non
     charts = [chart(name, {"": curves[name]}, stage_ends) for name in alone]
     if selector:
         charts.insert(0, chart("selector", selector, stage_ends))
+    if together:
+        lines = {name.split("/")[1]: points for name, points in together.items()}
+        charts.insert(0, chart("accuracy", lines, stage_ends))
     if translations:
         charts = report_translations.charts(curves, translations, stage_ends) + charts
     return cells(charts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from lit_synth.callbacks import report_styles
 from lit_synth.callbacks.page import chart, folded, table
 from lit_synth.translation import Translation
 
@@ -12,6 +13,7 @@ Row = tuple[str, str, dict[str, float]]  # from what, how it stands, metric -> v
 # What is drawn, where it was measured; all else is in the tables.
 CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "class_accuracy")
 PRIOR, ORACLE, ALIGNMENT, SWAP = "prior", "oracle", "alignment", "swap"  # groups of values
+STYLES = {report_styles.IDENTITY, report_styles.MEAN, report_styles.BESIDE, report_styles.REVERSE}
 BATCH, IOU = "@batch", "iou_"
 SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they are called there
     "alignment (centred cosine)": {"": "", "_mismatched": " mismatched"},
@@ -21,7 +23,7 @@ SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they 
 
 
 def charts(curves: Curves, standings: Standings, stage_ends: list[int]) -> list[str]:
-    """Return a chart for each metric of each target, and those of the alignment.
+    """Return a chart for each metric of each target, and those of styles and of the alignment.
 
     Args:
         curves: Columns of `metrics.csv`: name -> (iteration, value) pairs.
@@ -29,7 +31,8 @@ def charts(curves: Curves, standings: Standings, stage_ends: list[int]) -> list[
         stage_ends: Where to draw thin lines.
     """
     evaluated = {_measure(name): points for name, points in curves.items()}
-    drawn = [chart(title, lines, stage_ends) for title, lines in _alignment(evaluated)]
+    drawn = report_styles.charts(evaluated, list(standings), stage_ends)
+    drawn += [chart(title, lines, stage_ends) for title, lines in _alignment(evaluated)]
     for target in targets(standings):
         for metric in CHARTED:
             lines = _by_source(evaluated, standings, target, metric)
@@ -46,19 +49,19 @@ def targets(standings: Standings) -> list[str]:
 def belongs(curve: str, standings: Standings) -> bool:
     """Tell whether a curve is one of translations, and so needs no chart of its own."""
     group = _measure(curve).partition("/")[0].removesuffix(BATCH)
-    known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR, ORACLE}
+    known = {each.name for each in standings} | {ALIGNMENT, SWAP, PRIOR, ORACLE} | STYLES
     return group in known | {f"{PRIOR}_{target}" for target in targets(standings)}
 
 
 def tables(values: Mapping[str, float], standings: Standings) -> str:
-    """Return tables of one evaluation: each target's translations, classes folded, alignment."""
-    parts = []
+    """Return tables of one evaluation: styles; each target's translations; alignment."""
+    parts = [report_styles.tables(values, list(standings))]
     for target in targets(standings):
         rows = _rows(values, standings, target)
         metrics = list(dict.fromkeys(m for _, _, found in rows for m in found if IOU not in m))
         head = (f"to {target}", "", *metrics)
         cells = [(name, mark, *(found.get(m, "") for m in metrics)) for name, mark, found in rows]
-        parts.append(table(head, cells))
+        parts.append(table(head, cells) if metrics else "")
         parts.append(_classes(rows, target))
     return "".join([*parts, _alignment_table(values)])
 
@@ -133,6 +136,7 @@ def _rows(values: Mapping[str, float], standings: Standings, target: str) -> lis
             (f"{SWAP}/{translation.name}", ", swapped side information"),
         ):
             if found := _of(values, group):
+                found = {m: v for m, v in found.items() if not report_styles.is_ours(m)}
                 rows.append((f"from {_source(translation)}{words}", standing, found))
     for each in _oracles(values, target):
         rows.append((f"from {_source(each)}", ORACLE, _of(values, f"{ORACLE}/{each.name}")))

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.networks.recording import records_init_args
 
+
 class SmallClassifier(nn.Module):
     """(conv, BN, ReLU, 2x2 max-pool) until at most 4x4 pixels are left, FC, BN, ReLU, FC.
 

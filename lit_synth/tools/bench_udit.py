@@ -17,6 +17,7 @@ from lit_synth.methods import UDIT
 from lit_synth.methods.udit import total
 from lit_synth.nested import Nested, examples
 from lit_synth.networks.munit import UpConv5x5
+from lit_synth.networks.segnet import Code
 from lit_synth.tools.bench_mmnets import distance, in_bfloat16, in_float32
 from lit_synth.tools.timing import synchronise
 
@@ -128,7 +129,9 @@ def released(game: Game) -> None:
         method.minimize(_objective(game), opt_g)
 
 
-def _codes_and_translations(game: Game) -> tuple[dict[str, Tensor], ...]:
+def _codes_and_translations(
+    game: Game,
+) -> tuple[dict[str, Code], dict[str, Tensor], dict[str, Tensor]]:
     """Return content, style and translations of each domain."""
     method, x = game.method, game.x
     c = {i: method.content_encoders[i](x[i]) for i in x}
@@ -157,3 +160,75 @@ def _objective(game: Game) -> Tensor:
         loss = loss + method.lambda_gan * total(_square(t - 1) for t in scores)
         loss = loss + method.lambda_semantic * method.semantic(x_fake[j], x[i])
     return loss
+
+
+def _square(scores: Tensor) -> Tensor:
+    """Return the mean square, of float32 or wider."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32)).square().mean()
+
+
+def _enlarged_first(conv: UpConv5x5, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        x = F.pad(F.interpolate(x, scale_factor=2.0), (2, 2, 2, 2), mode="replicate")
+    return F.conv2d(x, conv.weight, conv.bias)
+
+
+def gradients(form: Form, game: Game) -> Gradients:
+    """Return each player's gradient in its own step, by network."""
+    method, found = game.method, Gradients()
+    _, opt_d = method.optimizers()
+
+    def note(loss: Tensor, optimizer: LightningOptimizer) -> None:
+        method.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        names = (DISCRIMINATORS,) if optimizer is opt_d else NETWORKS
+        found.update({name: _flat_gradient(method.get_submodule(name)) for name in names})
+
+    with game.drawn(note):
+        form(game)
+    method.zero_grad()
+    return found
+
+
+def seconds(form: Form, game: Game) -> float:
+    """Return the time of an iteration's losses with their backward passes."""
+
+    def backward(loss: Tensor, optimizer: LightningOptimizer) -> None:
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    synchronise(game.method.device)
+    start = time.perf_counter()
+    with game.drawn(backward):
+        form(game)
+    game.method.zero_grad()
+    synchronise(game.method.device)
+    return time.perf_counter() - start
+
+
+@contextmanager
+def in_float64(game: Game) -> Iterator[Game]:
+    """Put the method into float64, as long as the context lasts, and return the game so."""
+    x = {name: each.double() for name, each in game.x.items()}
+    s_new = {name: each.double() for name, each in game.s_new.items()}
+    game.method.double()
+    try:
+        with in_float32():
+            yield Game(game.method, x, s_new)
+    finally:
+        game.method.float()
+
+
+def _speed_up(slow: list[float], fast: list[float]) -> float:
+    """Return the median ratio of times taken in turn, the first left out."""
+    return statistics.median(a / b for a, b in zip(slow[1:], fast[1:], strict=True))
+
+
+def _flat_gradient(network: nn.Module) -> Tensor:
+    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+
+def _check_equal(ours: Gradients, theirs: Gradients) -> None:
+    for name, gradient in ours.items():
+        far = distance(gradient, theirs[name])
+        assert far < 1e-4, f"the two forms differ in the gradient of {name}: {far:.1e}"

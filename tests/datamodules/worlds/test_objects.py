@@ -158,3 +158,17 @@ def test_the_number_of_a_held_out_object_makes_it():
     factors = sample_factors(0, items["number"])
     assert torch.equal(factors["shade"], items["shade"])
     assert torch.equal(paint(0, items["number"], factors, 16).mask, items["mask"])
+
+
+def test_judging_sets_are_balanced_and_nobody_elses():
+    data = Objects(colours=["red", "blue"], image_size=16, images_per_set=40, n_judging=48)
+    images, label = data.judging_set("colour", 0)
+    assert torch.bincount(label).tolist() == [24, 24]
+    others = [data.judging_set("colour", 1)[0]]
+    others += [data.training_set(name).fetch(range(40))[name] for name in data.colours]
+    others += [data.split("val").fetch(range(40))[name] for name in data.colours]
+    others.append(ObjectColours(["red", "blue"], 16).split("train").fetch(range(48))["image"])
+    mine = {each.numpy().tobytes() for each in images}
+    assert not any(each.numpy().tobytes() in mine for other in others for each in other)
+    held_out = data.split("val").fetch(range(2))
+    assert held_out["blue/colour"].tolist() == [data.wanted_value("blue")] * 2
