@@ -17,6 +17,7 @@ from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags import Bags
 from datamodules.worlds.objects import ObjectColours, Objects
 from datamodules.worlds.opponents import Flowers, Opponents
+from datamodules.worlds.portraits import Portraits
 from datamodules.worlds.rooms import Rooms
 from datamodules.worlds.vehicles import Vehicles
 
@@ -36,6 +37,7 @@ __all__ = [
     "Objects",
     "Opponents",
     "Paired",
+    "Portraits",
     "Rooms",
     "SceneNet",
     "SunRGBD",

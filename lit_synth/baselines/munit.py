@@ -73,6 +73,7 @@ class MUNIT(Method):
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
         self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.style_dim = cast("int", decoder.style_dim)
+        self.to(memory_format=torch.channels_last)
         self.lambda_gan, self.lambda_x = lambda_gan, lambda_x
         self.lambda_c, self.lambda_s = lambda_c, lambda_s
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay

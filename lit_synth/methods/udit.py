@@ -96,6 +96,7 @@ class UDIT(Method):
         self.judged_attribute: str = facts["attribute"]
         self.known_to_h: set[str] = set(facts["trained_on"]["images"])
         self.feature, self.scale = feature, float(facts["scale"][feature])
+        self.to(memory_format=torch.channels_last)
         self.lambda_gan, self.lambda_x = lambda_gan, lambda_x
         self.lambda_c, self.lambda_s = lambda_c, lambda_s
         self.lambda_semantic = lambda_semantic

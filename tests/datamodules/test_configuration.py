@@ -6,6 +6,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 import datamodules
+from datamodules.labelled import LabelledSource
 
 CONFIGS = {
     "Digits": {"counts": {2: 5, 7: 9}, "augment": [{"class_path": "HorizontalFlip"}]},
@@ -26,6 +27,25 @@ CONFIGS = {
     "Opponents": {"image_size": 32, "images_per_set": 8},
     "Flowers": {"image_size": 32, "train_images": 8},
     "Objects": {"colours": ["red", "blue"], "images_per_set": 8},
+    "Biased": {
+        "source": {"class_path": "Bags"},
+        "wanted": "colour",
+        "unwanted": ["texture"],
+        "domains": {
+            "black": [{"images": 4, "colour": "black"}],
+            "red": [{"images": 4, "colour": "red"}],
+        },
+    },
+    "LabelledImages": {
+        "source": {"class_path": "Bags"},
+        "attribute": "texture",
+        "n_train": 8,
+    },
+    "Attributes": {
+        "source": {"class_path": "Portraits"},
+        "attributes": ["hat", "hair=blond"],
+        "images": 8,
+    },
     "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
 }
 
@@ -42,4 +62,8 @@ def test_bare_names_and_arguments_resolve(name, tmp_path):
 
 
 def test_every_data_module_has_a_configuration_here():
-    assert {n for n in datamodules.__all__ if n != "DataError"} == set(CONFIGS)
+    exported = {name: getattr(datamodules, name) for name in datamodules.__all__}
+    modules = {n for n, each in exported.items() if issubclass(each, pl.LightningDataModule)}
+    assert modules == set(CONFIGS)
+    sources = {n for n, each in exported.items() if issubclass(each, LabelledSource)}
+    assert exported.keys() == modules | sources | {"DataError"}
