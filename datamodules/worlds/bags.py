@@ -38,7 +38,7 @@ COLOURS = {
 }
 _TONES = torch.tensor([list(tone) for tone in COLOURS.values()])
 _INKS = torch.tensor([0.95, 0.95, 0.95, 0.95, 0.12])  # grey of what patterns are printed with
-_CONTRAST = (0.12, 0.5)
+_FAINTEST, _BOLDEST = 0.1, 0.5  # opacities of a print
 _SIZES = (32, 128)  # pixels
 _PIXELS = 2**15  # at a time, so that intermediate results stay in a core's cache
 _STYLE = 2**41  # more than every index, so that no style of an image is another's
@@ -56,12 +56,13 @@ class Bags(LabelledWorld):
     does not show. Styles differ in the hue, saturation and shade of the colour.
 
     Fields besides the attributes: `shade` (N,), 0 for the colour's darkest and 1 for its lightest;
-    `contrast` (N,), the opacity that the print has or would have, 0.12 to 0.5; and `mask`, 1 where
+    `contrast` (N,), the opacity that the print has or would have, `faintest` to 0.5; and `mask`, 1 where
     colour, texture and pattern may show, which is the body without its clasp.
 
     Args:
         image_size: Side in pixels, 32 to 128.
         world_seed: Names the world.
+        faintest: Least opacity of a print, 0.1 to 0.5. At 0.1 some textures can hardly be seen.
     """
 
     attributes = MappingProxyType(
@@ -75,8 +76,11 @@ class Bags(LabelledWorld):
         }
     )
 
-    def __init__(self, image_size: int = 32, world_seed: int = 0) -> None:
+    def __init__(self, image_size: int = 32, world_seed: int = 0, faintest: float = 0.3) -> None:
         super().__init__(image_size, world_seed)
+        if not _FAINTEST <= faintest <= _BOLDEST:
+            raise DataError(f"faintest is {faintest}; give {_FAINTEST} to {_BOLDEST}.")
+        self.faintest = faintest
         if not _SIZES[0] <= image_size <= _SIZES[1]:
             raise DataError(f"image_size is {image_size}; give {_SIZES[0]} to {_SIZES[1]} pixels.")
 
@@ -93,22 +97,21 @@ class Bags(LabelledWorld):
         """Read colour and texture inside the mask.
 
         The colour is the one that has the tone nearest to the mean RGB. A bag is textured if its
-        `texture_energy` is 0.02 or more.
+        `texture_energy` is a tenth of `faintest` or more, and 0.02 at least.
         """
         colour, tones = _reference_tones()
         distance = torch.cdist(_mean_colour(images, fields["mask"]), tones.to(images.device))
         energy = texture_energy(images, fields["mask"])
         return {
             "colour": colour.to(images.device)[distance.argmin(1)],
-            "texture": (energy >= _LEAST_ENERGY).long(),
+            "texture": (energy >= max(_LEAST_ENERGY, self.faintest / 10)).long(),
         }
 
     def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
         value = self._values(index, given)
         dice = Dice(3 * self.world_seed + 1, index)
         painting = draw_bags(value, dice, self.image_size)
-        low, high = _CONTRAST
-        contrast = low * (high / low) ** dice.between(0, 1)
+        contrast = self.faintest * (_BOLDEST / self.faintest) ** dice.between(0, 1)
         print_ = draw_prints(value["pattern"], dice, self.image_size)
         print_ *= (contrast * value["texture"])[:, None, None, None]
         rolls = Dice(3 * self.world_seed + 2, index + style * _STYLE).several(3, 0, 1)
@@ -182,7 +185,7 @@ def _reference_tones() -> tuple[Tensor, Tensor]:
     tone = _tone(colour, rolls.repeat(len(COLOURS), 1))
     ink = _INKS[colour][:, None]
     # A print covers about half of a bag.
-    printed = [torch.lerp(tone, ink, share * _CONTRAST[1] / 2) for share in (0.0, 0.5, 1.0)]
+    printed = [torch.lerp(tone, ink, share * _BOLDEST / 2) for share in (0.0, 0.5, 1.0)]
     return colour.repeat(len(printed)), torch.cat(printed)
 
 

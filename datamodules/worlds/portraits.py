@@ -102,7 +102,7 @@ class Portraits(LabelledWorld):
         canvas, marks = draw_portraits(
             value,
             self.measures(person),
-            Dice(4 * self.world_seed + 2, person),
+            Dice(4 * self.world_seed + 2, index),
             Dice(4 * self.world_seed + 3, index + style * _STYLE),
             self.image_size,
         )

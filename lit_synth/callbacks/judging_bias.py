@@ -15,10 +15,9 @@ from lit_synth.metrics.bias import confidence_drop, joint, misclassified, wanted
 from lit_synth.translation import HasJudgement, Translation
 
 # They share neither images nor seeds nor architecture, with each other and with any extractor.
-# Little noise, so that they see what is barely visible.
 JUDGES = {
-    "f1": Recipe(noise=0.02, seed=101, network={"width": 16}),
-    "f2": Recipe(noise=0.02, seed=102, network={"width": 12, "kernel_size": 5, "slope": 0.2}),
+    "f1": Recipe(seed=101, network={"width": 16}),
+    "f2": Recipe(seed=102, network={"width": 12, "kernel_size": 5, "slope": 0.2}),
 }
 FREE, OWN = "free", "h"
 AVERAGED = ("misclassified", "confidence_drop", "wanted", "joint")  # over the learned judges

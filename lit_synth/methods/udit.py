@@ -38,7 +38,7 @@ class UDIT(Method):
 
     The thesis gives neither the norm of eq. 5.3 nor its weight, and the released code has the term
     switched off. Ours is the mean absolute difference divided by that of two random images: a
-    weight means the same for any extractor. 1 is too small, and from some 30 on realism suffers.
+    weight means the same for any extractor. In small runs 1 did little, and 10 cost some sharpness.
 
     Deviation: both players of an iteration see the same translations (in MUNIT, styles are drawn
     for each), so that these are made once; discriminators move first, as there.

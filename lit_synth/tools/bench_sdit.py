@@ -67,7 +67,9 @@ Form = Callable[[Game], None]
 def rearranged_against_released(method: SDIT, batch: Nested, pairs: int) -> dict[str, float]:
     """Time n_critic discriminator steps and one generator step, and the released code's form.
 
-    Both have the same gradient, which is checked in float64.
+    Both have the same gradient, which is checked in float64. Distances mean something once the
+    generator has trained a little: with random weights its images are all but flat, and the
+    instance norms of the way back enlarge their rounding errors.
 
     Args:
         method: Attached to a trainer.

@@ -3,6 +3,7 @@ import torch
 
 from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
+from lit_synth.features import classifier
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import (
     Recipe,
@@ -67,11 +68,32 @@ def test_cache_follows_content_and_recipe(tmp_path, monkeypatch):
     x, labels = bars(16)
     quick = Recipe(iterations=2)
     first = trained_classifier(x, labels, tmp_path, quick)
-    monkeypatch.setattr("lit_synth.features.classifier.fit_classifier", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(classifier, "fit_classifier", lambda *_: pytest.fail("trained"))
     assert trained_classifier(x.clone(), labels, tmp_path, quick).sha256 == first.sha256
-    for changed in [(x + 0.1, labels, quick), (x, 1 - labels, quick), (x, labels, Recipe())]:
+    wider = Recipe(iterations=2, network={"width": 4})
+    for changed in [
+        (x + 0.1, labels, quick),
+        (x, 1 - labels, quick),
+        (x, labels, Recipe()),
+        (x, labels, wider),
+    ]:
         with pytest.raises(pytest.fail.Exception, match="trained"):
             trained_classifier(changed[0], changed[1], tmp_path, changed[2])
+
+
+def test_default_networks_keep_their_place_in_the_cache():
+    # Of what was trained before networks had settings.
+    assert "network" not in Recipe().facts()
+    assert Recipe(network={"slope": 0.2}).facts()["network"] == {"slope": 0.2}
+
+
+def test_another_architecture(tmp_path):
+    recipe = Recipe(iterations=3, network={"width": 4, "kernel_size": 5, "slope": 0.2})
+    folder = train_classifier(*bars(16), tmp_path, recipe)
+    network = ReleaseClassifier(folder).network
+    assert network.body[0].weight.shape == (4, 1, 5, 5)
+    assert extract(ReleaseClassifier(folder), bars(40)[0]).features.min() < 0
+    assert [each.shape[2:] for each in network.stages(bars(2, size=16)[0])] == [(16, 16)]
 
 
 def test_training_repeats_and_leaves_the_callers_randomness_alone(tmp_path):

@@ -52,8 +52,33 @@ def test_class_folders_are_learnt(tmp_path, monkeypatch):
     assert ReleaseClassifier(tmp_path / "out").release.extra["held_out_accuracy"] == 1
 
 
+def test_objects_by_colour_and_shape(tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, "OBJECTS", (132, 66))
+    (tmp_path / "recipe.yaml").write_text("{iterations: 2, network: {width: 4, slope: 1e-1}}")
+    words = ["--image_size", "16", "--channels", "3", "--recipe", str(tmp_path / "recipe.yaml")]
+    run("--data", "objects", "--out", str(tmp_path), *words)
+    network = ReleaseClassifier(tmp_path).network
+    assert (network.num_classes, network.init_args["width"]) == (66, 4)
+    assert network.init_args["slope"] == 0.1
+    images, classes = tool.coloured_shapes(16, 3)[0]
+    assert classes.bincount().tolist() == [2] * 66
+    assert len(images) == 132
+    with pytest.raises(InputError, match="objects have 3 channels"):
+        tool.coloured_shapes(16, 1)
+
+
 @pytest.mark.parametrize(
-    "text", ["iteratons: 5", "iterations: many", "iterations: 2.5", "5", "a: [", ""]
+    "text",
+    [
+        "iteratons: 5",
+        "iterations: many",
+        "iterations: 2.5",
+        "5",
+        "a: [",
+        "",
+        "network: 3",
+        "network: {wide: 3}",
+    ],
 )
 def test_recipes_that_cannot_be_used(tmp_path, text):
     path = tmp_path / "recipe.yaml"
