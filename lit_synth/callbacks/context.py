@@ -134,6 +134,17 @@ class HasWanted(Protocol):
 
 
 @runtime_checkable
+class HasIdentities(Protocol):
+    """Translation data that shows people, and has photos to learn from who they are."""
+
+    def identity_set(self) -> tuple[Tensor, Tensor] | None:
+        """Return photos (N, C, H, W) in [-1, 1], and the people's numbers (N,), if it shows any.
+
+        No other part of the data has these photos.
+        """
+
+
+@runtime_checkable
 class HasTrueStyles(Protocol):
     """Translation data that knows what translations may look like."""
 

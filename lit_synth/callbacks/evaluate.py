@@ -13,6 +13,7 @@ from lit_synth import runs
 from lit_synth.beside import load_method
 from lit_synth.callbacks.ceilings import Ceilings, Oracle
 from lit_synth.callbacks.context import (
+    HasIdentities,
     HasJudges,
     TranslationData,
     callback_of,
@@ -38,6 +39,7 @@ from lit_synth.classifying import Classifier
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.choice import load_extractor
+from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_identity
 from lit_synth.features.perceptual import load_perceptual
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
@@ -104,6 +106,8 @@ class Evaluate(pl.Callback):
             if the method has styles or attention, or the data judges bias, and else 0.
         perceptual: Weights of torchvision's AlexNet (.pth), for LPIPS. None: those in its cache; a
             bundled network if there are none.
+        identity: Weights of VGG-Face (.pth) that tell whose face it is. None: a classifier, trained
+            if the data has several photos of each person, and else nothing.
         beside: Name -> release folder of another run, whose translations are measured too, as
             `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
         reverse: By `test` alone: so many translations to each domain train a classifier that is
@@ -127,6 +131,7 @@ class Evaluate(pl.Callback):
         oracles: list[Oracle] = [],  # noqa: B006  never mutated; jsonargparse shows it in the help
         styles: int | None = None,
         perceptual: str | None = None,
+        identity: str | None = None,
         beside: dict[str, str] | None = None,
         reverse: int | None = None,
     ) -> None:
@@ -146,7 +151,7 @@ class Evaluate(pl.Callback):
         self.n_fake, self.batch_size = n_fake, batch_size
         self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
         self.batch_statistics, self.oracles = batch_statistics, oracles
-        self.styles, self.perceptual = styles, perceptual
+        self.styles, self.perceptual, self.identity = styles, perceptual, identity
         self.beside, self.reverse = beside or {}, reverse
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
@@ -362,7 +367,15 @@ class Evaluate(pl.Callback):
             perceptual=load_perceptual(self.perceptual),
             bias=BiasJudges(data, cache_folder()) if isinstance(data, HasJudges) else None,
             device=method.device,
+            identity=self._identity(data),
         )
+
+    def _identity(self, data: TranslationData) -> IdentityEmbedding | None:
+        if self.identity is not None:
+            return VGGFace(self.identity)
+        if isinstance(data, HasIdentities) and (photos := data.identity_set()) is not None:
+            return learned_identity(*photos, cache_folder())
+        return None
 
     def _real(
         self, trainer: pl.Trainer, device: torch.device, split: str

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lit_synth.callbacks.context import Batch, HasTrueStyles, TranslationData, known_of
 from lit_synth.callbacks.judging_bias import Aim, BiasJudges, aim_of, own_verdict
 from lit_synth.callbacks.style_grid import fixed_styles
 from lit_synth.callbacks.styled import Styled
+from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import PerceptualDistance
 from lit_synth.metrics.diversity import masked_mean, pairwise_distance, pixel_difference, shade_std
 from lit_synth.translation import HasStyles, Translation, Translator
@@ -29,6 +31,7 @@ class StyleJudge:
         perceptual: Compares images.
         bias: Judges of the data's attributes; None: it has none.
         device: Of the methods.
+        identity: Tells whose face it is; None: nobody's.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class StyleJudge:
         perceptual: PerceptualDistance,
         bias: BiasJudges | None,
         device: torch.device,
+        identity: IdentityEmbedding | None = None,
     ) -> None:
         self.data, self.n_styles, self.most = data, n_styles, most
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.perceptual, self.bias = perceptual.to(device), bias
+        self.identity = identity and identity.to(device)
         self._floors: dict[tuple[str, str], dict[str, float]] = {}
 
     @property
@@ -55,6 +60,8 @@ class StyleJudge:
             f"Diversity: {self.perceptual.name} ({self.perceptual.sha256[:12]}).",
             self.perceptual.note,
         ]
+        if self.identity is not None:
+            notes.append(f"Identity: {self.identity.name} ({self.identity.sha256[:12]}).")
         return notes if self.bias is None else notes + self.bias.notes
 
     def prepare(self, method: Translator, split: str) -> None:
@@ -106,6 +113,8 @@ class StyleJudge:
             values |= _changes(styled, made, mask.to(given))
         if (again := styled.back(made)) is not None:
             values["cycle_l1"] = (again - given).abs().mean((1, 2, 3))
+        if self.identity is not None:
+            values |= _strangeness(self.identity, made, given, known)
         if self.bias is not None and aim is not None:
             values |= self.bias.measure(made, given, known, aim)
             values |= own_verdict(styled.method, made, aim)
@@ -207,4 +216,18 @@ def _changes(styled: Styled, made: Tensor, mask: Tensor) -> Batch:
     if (share := styled.attention()) is not None:
         values["attention_inside"] = masked_mean(share, mask)
         values["attention_outside"] = masked_mean(share, 1 - mask)
+    return values
+
+
+def _strangeness(identity: IdentityEmbedding, made: Tensor, given: Tensor, known: Batch) -> Batch:
+    """Measure how far from the inputs' people translations are, and the next input's: (N,)."""
+    points = identity.embed(given)
+    others = identity.embed(made.flatten(0, 1)).reshape(*made.shape[:2], -1)
+    values = {"identity_distance": 1 - F.cosine_similarity(others, points[:, None], dim=2).mean(1)}
+    apart = 1 - F.cosine_similarity(points, points.roll(-1, 0))
+    if "identity" in known:  # the next input may show the same person
+        same = known["identity"] == known["identity"].roll(-1)
+        apart = apart.masked_fill(same.to(apart.device), torch.nan)
+    if len(given) > 1:
+        values["identity_distance_others"] = apart
     return values

@@ -35,6 +35,7 @@ PLACE = (
     "diversity_outside",
     "cycle_l1",
     "identity_distance",
+    "identity_distance_others",
 )
 CHARTED = ("misclassified", "wanted", "joint", "diversity", "change_net")
 ATTENTION = {"attention_inside": "inside", "attention_outside": "outside"}
