@@ -1,11 +1,14 @@
 """Images with labels out of nested batches: one domain per image, or several attributes."""
 
 from collections.abc import Sequence
+from itertools import permutations
 
 import torch
 from torch import Tensor
 
+from lit_synth.errors import InputError
 from lit_synth.nested import Nested, examples
+from lit_synth.translation import Translation
 
 ATTRIBUTES = "attributes"  # entry of a set whose images have several labels each
 IMAGE = "image"  # and the entry of its images
@@ -20,12 +23,40 @@ def labelled(batch: Nested, names: Sequence[str]) -> tuple[Tensor, Tensor]:
         names: Of the K attributes or domains, in the order of the labels.
 
     Raises:
-        InputError: If a domain is in no set.
+        InputError: If a domain is in no set, or there are more or fewer attributes than names.
     """
     for each in batch.values():
         if ATTRIBUTES in each:
+            if each[ATTRIBUTES].shape[1] != len(names):
+                raise InputError(
+                    f"the data have {each[ATTRIBUTES].shape[1]} attributes, but the method names "
+                    f"{len(names)}, {', '.join(names)}: give both the same, in the same order."
+                )
             return each[IMAGE], each[ATTRIBUTES].float()
     found = [examples(batch, name) for name in names]
     one_hot = torch.eye(len(names), device=found[0].device).repeat(len(found[0]), 1)
     # Domains alternate, so that each process's part of a global batch stays in one piece.
     return torch.stack(found, dim=1).flatten(0, 1), one_hot
+
+
+def label_translations(names: Sequence[str], exclusive: bool) -> list[Translation]:
+    """Return what a network of labels translates.
+
+    Args:
+        names: Of the labels.
+        exclusive: Has an image one label, its domain? Then every ordered pair of them; otherwise
+            the reversal of each attribute of an image.
+    """
+    if exclusive:
+        return [Translation((j,), (k,)) for j, k in permutations(names, 2)]
+    return [Translation((IMAGE,), (name,)) for name in names]
+
+
+def target_labels(known: Tensor, k: int) -> Tensor:
+    """Return labels (N, K) in {0, 1} with label k reversed.
+
+    Args:
+        known: Labels (N, K) in {0, 1}; of domains all 0, so that k is the one that is asked for.
+        k: Position of a label.
+    """
+    return torch.cat([known[:, :k], 1 - known[:, k : k + 1], known[:, k + 1 :]], dim=1)

@@ -1,6 +1,5 @@
 """DRIT: diverse translation by disentangled representations (Lee et al. 2018, 1808.00948)."""
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -13,6 +12,7 @@ from lit_synth.errors import InputError
 from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
 from lit_synth.losses.reconstruction import kl_to_standard_normal
 from lit_synth.losses.regression import masked_l1, masked_l2
+from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.nested import Nested, examples
 from lit_synth.networks.recording import another
@@ -310,8 +310,3 @@ def mode_seeking(y: Tensor, z: Tensor) -> Tensor:
         z: What they were made of (2N, style_dim), apart from content, in which they are alike.
     """
     return 1 / (masked_l1(*y.chunk(2)) / masked_l1(*z.chunk(2)) + EPS)
-
-
-def total(terms: Iterable[Tensor]) -> Tensor:
-    """Return the sum of scalars."""
-    return torch.stack(list(terms)).sum()

@@ -1,6 +1,5 @@
 """IcGAN: invert a conditional GAN to edit images (Perarnau et al. 2016, arXiv:1611.06355)."""
 
-from itertools import permutations
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES, IMAGE, labelled
+from lit_synth.labels import ATTRIBUTES, label_translations, labelled, target_labels
 from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
 from lit_synth.losses.regression import masked_l2
 from lit_synth.method import Method
@@ -157,9 +156,7 @@ class IcGAN(Method):
     # What it is asked for afterwards.
 
     def translations(self) -> list[Translation]:
-        if self.exclusive:
-            return [Translation((j,), (k,)) for j, k in permutations(self.domains, 2)]
-        return [Translation((IMAGE,), (name,)) for name in self.domains]
+        return label_translations(self.domains, self.exclusive)
 
     @torch.no_grad()
     def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
@@ -180,7 +177,7 @@ class IcGAN(Method):
         else:
             c = (self.encoder_y(image) > 0).to(image)
             c[:, k] = 0
-        return image, torch.cat([c[:, :k], 1 - c[:, k : k + 1], c[:, k + 1 :]], dim=1)
+        return image, target_labels(c, k)
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.translate(batch, self.translations()[0])

@@ -1,6 +1,5 @@
 """MUNIT: many translations of one image, learned without pairs (Huang et al. 2018, 1804.04732)."""
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from lit_synth.losses.regression import masked_l1
+from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.nested import Nested, examples
 from lit_synth.networks.recording import another
@@ -150,8 +150,3 @@ class MUNIT(Method):
         networks = {f"{kind}_{i}": net for kind, nets in kinds.items() for i, net in nets.items()}
         counts = [p.numel() for network in networks.values() for p in network.parameters()]
         return networks, {"parameters": sum(counts)}
-
-
-def total(terms: Iterable[Tensor]) -> Tensor:
-    """Return the sum of scalars."""
-    return torch.stack(list(terms)).sum()

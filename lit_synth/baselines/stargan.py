@@ -1,13 +1,12 @@
 """StarGAN: one generator for every pair of domains (Choi et al. 2018, arXiv:1711.09020)."""
 
-from itertools import permutations
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.labels import ATTRIBUTES, IMAGE, labelled
+from lit_synth.labels import ATTRIBUTES, label_translations, labelled, target_labels
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
@@ -129,9 +128,7 @@ class StarGAN(Method):
         return F.binary_cross_entropy_with_logits(logits, c.to(logits), reduction="sum") / len(c)
 
     def translations(self) -> list[Translation]:
-        if self.exclusive:
-            return [Translation((j,), (k,)) for j, k in permutations(self.domains, 2)]
-        return [Translation((IMAGE,), (name,)) for name in self.domains]
+        return label_translations(self.domains, self.exclusive)
 
     @torch.no_grad()
     def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
@@ -147,7 +144,7 @@ class StarGAN(Method):
         image, k = x[translation.sources[0]], self.domains.index(translation.target)
         known = None if self.exclusive else x.get(ATTRIBUTES)
         c = image.new_zeros(len(image), len(self.domains)) if known is None else known.to(image)
-        return image, torch.cat([c[:, :k], 1 - c[:, k : k + 1], c[:, k + 1 :]], dim=1)
+        return image, target_labels(c, k)
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.translate(batch, self.translations()[0])

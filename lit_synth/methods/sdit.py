@@ -1,6 +1,5 @@
 """SDIT: one generator for many domains and many styles (thesis chapter 6)."""
 
-from itertools import permutations
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES, IMAGE, labelled
+from lit_synth.labels import ATTRIBUTES, label_translations, labelled, target_labels
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
@@ -169,9 +168,7 @@ class SDIT(Method):
         return self.generator.style_dim
 
     def translations(self) -> list[Translation]:
-        if self.exclusive:
-            return [Translation((j,), (k,)) for j, k in permutations(self.domains, 2)]
-        return [Translation((IMAGE,), (name,)) for name in self.domains]
+        return label_translations(self.domains, self.exclusive)
 
     @torch.no_grad()
     def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:
@@ -193,7 +190,7 @@ class SDIT(Method):
         image, k = x[translation.sources[0]], self.domains.index(translation.target)
         known = None if self.exclusive else x.get(ATTRIBUTES)
         c = image.new_zeros(len(image), len(self.domains)) if known is None else known.to(image)
-        return image, torch.cat([c[:, :k], 1 - c[:, k : k + 1], c[:, k + 1 :]], dim=1)
+        return image, target_labels(c, k)
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.translate(batch, self.translations()[0])

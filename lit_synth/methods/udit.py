@@ -3,7 +3,6 @@
 Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754.
 """
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -14,6 +13,7 @@ from lit_synth.errors import InputError
 from lit_synth.features.hashing import image_digests
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from lit_synth.losses.regression import masked_l1
+from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.nested import Nested, examples
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
@@ -244,8 +244,3 @@ def read_extractor(folder: str) -> tuple[ExtractorNet, dict[str, Any]]:
         )
     network = ExtractorNet(release.network("backbone"), head)
     return network.requires_grad_(False).eval(), release.extra
-
-
-def total(terms: Iterable[Tensor]) -> Tensor:
-    """Return the sum of scalars."""
-    return torch.stack(list(terms)).sum()

@@ -22,20 +22,23 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from rich.console import Console
 from rich.table import Table
 
+from lit_synth import preparing
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
 from lit_synth.callbacks.context import callback_of, images_per_iteration
 from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
-from lit_synth.methods import MineGAN, MMNets
+from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.stages import Stage
+from lit_synth.tools import bench_sdit, bench_udit
 from lit_synth.tools.bench_minegan import selective_against_full
 from lit_synth.tools.bench_mmnets import shared_against_recomputed
 from lit_synth.tools.timing import peak_rss, synchronise
 from lit_synth.training_cli import SynthCLI
 
 PAIRS = 5
+RUNS = Path("runs")  # where `fit` leaves what a config prepares
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -147,6 +150,16 @@ class BuildOnly(SynthCLI):
             ]
         super().before_instantiate_classes()
 
+    def _prepare(self) -> None:
+        """Take prepared runs from where `fit` leaves them, but for those to be shown beside."""
+        settings = self.config.fit
+        for shown in ("evaluate", "samples"):
+            settings[shown].beside = self.config_dump[shown]["beside"] = None
+        needed = preparing.needed(self.config_dump, RUNS, settings.seed_everything)
+        for run in needed:
+            preparing.require(run)
+        preparing.fill_in(settings, needed)
+
     def _random_release(self, index: int, image_size: int, channels: int) -> Path:
         networks = {
             "generator": SmallGenerator(image_size, channels, width=self.width),
@@ -251,6 +264,14 @@ class Bench(pl.Callback):
             with self.loop.attached():
                 method.on_train_batch_start()
                 self.report |= shared_against_recomputed(method, self.loop.batch, PAIRS)
+        against_released = {
+            UDIT: bench_udit.rearranged_against_released,
+            SDIT: bench_sdit.rearranged_against_released,
+        }
+        for kind, compare in against_released.items():
+            if isinstance(method, kind):
+                with self.loop.attached():
+                    self.report |= compare(method, self.loop.batch, PAIRS)
         self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
         if method.device.type == "cuda":
             self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20

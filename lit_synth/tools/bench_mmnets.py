@@ -11,10 +11,17 @@ from torch import Tensor, nn
 
 from lit_synth.methods import MMNets
 from lit_synth.methods.mmnets import Codes, Data, Of, Outputs
+from lit_synth.tools.bench_gradients import (
+    Gradients,
+    check_equal,
+    distance,
+    flat_gradient,
+    in_bfloat16,
+    in_float32,
+)
 from lit_synth.tools.timing import synchronise
 
 Batch = dict[str, dict[str, Tensor]]
-Gradients = dict[str, Tensor]  # network -> flat gradient of all its parameters
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def shared_against_recomputed(method: MMNets, batch: Batch, pairs: int) -> dict[
     noise = {key: std * torch.randn(shape, device=method.device) for key, shape in shapes.items()}
     bound = Bound(method, x, noise)
     with in_float32(), evaluating(method):
-        _check_equal(gradients(shared, bound), gradients(recomputed, bound))
+        check_equal(gradients(shared, bound), gradients(recomputed, bound))
     kept = [bytes_kept(form, bound) for form in (shared, recomputed)]
     report = {"sharing, memory kept": kept[1] / kept[0]}
     with in_float32():
@@ -139,7 +146,7 @@ def gradients(form: Form, bound: Bound) -> Gradients:
         for kind in ("encoders", "decoders", "discriminators")
         for name, network in method.get_submodule(kind).named_children()
     }
-    found = {name: _flat_gradient(network) for name, network in networks.items()}
+    found = {name: flat_gradient(network) for name, network in networks.items()}
     method.zero_grad()
     return {name: each for name, each in found.items() if each.numel()}
 
@@ -172,11 +179,6 @@ def bytes_kept(form: Form, bound: Bound) -> int:
     return sum(kept.values())
 
 
-def distance(found: Tensor, expected: Tensor) -> float:
-    """Return the relative L2 distance of two gradients."""
-    return ((found - expected).norm() / expected.norm()).item()
-
-
 @contextmanager
 def evaluating(method: nn.Module) -> Iterator[None]:
     """Put all networks into eval mode, as long as the context lasts."""
@@ -187,25 +189,3 @@ def evaluating(method: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def in_float32() -> torch.autocast:
-    """Return a context without autocast."""
-    return torch.autocast("cpu", enabled=False)
-
-
-def in_bfloat16(device: torch.device) -> torch.autocast:
-    """Return a context with autocast to bfloat16."""
-    return torch.autocast(device.type, torch.bfloat16)
-
-
-def _flat_gradient(network: nn.Module) -> Tensor:
-    found = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
-    return torch.cat(found) if found else torch.empty(0)
-
-
-def _check_equal(ours: Gradients, theirs: Gradients) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, gradient in ours.items():
-        far = distance(gradient, theirs[name])
-        assert far < 1e-4, f"the two forms differ in the gradient of {name}: {far:.1e}"

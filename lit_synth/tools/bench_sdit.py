@@ -18,10 +18,16 @@ from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods import SDIT
 from lit_synth.nested import Nested
 from lit_synth.networks import stargan
-from lit_synth.tools.bench_mmnets import distance, in_bfloat16, in_float32
+from lit_synth.tools.bench_gradients import (
+    Gradients,
+    check_equal,
+    distance,
+    flat_gradient,
+    in_bfloat16,
+    in_float32,
+)
 from lit_synth.tools.timing import synchronise
 
-Gradients = dict[str, Tensor]  # part of a network -> flat gradient of all its parameters
 Minimize = Callable[[Tensor, LightningOptimizer], None]
 
 
@@ -85,7 +91,7 @@ def rearranged_against_released(method: SDIT, batch: Nested, pairs: int) -> dict
     game = Game(method, x, c, c.roll(1, 0), z, torch.rand(len(x), 1, 1, 1, device=x.device))
     with in_float64(game) as exact:
         true = gradients(rearranged, exact)
-        _check_equal(true, gradients(released, exact))
+        check_equal(true, gradients(released, exact))
     contexts: dict[str, Callable[[], AbstractContextManager[object]]] = {
         "float32": in_float32,
         "bfloat16": lambda: in_bfloat16(method.device),
@@ -155,7 +161,7 @@ def gradients(form: Form, game: Game) -> Gradients:
         method.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         parts = {"discriminator": method.discriminator} if optimizer is opt_d else _parts(method)
-        found.update({name: _flat_gradient(part) for name, part in parts.items()})
+        found.update({name: flat_gradient(part) for name, part in parts.items()})
 
     with game.drawn(method.n_critic - 1, note):
         form(game)
@@ -195,15 +201,3 @@ def in_float64(game: Game) -> Iterator[Game]:
 
 def _parts(method: SDIT) -> dict[str, nn.Module]:
     return dict(method.generator.named_children())
-
-
-def _flat_gradient(network: nn.Module) -> Tensor:
-    found = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
-    return torch.cat(found) if found else torch.empty(0)
-
-
-def _check_equal(ours: Gradients, theirs: Gradients) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, gradient in ours.items():
-        far = distance(gradient, theirs[name])
-        assert far < 1e-4, f"the two forms differ in the gradient of {name}: {far:.1e}"

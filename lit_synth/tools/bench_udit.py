@@ -10,21 +10,27 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_synth.losses.regression import masked_l1
+from lit_synth.losses.total import total
 from lit_synth.methods import UDIT
-from lit_synth.methods.udit import total
 from lit_synth.nested import Nested, examples
 from lit_synth.networks.munit import UpConv5x5
 from lit_synth.networks.segnet import Code
-from lit_synth.tools.bench_mmnets import distance, in_bfloat16, in_float32
+from lit_synth.tools.bench_gradients import (
+    Gradients,
+    check_equal,
+    distance,
+    flat_gradient,
+    in_bfloat16,
+    in_float32,
+)
 from lit_synth.tools.timing import synchronise
 
 NETWORKS = ("content_encoders", "style_encoders", "decoders")
 DISCRIMINATORS = "discriminators"
 
-Gradients = dict[str, Tensor]  # network -> flat gradient of all its parameters, of both domains
 Minimize = Callable[[Tensor, LightningOptimizer], None]
 
 
@@ -81,7 +87,7 @@ def rearranged_against_released(method: UDIT, batch: Nested, pairs: int) -> dict
     game = Game(method, x, s_new)
     with in_float64(game) as exact:
         true = gradients(rearranged, exact)
-        _check_equal(true, gradients(released, exact))
+        check_equal(true, gradients(released, exact))
     contexts: dict[str, Callable[[], AbstractContextManager[object]]] = {
         "float32": in_float32,
         "bfloat16": lambda: in_bfloat16(method.device),
@@ -182,7 +188,7 @@ def gradients(form: Form, game: Game) -> Gradients:
         method.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         names = (DISCRIMINATORS,) if optimizer is opt_d else NETWORKS
-        found.update({name: _flat_gradient(method.get_submodule(name)) for name in names})
+        found.update({name: flat_gradient(method.get_submodule(name)) for name in names})
 
     with game.drawn(note):
         form(game)
@@ -222,13 +228,3 @@ def in_float64(game: Game) -> Iterator[Game]:
 def _speed_up(slow: list[float], fast: list[float]) -> float:
     """Return the median ratio of times taken in turn, the first left out."""
     return statistics.median(a / b for a, b in zip(slow[1:], fast[1:], strict=True))
-
-
-def _flat_gradient(network: nn.Module) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
-
-
-def _check_equal(ours: Gradients, theirs: Gradients) -> None:
-    for name, gradient in ours.items():
-        far = distance(gradient, theirs[name])
-        assert far < 1e-4, f"the two forms differ in the gradient of {name}: {far:.1e}"

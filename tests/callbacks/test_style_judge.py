@@ -17,6 +17,7 @@ from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_styles import StyleJudge
 from lit_synth.errors import InputError
+from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
@@ -146,10 +147,10 @@ def hasty(monkeypatch):
     monkeypatch.setattr(judging_bias, "JUDGES", hasty)
 
 
-def judge_of(data):
+def judge_of(data, identity=None):
     bias = BiasJudges(data, cache_folder())
     device = torch.device("cpu")
-    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device)
+    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device, identity)
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +225,28 @@ def test_all_inputs_and_methods_have_the_same_styles(judge):
     assert len(asked[0]) == N
     assert torch.equal(asked[0], asked[0][:1].expand(N, -1, -1))
     assert len(asked[0][0].unique(dim=0)) == STYLES
+
+
+class Mean(IdentityEmbedding):
+    """Whose a square is, is the colour of the picture on average."""
+
+    name = sha256 = "mean"
+
+    def embed(self, images):
+        return images.mean((2, 3))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_the_distance_to_the_same_person_and_to_others():
+    data = biased()
+    judge = judge_of(data, identity=Mean())
+    values = judge.measure(Still().eval(), "val")
+    x = data.split("val").fetch(range(N))["black"].mean((2, 3))
+    assert values[f"{NAMES[0]}/identity_distance"] == pytest.approx(0, abs=1e-6)
+    apart = [1 - torch.cosine_similarity(x[i : i + 1], x[(i + 1) % N][None]) for i in range(N)]
+    found = values[f"{NAMES[0]}/identity_distance_others"]
+    assert found == pytest.approx(float(torch.cat(apart).mean()), rel=1e-4)
+    assert any("Identity: mean" in note for note in judge.notes)
 
 
 @pytest.mark.usefixtures("hasty")
