@@ -94,6 +94,11 @@ class Unpaired(TranslationFolders):
 
     def load_set(self, name: str) -> Scenes:
         scenes = super().load_set(name)
+        if len(scenes) < 2:
+            raise DataError(
+                f"{self._folder('train', name)} has one training image of the domain {name}; a "
+                "domain takes 2 or more."
+            )
         refuse_constant(self.root, self._files[f"set {name}"])
         return scenes
 

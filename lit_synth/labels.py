@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import permutations
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,6 +13,20 @@ from lit_synth.translation import Translation
 
 ATTRIBUTES = "attributes"  # entry of a set whose images have several labels each
 IMAGE = "image"  # and the entry of its images
+_DOMAINS = "domains"  # entry of a checkpoint
+
+
+@runtime_checkable
+class HasLabels(Protocol):
+    """A method of one network for many labels.
+
+    Attributes:
+        domains: Names of the labels, in their order.
+        exclusive: Has an image one of them?
+    """
+
+    domains: list[str]
+    exclusive: bool
 
 
 def labelled(batch: Nested, names: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -60,3 +75,59 @@ def target_labels(known: Tensor, k: int) -> Tensor:
         k: Position of a label.
     """
     return torch.cat([known[:, :k], 1 - known[:, k : k + 1], known[:, k + 1 :]], dim=1)
+
+
+# Whose labels fit.
+
+
+def check_data(method: HasLabels, data: object) -> None:
+    """Refuse data whose labels are not those of a method.
+
+    Args:
+        method: Of labels.
+        data: A data module: the `names` of its images' attributes, if it has any, are the labels,
+            and otherwise its `modalities`. None, or one that has neither, may have any.
+
+    Raises:
+        InputError: If they are others, or in another order.
+    """
+    ours, attributes = ", ".join(method.domains), getattr(data, "names", None)
+    if attributes is not None:
+        theirs = ", ".join(attributes)
+        if method.exclusive:
+            raise InputError(
+                "the method's labels are exclusive, but images of the data have attributes, "
+                f"{theirs}, any number of them: give the method exclusive: false."
+            )
+        if ours != theirs:
+            raise InputError(
+                f"the method has the attributes {ours}, but the data {theirs}: give both the same, "
+                "in the same order."
+            )
+    elif (modalities := getattr(data, "modalities", None)) is not None:
+        theirs = ", ".join(modalities)
+        if not method.exclusive and IMAGE not in modalities:
+            raise InputError(
+                f"the method has the attributes {ours}, but images of the data have one domain "
+                f"each, of {theirs}: give the method exclusive: true."
+            )
+        if not set(method.domains) <= set(modalities):
+            raise InputError(
+                f"the method has the domains {ours}, but the data {theirs}: name the method's "
+                "domains as the data does."
+            )
+
+
+def save_labels(method: HasLabels, checkpoint: dict[str, Any]) -> None:
+    """Have a checkpoint say what the labels of its networks are called."""
+    checkpoint[_DOMAINS] = list(method.domains)
+
+
+def check_checkpoint(method: HasLabels, checkpoint: dict[str, Any]) -> None:
+    """Raise InputError if a checkpoint's networks were trained with other labels than a method's."""
+    trained = checkpoint.get(_DOMAINS, method.domains)  # older ones do not say
+    if list(trained) != list(method.domains):
+        raise InputError(
+            f"the checkpoint was trained with the domains {', '.join(trained)}, but the method has "
+            f"{', '.join(method.domains)}: give the same, in the same order."
+        )

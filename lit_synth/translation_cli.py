@@ -21,7 +21,7 @@ from lit_synth.callbacks.interpolation import write_interpolation
 from lit_synth.callbacks.predictions import TranslationWriter
 from lit_synth.callbacks.translation_grid import preview
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES
+from lit_synth.labels import ATTRIBUTES, HasLabels, check_data
 from lit_synth.style_choice import STYLE, AskedStyles, StyleChoice, choose_styles
 from lit_synth.translation import Translation, Translator
 
@@ -65,6 +65,8 @@ def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> J
             f"the method translates between modalities, but the data {type(data).__name__} has "
             "none: give a data module of several modalities."
         )
+    if isinstance(method, HasLabels):
+        check_data(method, data)
     translation = choose(method, data, asked)
     steps, size = steps_of(method, translation), _size(data)
     resize: Resize = getattr(data, "resize", "crop")
@@ -100,6 +102,11 @@ def choose(method: Translator, data: TranslationData, asked: Asked) -> Translati
     """
     offered = method.translations()
     known = list(dict.fromkeys(name for each in offered for name in (*each.sources, *each.route)))
+    if not set(known) <= set(data.modalities):
+        raise InputError(
+            f"the method translates between {', '.join(known)}, but the data has "
+            f"{', '.join(data.modalities)}: give both the same modalities."
+        )
     sources = tuple(asked.source.split(",")) if asked.source else ()
     via = tuple(asked.via.split(",")) if asked.via else ()
     for name in (*sources, *via, asked.target):

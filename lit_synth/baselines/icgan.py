@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES, label_translations, labelled, target_labels
+from lit_synth.labels import (
+    ATTRIBUTES,
+    check_checkpoint,
+    check_data,
+    label_translations,
+    labelled,
+    save_labels,
+    target_labels,
+)
 from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
 from lit_synth.losses.regression import masked_l2
 from lit_synth.method import Method
@@ -187,6 +195,17 @@ class IcGAN(Method):
         makers = (self.generator, self.encoder_z)
         count = sum(p.numel() for network in makers for p in network.parameters())
         return dict(self.named_children()), {"domains": self.domains, "parameters": count}
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        check_data(self, getattr(self.trainer, "datamodule", None))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        save_labels(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_checkpoint(self, checkpoint)
+        super().on_load_checkpoint(checkpoint)
 
 
 def signs(c: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from lit_synth.callbacks.judging import (
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_classifiers import accuracies, card_of
 from lit_synth.callbacks.judging_reverse import ReverseJudge
-from lit_synth.callbacks.judging_styles import MEAN, StyleJudge, over_translations
+from lit_synth.callbacks.judging_styles import MEAN, TRUE, StyleJudge, over_translations
 from lit_synth.callbacks.judging_translations import TranslationJudge
 from lit_synth.classifying import Classifier
 from lit_synth.errors import InputError
@@ -311,7 +311,11 @@ class Evaluate(pl.Callback):
             values |= styles.measure(other, split)
             values |= over_translations(values, other.translations())
         groups = {MEAN, *(each.name for each in other.translations())}
-        found = {key: value for key, value in values.items() if key.split("/")[0] in groups}
+        found = {
+            key: value
+            for key, value in values.items()
+            if key.split("/")[0] in groups and not key.endswith(TRUE)
+        }
         return {f"{BESIDE}/{name}/{key}": value for key, value in found.items()}
 
     def _compared(self, trainer: pl.Trainer, method: Method) -> dict[str, Translator]:

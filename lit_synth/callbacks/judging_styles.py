@@ -16,6 +16,7 @@ from lit_synth.metrics.diversity import masked_mean, pairwise_distance, pixel_di
 from lit_synth.translation import HasStyles, Translation, Translator
 
 IDENTITY, MEAN = "identity", "mean"  # groups of values
+TRUE = "_true"  # ends the names of what was measured of true translations
 
 
 class StyleJudge:
@@ -130,7 +131,7 @@ class StyleJudge:
         if true is None:
             return {}
         found = self._diversity(true.to(given), _mask(known, translation.target, aim))
-        return {f"{name}_true": each for name, each in found.items()}
+        return {f"{name}{TRUE}": each for name, each in found.items()}
 
     def _diversity(self, images: Tensor, mask: Tensor | None) -> Batch:
         """Measure how styles differ in images (N, S, C, H, W): name -> (N,)."""

@@ -22,6 +22,7 @@ svg { width: 100%; height: 6rem; border-bottom: 1px solid #8888; display: block;
 .ends { display: flex; justify-content: space-between; font-size: .75rem; opacity: .7; }
 img { width: 100%; image-rendering: pixelated; }
 .wide { overflow-x: auto; margin-bottom: 1rem; } .wide img { width: auto; }
+.wide :is(td, th) { overflow-wrap: normal; }
 table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 small { display: block; opacity: .75; margin-bottom: 1rem; }

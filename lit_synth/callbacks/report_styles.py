@@ -104,7 +104,7 @@ def _table(title: str, rows: Rows, metrics: tuple[str, ...]) -> str:
         for name, who, found in rows
         if any(metric in found for metric in shown)
     ]
-    return table((title, "", *shown), cells) if cells else ""
+    return f'<div class="wide">{table((title, "", *shown), cells)}</div>' if cells else ""
 
 
 def _of(values: Mapping[str, float], group: str) -> dict[str, float]:

@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES, label_translations, labelled, target_labels
+from lit_synth.labels import (
+    ATTRIBUTES,
+    check_checkpoint,
+    check_data,
+    label_translations,
+    labelled,
+    save_labels,
+    target_labels,
+)
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
@@ -199,3 +207,14 @@ class SDIT(Method):
         """Return both networks, the order of the labels, and the number of G's parameters."""
         count = sum(p.numel() for p in self.generator.parameters())
         return dict(self.named_children()), {"domains": self.domains, "parameters": count}
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        check_data(self, getattr(self.trainer, "datamodule", None))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        save_labels(self, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        check_checkpoint(self, checkpoint)
+        super().on_load_checkpoint(checkpoint)

@@ -3,6 +3,7 @@
 Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754.
 """
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
@@ -189,21 +190,25 @@ class UDIT(Method):
         self.h.eval()
         return self
 
-    def on_train_start(self) -> None:
-        super().on_train_start()
-        self.refuse_known()
-
-    def refuse_known(self) -> None:
-        """Raise InputError if the extractor was trained on images that are to be translated."""
+    def setup(self, stage: str) -> None:
         data: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(data, "training_set"):
             return
-        for name, modalities in data.sets.items():
-            images = data.training_set(name)
-            for start in range(0, len(images), CHUNK):
-                x = images.fetch(range(start, min(start + CHUNK, len(images))))
-                for domain in set(self.other) & set(modalities):
-                    self._refuse(x[domain], domain)
+        if stage == "fit":
+            for name, modalities in data.sets.items():
+                self.refuse_known(data.training_set(name), modalities)
+        # Held-out images too: what h says of their translations is reported.
+        for name in ("val", "test"):
+            if data.has_split(name):
+                self.refuse_known(data.split(name), data.modalities)
+
+    def refuse_known(self, images: Any, modalities: Iterable[str]) -> None:
+        """Raise InputError if the extractor was trained on images that are to be translated."""
+        domains = set(self.other) & set(modalities)
+        for start in range(0, len(images) if domains else 0, CHUNK):
+            x = images.fetch(range(start, min(start + CHUNK, len(images))))
+            for domain in domains:
+                self._refuse(x[domain], domain)
 
     def _refuse(self, images: Tensor, domain: str) -> None:
         known = sum(digest in self.known_to_h for digest in image_digests(images))

@@ -17,6 +17,7 @@ from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_styles import StyleJudge
 from lit_synth.errors import InputError
+from lit_synth.features import identity
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
 from lit_synth.method import Method
@@ -129,7 +130,7 @@ def _quick(tmp_path_factory):
     """Train judges briefly, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        quick = {name: replace(r, iterations=120) for name, r in judging_bias.JUDGES.items()}
+        quick = {n: replace(r, iterations=120, noise=0.02) for n, r in judging_bias.JUDGES.items()}
         patch.setattr(judging_bias, "JUDGES", quick)
         patch.setattr(judging_reverse, "RECIPE", replace(judging_reverse.RECIPE, iterations=50))
         yield
@@ -147,10 +148,10 @@ def hasty(monkeypatch):
     monkeypatch.setattr(judging_bias, "JUDGES", hasty)
 
 
-def judge_of(data, identity=None):
+def judge_of(data, faces=None):
     bias = BiasJudges(data, cache_folder())
     device = torch.device("cpu")
-    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device, identity)
+    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device, faces)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +240,7 @@ class Mean(IdentityEmbedding):
 @pytest.mark.usefixtures("hasty")
 def test_the_distance_to_the_same_person_and_to_others():
     data = biased()
-    judge = judge_of(data, identity=Mean())
+    judge = judge_of(data, faces=Mean())
     values = judge.measure(Still().eval(), "val")
     x = data.split("val").fetch(range(N))["black"].mean((2, 3))
     assert values[f"{NAMES[0]}/identity_distance"] == pytest.approx(0, abs=1e-6)
@@ -247,6 +248,20 @@ def test_the_distance_to_the_same_person_and_to_others():
     found = values[f"{NAMES[0]}/identity_distance_others"]
     assert found == pytest.approx(float(torch.cat(apart).mean()), rel=1e-4)
     assert any("Identity: mean" in note for note in judge.notes)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("photos", "learned"), [(240, True), (6, False)])
+def test_who_it_is_is_learned_from_several_photos_of_each(tmp_path, monkeypatch, photos, learned):
+    class People(Biased):
+        def identity_set(self):
+            images, _ = self.judging_set("texture", 5)
+            return images[:photos], torch.arange(240)[:photos] % 4
+
+    monkeypatch.setattr(identity, "RECIPE", replace(identity.RECIPE, iterations=2))
+    judge = Evaluate(2, metrics=[], styles=1)
+    fit(tmp_path, judge, method=Still, data=biased(kind=People))
+    assert (f"{NAMES[0]}/identity_distance" in judge.latest) is learned
 
 
 @pytest.mark.usefixtures("hasty")

@@ -10,7 +10,7 @@ STUDIES = sorted(Path("configs/studies").glob("*.yaml"))
 
 
 def test_every_study_is_here():
-    assert len(STUDIES) == 19
+    assert len(STUDIES) == 27
 
 
 @pytest.mark.parametrize("scale", ["default", "smoke", "gpu"])
