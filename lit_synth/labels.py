@@ -124,7 +124,7 @@ def save_labels(method: HasLabels, checkpoint: dict[str, Any]) -> None:
 
 
 def check_checkpoint(method: HasLabels, checkpoint: dict[str, Any]) -> None:
-    """Raise InputError if a checkpoint's networks were trained with other labels than a method's."""
+    """Raise InputError if a checkpoint was trained with other labels than a method has."""
     trained = checkpoint.get(_DOMAINS, method.domains)  # older ones do not say
     if list(trained) != list(method.domains):
         raise InputError(
