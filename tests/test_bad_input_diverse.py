@@ -5,7 +5,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny
 import tiny_domains
@@ -13,7 +12,6 @@ import yaml
 from PIL import Image
 from scene_trees import write_image
 
-from datamodules.modality_files import write_modality
 from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
 from lit_synth.features.hashing import image_digests
@@ -75,7 +73,7 @@ def refused(capsys, verb, name, *options, lines=1):
     assert len(sentences) == 1
     last = err.rstrip().splitlines()[-lines:]
     assert last[0] == sentences[0]
-    assert digests() == before
+    assert digests().items() >= before.items()
     return " ".join(last).removeprefix("lit-synth: ")
 
 
@@ -132,21 +130,22 @@ def attributes(source, **settings):
     return {"class_path": "Attributes", "init_args": settings}
 
 
-def rgb(name):
-    """Return the networks' arguments for two attributes of RGB images."""
+def networks_of(name, channels=1, n_labels=2):
+    """Return the networks of a configuration, for other images and labels."""
     settings = yaml.safe_load((tiny.CONF / f"translation/{name}.yaml").read_text())
-    networks = {
-        key: value
-        for key, value in settings["model"]["init_args"].items()
-        if isinstance(value, dict) and "class_path" in value
-    }
+    model = settings["model"]["init_args"]
+    networks = {k: v for k, v in model.items() if isinstance(v, dict) and "class_path" in v}
     for each in networks.values():
-        each["init_args"] |= {"channels": 3}
-        if "n_labels" in each["init_args"]:
-            each["init_args"]["n_labels"] = 2
+        changed = {"channels": channels, "n_labels": n_labels}
+        each["init_args"] |= {k: v for k, v in changed.items() if k in each["init_args"]}
     if name == "icgan":
-        networks["encoder_y"]["init_args"]["out_dim"] = 2
+        networks["encoder_y"]["init_args"]["out_dim"] = n_labels
     return networks
+
+
+def of_attributes(name, domains=LABELS, exclusive=False):
+    """Return the arguments of a method for two attributes of RGB images."""
+    return {"domains": domains, "exclusive": exclusive, **networks_of(name, channels=3)}
 
 
 def test_a_celeba_list_that_misses_images(workdir, capsys):
@@ -158,7 +157,7 @@ def test_a_celeba_list_that_misses_images(workdir, capsys):
     parts = "\n".join(f"{file} 0" for file in files)
     Path("celeba/list_eval_partition.txt").write_text(parts)
     source = {"class_path": "CelebA", "init_args": {"root": "celeba", "image_size": 16}}
-    write_config(workdir, "sdit", attributes(source), domains=LABELS, exclusive=False, **rgb("sdit"))
+    write_config(workdir, "sdit", attributes(source), **of_attributes("sdit"))
     said = refused(capsys, "fit", "sdit", "--run_id", "new")
     assert "list_attr_celeba.txt lacks 2 of the images in celeba/img_align_celeba" in said
     assert "000005.jpg, 000006.jpg; add rows for them or remove the files" in said
@@ -170,7 +169,7 @@ def test_a_table_that_misses_images(workdir, capsys):
     rows = [f"{i}.png,{i % 2},{i // 2 % 2}" for i in range(5)]
     Path("table/labels.csv").write_text("\n".join(["file,colour,texture", *rows]))
     source = {"class_path": "AttributeTable", "init_args": {"root": "table", "image_size": 16}}
-    write_config(workdir, "sdit", attributes(source), domains=LABELS, exclusive=False, **rgb("sdit"))
+    write_config(workdir, "sdit", attributes(source), **of_attributes("sdit"))
     said = refused(capsys, "fit", "sdit", "--run_id", "new")
     assert "labels.csv lacks 1 of the images in table: 5.png; add rows" in said
 
@@ -178,14 +177,18 @@ def test_a_table_that_misses_images(workdir, capsys):
 # Labels.
 
 
-@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
-@pytest.mark.parametrize("domains", [["grey", "dark", "bright"], ["dark", "bright"]])
+@pytest.mark.parametrize(
+    ("verb", "domains"),
+    [
+        ("validate", ["grey", "dark", "bright"]),
+        ("test", ["grey", "dark", "bright"]),
+        ("predict", ["grey", "dark", "bright"]),
+        ("predict", ["dark", "bright"]),
+    ],
+)
 def test_other_labels_than_the_checkpoint_was_trained_with(workdir, capsys, verb, domains):
-    networks = yaml.safe_load(Path(tiny.CONF / "translation/sdit.yaml").read_text())
-    model = networks["model"]["init_args"]
-    for name in ("generator", "discriminator"):
-        model[name]["init_args"]["n_labels"] = len(domains)
-    write_config(workdir, "sdit", **{**model, "domains": domains})
+    networks = networks_of("sdit", n_labels=len(domains))
+    write_config(workdir, "sdit", domains=domains, **networks)
     said = refused(capsys, verb, "sdit")
     assert "trained with the domains dark, grey, bright" in said
     assert f"the method has {', '.join(domains)}: give the same, in the same order" in said
@@ -198,12 +201,12 @@ def test_other_labels_than_the_run_began_with(workdir, capsys):
     assert "--run_id NEW" in said
 
 
-@pytest.mark.parametrize("name", ["sdit", "stargan", "icgan"])
-@pytest.mark.parametrize("verb", ["fit", "predict"])
-def test_attributes_in_another_order_than_the_data_has_them(workdir, capsys, name, verb):
+@pytest.mark.parametrize(
+    ("verb", "name"), [("fit", "sdit"), ("fit", "stargan"), ("fit", "icgan"), ("predict", "sdit")]
+)
+def test_attributes_in_another_order_than_the_data_has_them(workdir, capsys, verb, name):
     data = attributes(WORLD, images=20, n_val=4, n_test=4)
-    settings = {"exclusive": False, "domains": LABELS[::-1], **rgb(name)}
-    write_config(workdir, name, data, **settings)
+    write_config(workdir, name, data, **of_attributes(name, LABELS[::-1]))
     said = refused(capsys, verb, name, "--run_id", "new")
     assert "the method has the attributes texture, colour, but the data colour, texture" in said
     assert "in the same order" in said
@@ -211,7 +214,7 @@ def test_attributes_in_another_order_than_the_data_has_them(workdir, capsys, nam
 
 def test_attributes_for_a_method_of_domains(workdir, capsys):
     data = attributes(WORLD, images=20, n_val=4, n_test=4)
-    write_config(workdir, "sdit", data, domains=LABELS, **rgb("sdit"))
+    write_config(workdir, "sdit", data, **of_attributes("sdit", exclusive=True))
     assert "exclusive: false" in refused(capsys, "fit", "sdit", "--run_id", "new")
 
 
@@ -220,15 +223,13 @@ def test_domains_for_a_method_of_attributes(workdir, capsys):
     assert "exclusive: true" in refused(capsys, "fit", "sdit", "--run_id", "new")
 
 
-@pytest.mark.parametrize("verb", ["fit", "predict"])
-def test_domains_that_the_data_lacks(workdir, capsys, verb):
+def test_domains_that_the_data_lacks(workdir, capsys):
     write_config(workdir, "sdit", domains=["dark", "gray", "bright"])
-    said = refused(capsys, verb, "sdit", "--run_id", "new")
+    said = refused(capsys, "fit", "sdit", "--run_id", "new")
     assert "the method has the domains dark, gray, bright, but the data dark, grey, bright" in said
     write_config(workdir, "munit", a="dark", b="gray")
-    said = refused(capsys, verb, "munit")
-    assert "gray" in said
-    assert "as the data does" in said or "give both the same modalities" in said
+    said = refused(capsys, "predict", "munit")
+    assert "the method translates between dark, gray, but the data has dark, grey" in said
 
 
 # Styles.
@@ -240,7 +241,7 @@ def test_domains_that_the_data_lacks(workdir, capsys, verb):
         ("sdit", ["--reference", "one.png"], "which SDIT cannot read: draw styles with --styles"),
         ("stargan", ["--reference", "one.png"], "StarGAN makes one: leave it out"),
         ("stargan", ["--styles", 3], "StarGAN makes one: leave it out"),
-        ("munit", ["--reference", "note.png"], "note.png is not a readable image"),
+        ("munit", ["--reference", "note.png"], "note.png is not an image; replace or remove it"),
         ("munit", ["--reference", "nowhere.png"], "nowhere.png cannot be read"),
     ],
 )
@@ -273,15 +274,15 @@ def test_an_extractor_trained_on_images_that_it_judges(workdir, capsys, first):
     assert "train one on other images" in said
 
 
-@pytest.mark.parametrize("verb", ["validate", "test"])
-def test_an_extractor_that_has_come_to_know_what_it_judges(workdir, capsys, verb):
+def test_an_extractor_that_has_come_to_know_what_it_judges(workdir, capsys):
     shutil.copytree(Path("sources/extractor").resolve(), "h")
     write_config(workdir, "udit", extractor="h")
     assert main(["fit", "--config", "udit.yaml"]) == 0
-    scenes = tiny_domains.domain("dark", 8, 20_000 if verb == "test" else 10_000)
-    extractor("h", seen=image_digests(scenes.fetch(range(8))["dark"])[:3])
-    said = refused(capsys, verb, "udit")
-    assert "was trained on images of the domain 'dark'" in said
+    for verb, first in (("validate", 10_000), ("test", 20_000)):
+        scenes = tiny_domains.domain("dark", 8, first)
+        extractor("h", seen=image_digests(scenes.fetch(range(8))["dark"])[:3])
+        said = refused(capsys, verb, "udit")
+        assert "was trained on images of the domain 'dark'" in said
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,6 @@ def test_a_release_that_is_no_extractor(workdir, capsys, folder, sentence):
     [
         ({"h": "nowhere.yaml"}, "prepare.h is 'nowhere.yaml', but there is no such file: give"),
         ({"g": "udit.yaml"}, "use $prepare.h, but prepare has g: name a configuration for it"),
-        ({}, "use $prepare.h, but prepare has nothing: name a configuration for it there"),
     ],
 )
 def test_what_cannot_be_prepared(workdir, capsys, prepare, sentence):

@@ -103,7 +103,7 @@ class Evaluate(pl.Callback):
         oracles: Networks to train, on scenes that the run does without, and to measure beside the
             translations.
         styles: Styles of each input, the same for all; 0: nothing is measured of this kind. None: 8
-            if the method has styles or attention, or the data judges bias, and else 0.
+            if the method has styles or attention, or the data name what to keep, and else 0.
         perceptual: Weights of torchvision's AlexNet (.pth), for LPIPS. None: those in its cache; a
             bundled network if there are none.
         identity: Weights of VGG-Face (.pth) that tell whose face it is. None: a classifier, trained
@@ -112,6 +112,8 @@ class Evaluate(pl.Callback):
             `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
         reverse: By `test` alone: so many translations to each domain train a classifier that is
             tested on real images. None: no such thing.
+        judge_iterations: Of the training of each classifier that judges bias, or that `reverse`
+            tests.
 
     Attributes:
         latest: Metric -> value, as last measured.
@@ -134,15 +136,21 @@ class Evaluate(pl.Callback):
         identity: str | None = None,
         beside: dict[str, str] | None = None,
         reverse: int | None = None,
+        judge_iterations: int = 600,
     ) -> None:
         check_period("evaluate.every_n_iterations", every_n_iterations)
         if styles is not None and styles < 0:
             raise InputError(f"evaluate.styles is {styles}: expected 0 or more.")
         if reverse is not None and reverse < 1:
             raise InputError(f"evaluate.reverse is {reverse}: expected at least 1 image, or null.")
-        for name, value in (("n_fake", n_fake), ("batch_size", batch_size)):
+        at_least_one = {
+            "n_fake": (n_fake, "image"),
+            "batch_size": (batch_size, "image"),
+            "judge_iterations": (judge_iterations, "iteration"),
+        }
+        for name, (value, unit) in at_least_one.items():
             if value < 1:
-                raise InputError(f"evaluate.{name} is {value}: expected at least 1 image.")
+                raise InputError(f"evaluate.{name} is {value}: expected at least 1 {unit}.")
         if unknown := [name for name in metrics if name not in NAMES]:
             raise InputError(
                 f"evaluate.metrics names '{unknown[0]}', which is none of {', '.join(NAMES)}."
@@ -153,6 +161,7 @@ class Evaluate(pl.Callback):
         self.batch_statistics, self.oracles = batch_statistics, oracles
         self.styles, self.perceptual, self.identity = styles, perceptual, identity
         self.beside, self.reverse = beside or {}, reverse
+        self.judge_iterations = judge_iterations
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
         self._extractor: Extractor | None = None
@@ -291,7 +300,12 @@ class Evaluate(pl.Callback):
             if testing and self.reverse is not None:
                 data = translation_data(trainer)
                 reverse = ReverseJudge(
-                    data, self.reverse, self.batch_size, self.seed, cache_folder()
+                    data,
+                    self.reverse,
+                    self.batch_size,
+                    self.seed,
+                    cache_folder(),
+                    self.judge_iterations,
                 )
                 values |= reverse.measure(method, method.device)
         if trainer.state.fn != TrainerFn.FITTING or iteration == method.total_iterations:
@@ -356,12 +370,15 @@ class Evaluate(pl.Callback):
 
     def _styles(self, data: TranslationData, method: Method) -> StyleJudge | None:
         """Return the judge of styles, unless nothing of this kind is to be measured."""
-        judged = isinstance(data, HasJudges)
         n_styles = self.styles
         if n_styles is None:
-            n_styles = STYLES if judged or isinstance(method, HasStyles | HasAttention) else 0
+            biased = isinstance(data, HasJudges) and len(data.unwanted) > 0
+            n_styles = STYLES if biased or isinstance(method, HasStyles | HasAttention) else 0
         if n_styles == 0:
             return None
+        bias = None
+        if isinstance(data, HasJudges):
+            bias = BiasJudges(data, cache_folder(), self.judge_iterations)
         return StyleJudge(
             data,
             n_styles,
@@ -369,7 +386,7 @@ class Evaluate(pl.Callback):
             batch_size=self.batch_size,
             seed=self.seed,
             perceptual=load_perceptual(self.perceptual),
-            bias=BiasJudges(data, cache_folder()) if isinstance(data, HasJudges) else None,
+            bias=bias,
             device=method.device,
             identity=self._identity(data),
         )

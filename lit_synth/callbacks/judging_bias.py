@@ -1,6 +1,7 @@
 """What judges say of translations: learned ones, the data's own rules, and the method's own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,10 +61,11 @@ class BiasJudges:
     Args:
         data: What they judge, and learn from.
         folder: Where trained ones are kept.
+        iterations: Of their training.
     """
 
-    def __init__(self, data: HasJudges, folder: Path) -> None:
-        self.data, self.folder = data, folder
+    def __init__(self, data: HasJudges, folder: Path, iterations: int = Recipe.iterations) -> None:
+        self.data, self.folder, self.iterations = data, folder, iterations
         self._learned: dict[tuple[str, str], ReleaseClassifier] = {}
 
     def refuse_seen(self, images: Tensor, aim: Aim) -> None:
@@ -136,7 +138,8 @@ class BiasJudges:
         if (judge, attribute) not in self._learned:
             number = list(JUDGES).index(judge)
             images, values = self.data.judging_set(attribute, number)
-            trained = trained_classifier(images, values, self.folder, JUDGES[judge])
+            recipe = replace(JUDGES[judge], iterations=self.iterations)
+            trained = trained_classifier(images, values, self.folder, recipe)
             self._learned[judge, attribute] = trained.to(device)
         return self._learned[judge, attribute]
 

@@ -1,6 +1,7 @@
 """Reverse classification: how well real images are read by who has seen translations alone."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,12 +52,20 @@ class ReverseJudge:
         batch_size: Images translated at once.
         seed: Of the styles, one for each image.
         folder: Where classifiers of real images are kept.
+        iterations: Of the classifiers' training.
     """
 
     def __init__(
-        self, data: TranslationData, n: int, batch_size: int, seed: int, folder: Path
+        self,
+        data: TranslationData,
+        n: int,
+        batch_size: int,
+        seed: int,
+        folder: Path,
+        iterations: int = Recipe.iterations,
     ) -> None:
         self.data, self.n, self.folder = data, n, folder
+        self.recipe = replace(RECIPE, iterations=iterations)
         self.batch_size, self.seed = batch_size, seed
 
     def measure(self, method: Translator, device: torch.device) -> dict[str, float]:
@@ -70,11 +79,11 @@ class ReverseJudge:
                 for ways in task.made
             ]
             images, truth = task.test
-            made = fit_classifier(torch.cat(parts), _numbered(parts), RECIPE)
+            made = fit_classifier(torch.cat(parts), _numbered(parts), self.recipe)
             logits = torch.cat([made(chunk) for chunk in torch.split(images, CHUNK)])
             found.append(accuracy(logits, truth))
             parts = [self._images(way, method, device, rng) for way in task.real]
-            real = trained_classifier(torch.cat(parts), _numbered(parts), self.folder, RECIPE)
+            real = trained_classifier(torch.cat(parts), _numbered(parts), self.folder, self.recipe)
             real.refuse_seen(images)
             logits = torch.cat([real.network(chunk) for chunk in torch.split(images, CHUNK)])
             ceilings.append(accuracy(logits, truth))

@@ -210,7 +210,7 @@ def _value(name: str, values: Values) -> Any:
 
 def _turns(loop: Values, sizes: Values) -> list[dict[str, Any]]:
     """Turns of a loop: all combinations of {name: [values]}."""
-    loop = fill(loop, sizes)
+    loop = fill(fill(loop, sizes), sizes)  # what a scale gives to a loop may name more of the scale
     return [dict(zip(loop, combination, strict=True)) for combination in product(*loop.values())]
 
 

@@ -56,7 +56,7 @@ def test_held_out_items_start_again_in_the_smaller_domain(tmp_path):
 
 
 def test_many_domains_with_names_and_labels(tmp_path):
-    write_domains(tmp_path, {("train", "_red"): 2, ("train", "_blue"): 2, ("train", "_grey"): 1})
+    write_domains(tmp_path, {("train", "_red"): 2, ("train", "_blue"): 2, ("train", "_grey"): 2})
     data = Unpaired(
         str(tmp_path),
         12,
@@ -94,8 +94,8 @@ def test_the_crop_comes_after_the_other_transforms(tmp_path):
 
 
 def test_domains_need_not_be_of_one_size(tmp_path):
-    write_domains(tmp_path, {("train", "A"): 1})
-    write_image(tmp_path / "trainB/0.png", 9, (20, 30))
+    write_domains(tmp_path, {("train", "A"): 2, ("train", "B"): 1})
+    write_image(tmp_path / "trainB/other.png", 9, (20, 30))
     Unpaired(str(tmp_path), 12).setup("fit")
 
 
