@@ -80,7 +80,8 @@ class CelebA(LabelledFiles):
 
     def _groups(self, files: list[str]) -> list[str]:
         lines = existing_file(self.partition).read_text().splitlines()
-        number = dict(line.split() for line in lines if line.strip())
+        words = [line.split() for line in lines if line.strip()]
+        number = {line[0]: line[-1] for line in words}
         lacking = [file for file in files if number.get(file) not in _GROUPS]
         if lacking:
             raise DataError(

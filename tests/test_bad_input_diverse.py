@@ -24,10 +24,13 @@ LABELS = ["colour", "texture"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The runs folder with a finished run of SDIT on three domains."""
+    """The runs folder with a finished run of SDIT on three domains, and its translations."""
     folder = tmp_path_factory.mktemp("trained")
     write_config(folder, "sdit")
-    assert main(["fit", "--config", f"{folder}/sdit.yaml", "--runs_dir", f"{folder}/runs"]) == 0
+    run = ["--config", f"{folder}/sdit.yaml", "--runs_dir", f"{folder}/runs"]
+    assert main(["fit", *run]) == 0
+    asked = ["--source", "dark", "--target", "grey", "--n_images", "2"]
+    assert main(["predict", *run, *asked]) == 0
     return folder / "runs"
 
 

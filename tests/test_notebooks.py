@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Notebook, and the parts of the project that it finds; no docs: no study has been run yet.
 CASES = {
+    "many_domains_many_styles": ["configs"],
+    "measuring_and_removing_bias": ["configs"],
     "mine_your_own_gans": ["configs"],
     "zero_pair_translation": ["configs"],
     "read_a_study": ["configs", "docs"],
@@ -27,6 +29,7 @@ def executed(tmp_path_factory):
         environment.setenv("OMP_NUM_THREADS", "1")
         environment.setenv("PYTHONPATH", str(ROOT))
         environment.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         environment.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("jupyter")))
         return asyncio.run(execute_all(tmp_path_factory))
 

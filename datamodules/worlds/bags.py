@@ -56,8 +56,8 @@ class Bags(LabelledWorld):
     does not show. Styles differ in the hue, saturation and shade of the colour.
 
     Fields besides the attributes: `shade` (N,), 0 for the colour's darkest and 1 for its lightest;
-    `contrast` (N,), the opacity that the print has or would have, `faintest` to 0.5; and `mask`, 1 where
-    colour, texture and pattern may show, which is the body without its clasp.
+    `contrast` (N,), the opacity that the print has or would have, `faintest` to 0.5; and `mask`,
+    1 where colour, texture and pattern may show, which is the body without its clasp.
 
     Args:
         image_size: Side in pixels, 32 to 128.

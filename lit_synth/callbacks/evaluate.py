@@ -291,6 +291,7 @@ class Evaluate(pl.Callback):
     ) -> tuple[dict[str, float], Card]:
         assert isinstance(method, Translator), "asked by the caller"
         judge, styles = self._translations(trainer, method)
+        judge.prepare(method, split)
         testing = trainer.state.fn == TrainerFn.TESTING
         with averaged_weights(trainer, method):
             values = judge.measure(method, split, testing)

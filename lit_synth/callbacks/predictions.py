@@ -47,10 +47,13 @@ class ImageWriter(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
             with runs.writing(self.out):
-                _claim(self.out, self.overwrite)
+                _refuse_foreign(self.out, self.overwrite)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count, self._writing = 0, []
+        if trainer.is_global_zero:  # not in `setup`: the checkpoint may yet be refused
+            with runs.writing(self.out):
+                _claim(self.out, self.overwrite)
 
     def on_predict_batch_end(
         self,
@@ -115,10 +118,13 @@ class TranslationWriter(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
             with runs.writing(self.out):
-                _claim(self.out, overwrite=False, names=self.files)
+                _refuse_foreign(self.out, overwrite=False)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count = 0
+        if trainer.is_global_zero:  # not in `setup`: the checkpoint may yet be refused
+            with runs.writing(self.out):
+                _claim(self.out, overwrite=False, names=self.files)
 
     def on_predict_batch_end(
         self,
@@ -147,8 +153,8 @@ class TranslationWriter(pl.Callback):
         print(f"{len(self.files)} translations in {self.out}")
 
 
-def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
-    """Make the folder, remove what an earlier prediction wrote from it, and note what will be."""
+def _refuse_foreign(out: Path, overwrite: bool) -> bool:
+    """Make the folder; InputError if it holds what is not ours. Return whether it is ours."""
     out.mkdir(parents=True, exist_ok=True)
     ours = (out / MARK).is_file()
     if not ours and not overwrite and any(out.iterdir()):
@@ -156,6 +162,12 @@ def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
             f"{out} is not empty, and what it holds was not written by `predict`: give "
             "another folder with --out."
         )
+    return ours
+
+
+def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
+    """Remove what an earlier prediction wrote from the folder, and note what will be there."""
+    ours = _refuse_foreign(out, overwrite)
     if ours:
         written = json.loads((out / MARK).read_text()).get("names", [])
         for name in [*written, PREVIEW] if written else []:

@@ -100,6 +100,7 @@ def test_it_feeds_attributes(root):
         ("list_attr_celeba.txt", "000007.jpg -1", "000007.jpg  0", "row of 000007.jpg is not 3"),
         ("list_attr_celeba.txt", "000007.jpg", "0007.jpg", "1 of 60 rows name files"),
         ("list_eval_partition.txt", "000007.jpg 0\n", "", "no partition 0, 1 or 2: 000007.jpg"),
+        ("list_eval_partition.txt", "000007.jpg 0", "000007.jpg", "no partition 0, 1 or 2: 000007"),
     ],
 )
 def test_damaged_lists_are_refused(root, file, old, new, expected):
