@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 import yaml
 
 import lit_synth.methods
@@ -11,7 +12,7 @@ from lit_synth import preparing
 from lit_synth.checkpoints.release import Release, load_release
 from lit_synth.method import Method
 from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
-from lit_synth.networks import segnet
+from lit_synth.networks import extractor, segnet
 from lit_synth.training_cli import SynthCLI
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -59,6 +60,11 @@ def _promised(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for module in (minegan, transfergan, transfer_acgan, udit):
         monkeypatch.setattr(module, "load_release", promised_release)
+    monkeypatch.setattr(
+        extractor,
+        "_torchvision",
+        lambda name, weights: torchvision.models.get_model(name, weights=None),  # noqa: ARG005
+    )
     monkeypatch.setattr(preparing, "train", lambda run, *_: None)  # noqa: ARG005
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
 
