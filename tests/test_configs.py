@@ -48,8 +48,8 @@ def promised_release(name):
 
 def untrained_extractor(method, name):
     """Return what the release of an extractor's run will hold, with the widest head."""
-    width = method.names[-1]
-    networks = {"backbone": method.backbones[width], "head": method.heads[width]}
+    backbone = next(iter(method.backbones.values()))
+    networks = {"backbone": backbone, "head": method.heads[method.names[-1]]}
     scale = {"reduced": 1.0, "naive": 1.0}
     facts = {"attribute": method.attribute, "scale": scale, "trained_on": {"images": []}}
     return Release(Path(name), networks, facts)
