@@ -80,7 +80,12 @@ class LabelledSource(ABC):
         """
         return {}
 
-    def true_styles(self, fields: Batch, wanted: Mapping[str, str], n: int) -> Tensor | None:  # noqa: ARG002
+    def true_styles(
+        self,
+        fields: Batch,  # noqa: ARG002 - worlds know, files do not
+        wanted: Mapping[str, str],  # noqa: ARG002 - as above
+        n: int,  # noqa: ARG002 - as above
+    ) -> Tensor | None:
         """Show the images that fields belong to with attributes changed, in `n` styles each.
 
         Returns:

@@ -115,7 +115,7 @@ class LabelledFiles(LabelledSource):
         return rows
 
     @property
-    def attributes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # read late
+    def attributes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # files are read late
         """Name -> names of its values."""
         return self.rows.attributes
 

@@ -66,7 +66,7 @@ class AttributeTable(LabelledFiles):
         self.wanted = dict.fromkeys(attributes) if isinstance(attributes, list) else attributes
 
     @property
-    def attributes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # read late
+    def attributes(self) -> Mapping[str, Sequence[str]]:  # type: ignore[override]  # files are read late
         """Name -> names of its values; the table is read only for those that are not given."""
         given = {name: values for name, values in (self.wanted or {}).items() if values}
         return given if given and given == self.wanted else super().attributes
