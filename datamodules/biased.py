@@ -134,6 +134,10 @@ class Biased(TranslationData):
         images = self.source.load(hands[f"judge{number}/{attribute}"])
         return images.images(torch.arange(len(images))), images.fields[attribute]
 
+    def identity_set(self) -> tuple[Tensor, Tensor] | None:
+        """Return photos and whom they show, as the source has them; None: it shows nobody."""
+        return self.source.identity_set()
+
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:
         """Read attributes without a classifier, where the source can.
 

@@ -93,6 +93,15 @@ class LabelledSource(ABC):
         """
         return None
 
+    def identity_set(self) -> tuple[Tensor, Tensor] | None:
+        """Return photos to learn from who people are, several of each; no part is dealt them.
+
+        Returns:
+            Photos (N, C, H, W) in [-1, 1] and the people's numbers, int64 (N,); None where the
+            source shows nobody, as always unless overridden.
+        """
+        return None
+
 
 class LabelledWorld(LabelledSource):
     """A source that renders: image i is a pure function of (world_seed, i, attributes, style).

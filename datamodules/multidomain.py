@@ -167,6 +167,10 @@ class Attributes(TranslationData):
         labels = judged.labels(images.fields[judged.attribute])
         return images.images(torch.arange(len(images))), labels
 
+    def identity_set(self) -> tuple[Tensor, Tensor] | None:
+        """Return photos and whom they show, as the source has them; None: it shows nobody."""
+        return self.source.identity_set()
+
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:
         """Read labels and unwanted attributes without a classifier, where the source can.
 

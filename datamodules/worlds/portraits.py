@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.labelled import LabelledWorld
+from datamodules.labelled import IMAGES, LabelledWorld
 from datamodules.splits import Batch
 from datamodules.worlds.dice import Dice
 from datamodules.worlds.portrait_drawing import HAIR, HEAD, MEASURES, SKIN, draw_portraits
@@ -14,6 +14,7 @@ from datamodules.worlds.portrait_drawing import HAIR, HEAD, MEASURES, SKIN, draw
 _NO_YES = ("no", "yes")
 _SIZES = (32, 128)  # pixels
 _PIXELS = 2**17  # at a time: few enough for a cache, many enough for small steps to pay
+_PEOPLE, _PHOTOS = 40, 100  # from which identity is learned: how many, and of each
 _STYLE = 2**41  # beyond every index, so that no style of an image is another's
 
 # Where verdicts draw their lines; set on images of world_seed 0, measured on others.
@@ -95,6 +96,13 @@ class Portraits(LabelledWorld):
             "hair": hair,
             "skin": _name_skin(skin),
         }
+
+    def identity_set(self) -> tuple[Tensor, Tensor]:
+        """Return photos of forty people, a hundred of each, with any attributes."""
+        studio = Portraits(self.image_size, self.world_seed, people=_PEOPLE)
+        photos = {IMAGES: _PEOPLE * _PHOTOS}
+        images = studio.load(studio.deal({"identity/photos": [photos]})["identity/photos"])
+        return images.images(torch.arange(len(images))), images.fields["identity"]
 
     def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
         person = index if self.people is None else index % self.people

@@ -3,12 +3,17 @@
 import pytest
 import torch
 
+from datamodules.biased import Biased
 from datamodules.errors import DataError
+from datamodules.multidomain import Attributes
 from datamodules.worlds.portrait_drawing import MEASURES, Painter
 from datamodules.worlds.portraits import Portraits
+from lit_synth.features.hashing import image_digests
+from lit_synth.features.identity import FEWEST
 
 INDEX = torch.arange(80)
 WORLD = Portraits(32)
+BARE = {"images": 16, "make_up": "no"}
 
 
 def render(given=None, style=0, size=32, index=INDEX, **options):
@@ -130,6 +135,21 @@ def test_true_styles_of_a_translation_wear_what_is_wanted():
         assert (WORLD.verdicts(made.float() / 127.5 - 1, fields)["hat"] == 1).all()
     hats = styles.float() * fields["mask_hat"][:, None]
     assert (hats.std(1).amax((1, 2, 3)) > 5).all()
+
+
+def test_people_can_be_learned_from_photos_that_no_part_of_the_data_has():
+    portions = {"domains": {"bare": [BARE], "made_up": [{**BARE, "make_up": "yes"}]}}
+    biased = Biased(Portraits(32), "make_up", ["gender"], **portions, n_val=8, n_test=8)
+    many = Attributes(Portraits(32), ["hat"], images=32, n_val=8, n_test=8)
+    photos, people = biased.identity_set()
+    assert (people.bincount() >= FEWEST).all()
+    known = set(image_digests(photos))
+    assert len(known) == len(photos)
+    assert set(image_digests(many.identity_set()[0])) == known
+    for data, name, field in ((biased, "bare", "bare"), (many, "images", "image")):
+        for part in (data.training_set(name), data.split("val"), data.split("test")):
+            pictures = part.fetch(range(8))
+            assert known.isdisjoint(image_digests(pictures[field]))
 
 
 @pytest.mark.parametrize(
