@@ -10,12 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_synth import runs
-from lit_synth.beside import load_method
-from lit_synth.callbacks.ceilings import Ceilings, Oracle
+from lit_synth.callbacks.ceilings import Oracle
 from lit_synth.callbacks.context import (
-    HasIdentities,
-    HasJudges,
-    TranslationData,
     callback_of,
     check_period,
     due,
@@ -25,30 +21,21 @@ from lit_synth.callbacks.context import (
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.judging import (
     Fakes,
-    cache_folder,
     choose_extractor,
     fakes,
     features_of,
 )
-from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_classifiers import accuracies, card_of
-from lit_synth.callbacks.judging_reverse import ReverseJudge
-from lit_synth.callbacks.judging_styles import MEAN, TRUE, StyleJudge, over_translations
-from lit_synth.callbacks.judging_translations import TranslationJudge
+from lit_synth.callbacks.measuring_translations import Asked, TranslationMeasures
 from lit_synth.classifying import Classifier
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
-from lit_synth.features.choice import load_extractor
-from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_identity
-from lit_synth.features.perceptual import load_perceptual
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
-from lit_synth.translation import HasAttention, HasStyles, Translator
+from lit_synth.translation import Translator
 
-BESIDE = "beside"  # group of values of other runs
-STYLES = 8  # as in the released code of UDIT
 CLASS = "/iou_"  # begins a metric of a single class of labels
 TEST_METRICS = (
     "fid",
@@ -158,16 +145,26 @@ class Evaluate(pl.Callback):
         self.every_n_iterations = every_n_iterations
         self.n_fake, self.batch_size = n_fake, batch_size
         self.metrics, self.extractor, self.split, self.seed = metrics, extractor, split, seed
-        self.batch_statistics, self.oracles = batch_statistics, oracles
-        self.styles, self.perceptual, self.identity = styles, perceptual, identity
-        self.beside, self.reverse = beside or {}, reverse
-        self.judge_iterations = judge_iterations
+        self.asked = Asked(
+            n_fake=n_fake,
+            batch_size=batch_size,
+            metrics=metrics,
+            extractor=extractor,
+            seed=seed,
+            batch_statistics=batch_statistics,
+            oracles=oracles,
+            styles=styles,
+            perceptual=perceptual,
+            identity=identity,
+            beside=beside or {},
+            reverse=reverse,
+            judge_iterations=judge_iterations,
+        )
         self.latest: dict[str, float] = {}
         self.iteration: int | None = None
         self._extractor: Extractor | None = None
         self._features: dict[str, Features] = {}
-        self._judges: tuple[TranslationJudge, StyleJudge | None] | None = None
-        self._others: dict[str, Translator] = {}
+        self._of_translations: TranslationMeasures | None = None
         self._trained = 0
 
     def on_load_checkpoint(
@@ -187,17 +184,15 @@ class Evaluate(pl.Callback):
     # When.
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._extractor, self._features, self._judges = None, {}, None  # of other data, perhaps
+        self._extractor, self._features = None, {}  # of other data, perhaps
+        self._of_translations = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # What cannot be measured is to be known now, not after the first thousand iterations.
         if self.every_n_iterations is None or not trainer.is_global_zero:
             return
         if isinstance(pl_module, Translator):
-            self._compared(trainer, cast("Method", pl_module))
-            for judge in self._translations(trainer, cast("Method", pl_module)):
-                if judge is not None:
-                    judge.prepare(pl_module, self.split)
+            self._translations(trainer, cast("Method", pl_module)).prepare(self.split)
         elif not isinstance(pl_module, Classifier):
             self._real(trainer, pl_module.device, self.split)
 
@@ -289,115 +284,20 @@ class Evaluate(pl.Callback):
     def _compare_translations(
         self, trainer: pl.Trainer, method: Method, split: str, iteration: int
     ) -> tuple[dict[str, float], Card]:
-        assert isinstance(method, Translator), "asked by the caller"
-        judge, styles = self._translations(trainer, method)
-        judge.prepare(method, split)
-        testing = trainer.state.fn == TrainerFn.TESTING
+        translations = self._translations(trainer, method)
+        translations.prepare(split)
         with averaged_weights(trainer, method):
-            values = judge.measure(method, split, testing)
-            if styles is not None:
-                values |= styles.measure(method, split)
-                values |= over_translations(values, method.translations())
-            if testing and self.reverse is not None:
-                data = translation_data(trainer)
-                reverse = ReverseJudge(
-                    data,
-                    self.reverse,
-                    self.batch_size,
-                    self.seed,
-                    cache_folder(),
-                    self.judge_iterations,
-                )
-                values |= reverse.measure(method, method.device)
+            values = translations.measure(split, trainer.state.fn == TrainerFn.TESTING)
         if trainer.state.fn != TrainerFn.FITTING or iteration == method.total_iterations:
-            for name, other in self._compared(trainer, method).items():
-                values |= self._beside(trainer, name, other, split)
-        notes = [] if styles is None else styles.notes
-        return values, judge.card(split, " ".join([_origin(trainer, iteration), *notes]))
+            values |= translations.measure_others(split)
+        return values, translations.card(split, _origin(trainer, iteration))
 
-    def _beside(
-        self, trainer: pl.Trainer, name: str, other: Translator, split: str
-    ) -> dict[str, float]:
-        """Measure another run's translations as `beside/<name>/<translation>/<metric>`."""
-        judge, styles = self._translations(trainer, cast("Method", other))
-        judge.prepare(other, split)
-        values = judge.measure(other, split, timed=False)
-        if styles is not None:
-            values |= styles.measure(other, split)
-            values |= over_translations(values, other.translations())
-        groups = {MEAN, *(each.name for each in other.translations())}
-        found = {
-            key: value
-            for key, value in values.items()
-            if key.split("/")[0] in groups and not key.endswith(TRUE)
-        }
-        return {f"{BESIDE}/{name}/{key}": value for key, value in found.items()}
-
-    def _compared(self, trainer: pl.Trainer, method: Method) -> dict[str, Translator]:
-        """Return the methods that `beside` names, loaded once."""
-        for name, release in self.beside.items():
-            if name not in self._others:
-                other = load_method(release)
-                if not isinstance(other, Translator):
-                    raise InputError(
-                        f"evaluate.beside.{name} is a {type(other).__name__}, which translates "
-                        "nothing: give the release of a method that does."
-                    )
-                self._others[name] = other.to(method.device)
-        return self._others
-
-    def _translations(
-        self, trainer: pl.Trainer, method: Method
-    ) -> tuple[TranslationJudge, StyleJudge | None]:
-        """Return the judges of translations, made once for the run's own method."""
-        if self._judges is None:
-            data, extractor = translation_data(trainer), None
-            if self.metrics or self.extractor is not None:
-                extractor = load_extractor(self.extractor or "auto").to(method.device)
-            styles = self._styles(data, method)
-            judge = TranslationJudge(
-                data,
-                self.metrics,
-                extractor,
-                most=self.n_fake,
-                batch_size=self.batch_size,
-                batch_statistics=self.batch_statistics,
-                seed=self.seed,
-                ceilings=Ceilings(data, self.oracles, cache_folder()),
-                otherwise=styles is not None,
-            )
-            self._judges = judge, styles
-        return self._judges
-
-    def _styles(self, data: TranslationData, method: Method) -> StyleJudge | None:
-        """Return the judge of styles, unless nothing of this kind is to be measured."""
-        n_styles = self.styles
-        if n_styles is None:
-            biased = isinstance(data, HasJudges) and len(data.unwanted) > 0
-            n_styles = STYLES if biased or isinstance(method, HasStyles | HasAttention) else 0
-        if n_styles == 0:
-            return None
-        bias = None
-        if isinstance(data, HasJudges):
-            bias = BiasJudges(data, cache_folder(), self.judge_iterations)
-        return StyleJudge(
-            data,
-            n_styles,
-            most=self.n_fake,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            perceptual=load_perceptual(self.perceptual),
-            bias=bias,
-            device=method.device,
-            identity=self._identity(data),
-        )
-
-    def _identity(self, data: TranslationData) -> IdentityEmbedding | None:
-        if self.identity is not None:
-            return VGGFace(self.identity)
-        if isinstance(data, HasIdentities) and (photos := data.identity_set()) is not None:
-            return learned_identity(*photos, cache_folder())
-        return None
+    def _translations(self, trainer: pl.Trainer, method: Method) -> TranslationMeasures:
+        """Return what measures translations, made once."""
+        if self._of_translations is None:
+            data = translation_data(trainer)
+            self._of_translations = TranslationMeasures(data, method, self.asked)
+        return self._of_translations
 
     def _real(
         self, trainer: pl.Trainer, device: torch.device, split: str

@@ -10,7 +10,7 @@ from toy_run import fit, trainer_of
 
 from datamodules.biased import Biased
 from datamodules.multidomain import Attributes
-from lit_synth.callbacks import evaluate, judging_bias, judging_reverse
+from lit_synth.callbacks import judging_bias, judging_reverse, measuring_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.judging import cache_folder
@@ -308,7 +308,8 @@ def test_flips_of_attributes_and_the_way_back():
 
 
 def test_in_training_with_another_run_beside(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "load_method", lambda folder: {"runs/p": Printer()}[folder])
+    others = {"runs/p": Printer()}
+    monkeypatch.setattr(measuring_translations, "load_method", lambda folder: others[folder])
     judge = Evaluate(1, metrics=[], batch_size=16, beside={"printer": "runs/p"})
     fit(tmp_path, judge, method=Recolourer, data=biased())
     values = judge.latest
