@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from lit_synth.studies.jobs import Jobs
 from lit_synth.studies.plan import matching
 
@@ -13,12 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ARMS = 7  # colours that are told apart
+DPI = 90
+ACROSS = 900  # pixels of parts of grids beside each other
 
 
 def draw_samples(jobs: Jobs, path: Path) -> None:
-    """Write the last samples of the arms in `plot.samples`, side by side, from the first seed.
+    """Write the last samples of the arms in `plot.samples`, beside each other, from the first seed.
 
-    Every arm starts from the same latents. Arms whose run has failed are left out.
+    Every arm starts from the same latents. Arms whose run has failed are left out. With
+    `plot.part`, width and height, only so many pixels of a grid are shown, from its upper left.
     """
     import matplotlib.pyplot as plt
 
@@ -30,12 +35,22 @@ def draw_samples(jobs: Jobs, path: Path) -> None:
             grids[arm] = files[-1]
     if not grids:
         return
-    figure, axes = plt.subplots(1, len(grids), figsize=(2.2 * len(grids), 2.5), squeeze=False)
-    for axis, (arm, file) in zip(axes[0], grids.items(), strict=True):
-        axis.imshow(plt.imread(file), cmap="gray", interpolation="nearest")
-        axis.set_title(arm, fontsize=9)
+    part = jobs.plan.plot.get("part")
+    across = len(grids) if part is None else max(1, ACROSS // part[0])
+    down = -(-len(grids) // across)
+    size = (2.2, 2.2) if part is None else (part[0] / DPI, part[1] / DPI)
+    figure, axes = plt.subplots(
+        down, across, figsize=(size[0] * across, (size[1] + 0.3) * down), squeeze=False
+    )
+    for axis in axes.flat:
         axis.axis("off")
+    for axis, (arm, file) in zip(axes.flat, grids.items(), strict=False):
+        width, height = part or (None, None)
+        axis.imshow(plt.imread(file)[:height, :width], cmap="gray", interpolation="nearest")
+        axis.set_title(arm, fontsize=9)
     _save(figure, path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def draw(outcome: Mapping[str, Any], plot: Mapping[str, Any], path: Path) -> None:
@@ -73,7 +88,7 @@ def _save(figure: "Figure", path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the library's name in it, the file changes only with what it shows.
-    figure.savefig(path, dpi=90, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 
 
