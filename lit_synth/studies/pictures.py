@@ -1,5 +1,6 @@
 """Pictures of a study: curves over training, one dot per seed, and generated images."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
@@ -35,17 +36,18 @@ def draw_samples(jobs: Jobs, path: Path) -> None:
             grids[arm] = files[-1]
     if not grids:
         return
-    part = jobs.plan.plot.get("part")
-    across = len(grids) if part is None else max(1, ACROSS // part[0])
-    down = -(-len(grids) // across)
-    size = (2.2, 2.2) if part is None else (part[0] / DPI, part[1] / DPI)
+    width, height = jobs.plan.plot.get("part", (None, None))
+    if width is None:  # whole grids, small
+        across, size = len(grids), (2.2, 2.2)
+    else:
+        across, size = max(1, ACROSS // width), (width / DPI, height / DPI)
+    down = math.ceil(len(grids) / across)
     figure, axes = plt.subplots(
         down, across, figsize=(size[0] * across, (size[1] + 0.3) * down), squeeze=False
     )
     for axis in axes.flat:
         axis.axis("off")
     for axis, (arm, file) in zip(axes.flat, grids.items(), strict=False):
-        width, height = part or (None, None)
         axis.imshow(plt.imread(file)[:height, :width], cmap="gray", interpolation="nearest")
         axis.set_title(arm, fontsize=9)
     _save(figure, path)
