@@ -51,8 +51,6 @@ def draw_samples(jobs: Jobs, path: Path) -> None:
         axis.imshow(plt.imread(file)[:height, :width], cmap="gray", interpolation="nearest")
         axis.set_title(arm, fontsize=9)
     _save(figure, path)
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def draw(outcome: Mapping[str, Any], plot: Mapping[str, Any], path: Path) -> None:
@@ -89,9 +87,10 @@ def _save(figure: "Figure", path: Path) -> None:
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the library's name in it, the file changes only with what it shows.
-    figure.savefig(path, dpi=DPI, bbox_inches="tight", metadata={"Software": None})
+    figure.savefig(path, dpi=DPI, bbox_inches="tight")
     plt.close(figure)
+    with Image.open(path) as picture:  # 256 colours: a third of the bytes
+        picture.convert("RGB").quantize(256).save(path, optimize=True)
 
 
 def _curves(axis: "Axes", outcome: Mapping[str, Any], column: str, arms: list[str]) -> None:
