@@ -54,6 +54,9 @@ class SDIT(Method):
         lambda_cls: Weight of reading the labels (eq. 6.3, 6.4).
         lambda_rec: Weight of the way back (eq. 6.7).
         lambda_lat: Weight of guessing z (eq. 6.6); 0: no such term.
+        lambda_identity: Weight of leaving an image of its own label as it is; 0: no such term, as
+            published. The way back alone lets the generator repaint what has nothing to do with
+            the label, if it can undo that.
         fresh_style: Draw z anew on the way back, as in the released code?
         train_code_head: Does D learn to guess z, too? In the released code it does not, and G aims
             at an untrained guess.
@@ -74,6 +77,7 @@ class SDIT(Method):
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
         lambda_lat: float = 800.0,
+        lambda_identity: float = 0.0,
         fresh_style: bool = False,
         train_code_head: bool = True,
         n_critic: int = 5,
@@ -95,6 +99,7 @@ class SDIT(Method):
         self.domains, self.exclusive = domains, exclusive
         self.lambda_adv, self.lambda_gp, self.lambda_cls = lambda_adv, lambda_gp, lambda_cls
         self.lambda_rec, self.lambda_lat = lambda_rec, lambda_lat
+        self.lambda_identity = lambda_identity
         self.d_lambda_lat = lambda_lat if train_code_head else 0.0
         self.fresh_style, self.n_critic, self.lr, self.betas = fresh_style, n_critic, lr, betas
 
@@ -113,7 +118,7 @@ class SDIT(Method):
         """Have the generator learn to leave images (N, C, H, W) of labels (N, K) as they are."""
         opt_g, _ = self.optimizers()
         with self.toggled_optimizer(opt_g):
-            g_identity = F.l1_loss(self.generator(x, c, self.style(len(x))), x)
+            g_identity = self.identity_loss(x, c, self.style(len(x)))
             self.minimize(self.stage.weights["identity"] * g_identity, opt_g)
         self.track(g_identity=g_identity)
 
@@ -147,8 +152,17 @@ class SDIT(Method):
                 g_lat = F.l1_loss(code, z)
                 g_rec = F.l1_loss(self.generator(y, c, self.style_back(z)), x)
                 g_game = self.lambda_adv * g_adv + self.lambda_cls * g_cls
-                self.minimize(g_game + self.lambda_lat * g_lat + self.lambda_rec * g_rec, opt_g)
+                g_loss = g_game + self.lambda_lat * g_lat + self.lambda_rec * g_rec
+                if self.lambda_identity:
+                    g_identity = self.identity_loss(x, c, z)
+                    g_loss = g_loss + self.lambda_identity * g_identity
+                    self.track(g_identity=g_identity)
+                self.minimize(g_loss, opt_g)
             self.track(g_adv=g_adv, g_cls=g_cls, g_lat=g_lat, g_rec=g_rec)
+
+    def identity_loss(self, x: Tensor, c: Tensor, z: Tensor) -> Tensor:
+        """Return the L1 of images (N, C, H, W) translated to their own labels (N, K)."""
+        return F.l1_loss(self.generator(x, c, z), x)
 
     def style(self, n: int) -> Tensor:
         """Draw codes (n, style_dim)."""

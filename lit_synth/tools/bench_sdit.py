@@ -86,6 +86,7 @@ def rearranged_against_released(method: SDIT, batch: Nested, pairs: int) -> dict
         Name -> median speed-up, and how far the gradients in float32 and bfloat16 are from those in
         float64.
     """
+    method.lambda_identity = 0.0  # the released code has no such term
     x, c = labelled(batch, method.domains)
     z = torch.randn(len(x), method.style_dim, device=x.device)
     game = Game(method, x, c, c.roll(1, 0), z, torch.rand(len(x), 1, 1, 1, device=x.device))

@@ -31,7 +31,7 @@ def faces(n=6):
     return {"faces": {"image": tiny.images(n).float(), "attributes": attributes}}
 
 
-def slow_steps(record, before, after, rng, x, c, classify, fresh):
+def slow_steps(record, before, after, rng, x, c, classify, fresh=False, identity=0.0):
     """Compare both recorded steps with the formulas; `after` has the discriminator's step."""
     make, judge, n = before.generator, before.discriminator, len(x)
     c_trg = c[torch.randperm(n, generator=rng)]
@@ -51,20 +51,21 @@ def slow_steps(record, before, after, rng, x, c, classify, fresh):
     z_back = torch.randn(n, STYLE, generator=rng, dtype=torch.float64) if fresh else z
     loss = -3 * fake.realness.mean() + 2 * classify(fake.logits, c_trg)
     loss = loss + 11 * (fake.code - z).abs().mean() + 5 * (make(y, c, z_back) - x).abs().mean()
+    loss = loss + identity * (make(x, c, z) - x).abs().mean()
     torch.testing.assert_close(record.losses[1], loss.detach())
     torch.testing.assert_close(record.of(1, "generator"), list(tiny.gradients(loss, make)))
 
 
-@pytest.mark.parametrize("fresh", [False, True])
-def test_losses_and_gradients_equal_the_published_formulas(fresh):
-    method, batch = sdit(fresh_style=fresh), tiny_domains.batch(2)
+@pytest.mark.parametrize(("fresh", "identity"), [(False, 0.0), (True, 0.0), (False, 13.0)])
+def test_losses_and_gradients_equal_the_formulas(fresh, identity):
+    method, batch = sdit(fresh_style=fresh, lambda_identity=identity), tiny_domains.batch(2)
     before, rng, record = tiny.iterate(method, batch)
     x, c = (each.double() for each in labelled(batch, DOMAINS))
 
     def cross_entropy(logits, c):
         return -(logits.log_softmax(dim=1) * c).sum() / len(c)
 
-    slow_steps(record, before, method, rng, x, c, cross_entropy, fresh)
+    slow_steps(record, before, method, rng, x, c, cross_entropy, fresh, identity)
     assert record.moved == [{"discriminator"}, {"generator"}]
 
 
@@ -78,7 +79,7 @@ def test_attributes_are_read_one_by_one():
         p = logits.sigmoid()
         return -(c * p.log() + (1 - c) * (1 - p).log()).sum() / len(c)
 
-    slow_steps(record, before, method, rng, x, c, binary, fresh=False)
+    slow_steps(record, before, method, rng, x, c, binary)
 
 
 def test_the_guess_of_z_learns_from_fakes_in_the_discriminators_step():
