@@ -16,7 +16,7 @@ from lit_synth.networks import extractor, segnet
 from lit_synth.training_cli import SynthCLI
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-FOLDERS = [".", "paper", "rooms"]
+FOLDERS = [".", "paper", "rooms", "thesis"]
 TRAINING = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")
 
 
