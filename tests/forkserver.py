@@ -21,12 +21,14 @@ class ForkServer:
     """Starts commands and waits for them."""
 
     def __init__(self):
+        env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        env.pop("WANDB_SERVICE", None)  # of this process, where it has used wandb
         self.process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            env=env,
         )
         atexit.register(self.process.kill)
 
