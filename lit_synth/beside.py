@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 import lit_synth.baselines
 import lit_synth.methods
 import lit_synth.networks  # noqa: F401  registers networks by class name, as the others methods
-from lit_synth import preparing, runs
 from lit_synth.checkpoints.release import find_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
+from lit_synth.runs import prepared
+from lit_synth.runs.settings import CONFIG
 
 
 def load_method(release: str | Path) -> Method:
@@ -41,16 +42,16 @@ def load_method(release: str | Path) -> Method:
 
 def _settings(run: Path, release: Path) -> dict[str, Any]:
     """Return the settings of a run, `$prepare` resolved."""
-    path = run / runs.CONFIG
+    path = run / CONFIG
     if not path.is_file():
         raise InputError(
             f"the release {release} is in no run folder: expected the run's settings in {path}."
         )
     settings = yaml.safe_load(path.read_text())
-    needed = preparing.needed(settings, run.parents[1], settings["seed_everything"])
+    needed = prepared.needed(settings, run.parents[1], settings["seed_everything"])
     for each in needed:
-        preparing.require(each)
-    return preparing.fill_in(settings, needed)
+        prepared.require(each)
+    return prepared.fill_in(settings, needed)
 
 
 def _built(settings: dict[str, Any], release: Path) -> Method:

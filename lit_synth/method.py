@@ -2,19 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-import torch.distributed as dist
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.stages import Stage, check_stages, stage_at
-
-T = TypeVar("T")
+from lit_synth.tensors.processes import gathered, of_all_processes
 
 
 class Method(pl.LightningModule, ABC):
@@ -168,7 +166,7 @@ class Method(pl.LightningModule, ABC):
 
     def shuffled(self, x: Tensor) -> Tensor:
         """Return this process's slice of the global batch, `x` (N, ...) here, in a random order."""
-        everyones = _gathered(x)
+        everyones = gathered(x)
         order = torch.randperm(len(everyones), generator=self._rng).to(x.device)
         return everyones[order].narrow(0, self.trainer.global_rank * len(x), len(x))
 
@@ -214,24 +212,6 @@ class Method(pl.LightningModule, ABC):
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         return self.generate(batch)
-
-
-def _gathered(x: Tensor) -> Tensor:
-    """Return the tensors of all processes, joined by rank; all must have one shape."""
-    if not dist.is_initialized() or dist.get_world_size() == 1:
-        return x
-    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, x.contiguous())
-    return torch.cat(parts)
-
-
-def of_all_processes(value: T) -> list[T]:
-    """Return what `value` is in each process, by rank; all processes must call this."""
-    if not dist.is_initialized():
-        return [value]
-    values = [value] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return values
 
 
 def _check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:

@@ -19,11 +19,15 @@ import lit_synth.callbacks
 import lit_synth.methods
 import lit_synth.networks  # registers the networks by class name
 from datamodules.errors import DataError
-from lit_synth import loggers, preparing, runs, translation_cli
+from lit_synth import translation_cli
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
+from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.method import Method
-from lit_synth.translation import Translator
+from lit_synth.runs import loggers, prepared
+from lit_synth.runs.folder import claim_folder, run_folder, run_with
+from lit_synth.runs.resume import find_checkpoint
+from lit_synth.runs.settings import CONFIG
 
 N_IMAGES = 64  # that predict generates, unless told
 OF_TRANSLATIONS = ("source", "target", "via", "input", "styles", "reference", "interpolate")
@@ -168,37 +172,37 @@ class SynthCLI(LightningCLI):
             settings.trainer.strategy = "ddp_find_unused_parameters_true"
         if settings.prepare:
             folder, trained = config and config.parent, self.subcommand != "fit"
-            settings.prepare = preparing.find(settings.prepare, folder, missing_ok=trained)
+            settings.prepare = prepared.find(settings.prepare, folder, missing_ok=trained)
         self._dump_config()
         if self.subcommand == "fit":
-            runs.prepare(self.folder, self.config_dump, settings.ckpt_path)
+            claim_folder(self.folder, self.config_dump, settings.ckpt_path)
         self._prepare()
         settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
 
     def _prepare(self) -> None:
         """Train what this run needs, or see that it is there, and have the settings name it."""
         settings = self._settings
-        seed, own = settings.seed_everything, self.folder / runs.CONFIG
+        seed, own = settings.seed_everything, self.folder / CONFIG
         if self.subcommand != "fit" and own.is_file():  # may be asked for with another seed
             seed = yaml.safe_load(own.read_text())["seed_everything"]
-        needed = preparing.needed(self.config_dump, self.folder.parents[1], seed)
+        needed = prepared.needed(self.config_dump, self.folder.parents[1], seed)
         for run in needed:
-            if self.subcommand == "fit" and preparing.trains_here():
+            if self.subcommand == "fit" and prepared.trains_here():
                 accelerator = settings.trainer.accelerator
                 options = ["--trainer.devices", "1", "--trainer.num_nodes", "1"]
                 if isinstance(accelerator, str):
                     options += ["--trainer.accelerator", accelerator]
-                preparing.train(run, self._settings_of(run), options)
+                prepared.train(run, self._settings_of(run), options)
             else:
-                preparing.require(run)
-        preparing.fill_in(settings, needed)
+                prepared.require(run)
+        prepared.fill_in(settings, needed)
 
-    def _settings_of(self, run: preparing.Prepared) -> dict[str, Any]:
+    def _settings_of(self, run: prepared.Prepared) -> dict[str, Any]:
         """Return all settings of another run, as its config.yaml would hold them."""
         config = self.parser.parse_args(run.arguments())
         settings = config[config.subcommand]
         if settings.prepare:
-            settings.prepare = preparing.find(settings.prepare, run.config.parent)
+            settings.prepare = prepared.find(settings.prepare, run.config.parent)
         dumped = self.parser.dump(config, skip_link_targets=False, skip_unset=False, format="yaml")
         return yaml.safe_load(dumped)[config.subcommand]
 
@@ -233,7 +237,7 @@ class SynthCLI(LightningCLI):
         return ImageWriter(out)
 
     def before_fit(self) -> None:
-        self._load_from(runs.find_checkpoint(self.folder, self._settings.ckpt_path))
+        self._load_from(find_checkpoint(self.folder, self._settings.ckpt_path))
         # Evaluation during training is the Evaluate callback's, at its own iterations.
         self.trainer.limit_val_batches = 0
 
@@ -247,7 +251,7 @@ class SynthCLI(LightningCLI):
         self._require_checkpoint()
 
     def _require_checkpoint(self) -> None:
-        found = runs.find_checkpoint(self.folder, self._settings.ckpt_path)
+        found = find_checkpoint(self.folder, self._settings.ckpt_path)
         if found is None:
             raise InputError(f"no checkpoint in {self.folder}: train first with `lit-synth fit`.")
         self._load_from(found)
@@ -278,12 +282,12 @@ def _run_folder(settings: Any, config: Path | None) -> Path:
     A run's own config.yaml leads to that run, also where the folder of all runs has moved.
     """
     run_id = settings.run_id or f"seed{settings.seed_everything}"
-    own = runs.run_with(config) if config else None
+    own = run_with(config) if config else None
     if config is None or own is None:
-        return runs.run_folder(settings.runs_dir, config.stem if config else "run", run_id)
+        return run_folder(settings.runs_dir, config.stem if config else "run", run_id)
     untold = settings.runs_dir == yaml.safe_load(config.read_text()).get("runs_dir")
     runs_dir = own.parent.parent if untold else settings.runs_dir
-    return runs.run_folder(runs_dir, own.parent.name, run_id)
+    return run_folder(runs_dir, own.parent.name, run_id)
 
 
 class PriorBatches(IterableDataset[dict[str, Tensor]]):

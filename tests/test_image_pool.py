@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_synth.image_pool import ImagePool, make_room
+from lit_synth.batches.image_pool import ImagePool, make_room
 
 
 def slow_pool(stored, size, image, draw):

@@ -10,8 +10,8 @@ import wandb
 from jsonargparse import Namespace
 from pytorch_lightning.loggers import WandbLogger
 
-from lit_synth import loggers
-from lit_synth.loggers import CSVLogger
+from lit_synth.runs import loggers
+from lit_synth.runs.metrics_csv import CSVLogger
 
 LOGGED = [
     (2, {"train/d_adv": 0.1}),

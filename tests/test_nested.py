@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from lit_synth.batches.sets import examples, pairs
 from lit_synth.errors import InputError
-from lit_synth.nested import examples, pairs
 
 BATCH = {
     "rs": {"rgb": torch.tensor([0, 1]), "segmentation": torch.tensor([10, 11])},

@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 
-from lit_synth import preparing
 from lit_synth.cli import main
+from lit_synth.runs import prepared
 
 RUNS = Path("runs")
 
@@ -86,7 +86,7 @@ def commands(home, monkeypatch):
         started.append(Path(arguments[2]).stem)
         return call(*arguments)
 
-    monkeypatch.setattr(preparing, "_command", command)
+    monkeypatch.setattr(prepared, "_command", command)
     return started
 
 
@@ -284,7 +284,7 @@ def test_a_signal_reaches_it_and_the_same_command_goes_on(monkeypatch, capfd):
 
     long["model"]["init_args"]["stages"][0]["iterations"] = reached + 1
     write(plain=long)
-    monkeypatch.setattr(preparing, "_command", lambda arguments: call(*arguments))
+    monkeypatch.setattr(prepared, "_command", lambda arguments: call(*arguments))
     assert fit() == 0
     assert iterations_of("plain") == reached + 1
     assert (RUNS / "mine/seed0/release").is_dir()

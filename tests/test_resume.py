@@ -7,7 +7,7 @@ import torch
 import yaml
 from forkserver import server
 
-from lit_synth import runs
+from lit_synth.runs.resume import checkpoint_folder
 
 TOTAL = 14
 
@@ -60,7 +60,7 @@ def start(home, run_id, *options, **tampering):
 
 def state(home, run_id):
     """Return what the last checkpoint of a run holds."""
-    folder = runs.checkpoint_folder(home / "runs" / "tiny" / run_id)
+    folder = checkpoint_folder(home / "runs" / "tiny" / run_id)
     return torch.load(folder / "last.ckpt", weights_only=True)
 
 

@@ -9,7 +9,7 @@ import torch
 import yaml
 from forkserver import server
 
-from lit_synth import runs
+from lit_synth.runs.resume import checkpoint_folder
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def folder(home, run_id):
 
 
 def last(home, run_id):
-    path = runs.checkpoint_folder(folder(home, run_id)) / "last.ckpt"
+    path = checkpoint_folder(folder(home, run_id)) / "last.ckpt"
     return torch.load(path, weights_only=True)
 
 

@@ -11,8 +11,11 @@ import pytest
 import torch
 import yaml
 
-from lit_synth import runs
 from lit_synth.errors import InputError
+from lit_synth.runs.environment import wandb_id
+from lit_synth.runs.files import write_atomically
+from lit_synth.runs.folder import claim_folder, run_folder
+from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 
 GOOD = {"iteration": 3, "state_dict": {}, "optimizer_states": [], "loops": {}, "callbacks": {}}
 
@@ -31,7 +34,7 @@ def settings(iterations=10, lr=0.1, seed=0, **data):
 
 def put(folder, name="last", **changes):
     """Save a checkpoint of the run in `folder`, good unless changed."""
-    path = runs.checkpoint_folder(folder) / f"{name}.ckpt"
+    path = checkpoint_folder(folder) / f"{name}.ckpt"
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(GOOD | {"weights": torch.arange(1000.0)} | changes, path)
     return path
@@ -46,19 +49,19 @@ def folder(tmp_path):
 
 
 def test_run_folder(tmp_path):
-    assert runs.run_folder(tmp_path, "digits", "seed0") == tmp_path / "digits" / "seed0"
+    assert run_folder(tmp_path, "digits", "seed0") == tmp_path / "digits" / "seed0"
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "a/b", "/"])
 def test_a_run_id_is_a_plain_name(tmp_path, run_id):
     with pytest.raises(InputError, match="run_id"):
-        runs.run_folder(tmp_path, "digits", run_id)
+        run_folder(tmp_path, "digits", run_id)
 
 
 def test_prepare_writes_settings_and_environment(folder, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["lit-synth", "fit", "--wandb.api_key=hunter2", "--lr=1"])
     monkeypatch.setenv("SOME_TOKEN", "hunter3")
-    runs.prepare(folder, settings())
+    claim_folder(folder, settings())
     assert yaml.safe_load((folder / "config.yaml").read_text()) == settings()
     text = (folder / "environment.json").read_text()
     environment = json.loads(text)
@@ -74,14 +77,14 @@ def test_prepare_writes_settings_and_environment(folder, monkeypatch):
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="cannot be written"):
-        runs.prepare(tmp_path / "runs" / "digits" / "seed0", settings())
+        claim_folder(tmp_path / "runs" / "digits" / "seed0", settings())
 
 
 def test_a_run_may_go_on_longer(folder):
-    runs.prepare(folder, settings(iterations=10))
+    claim_folder(folder, settings(iterations=10))
     put(folder)
     longer = settings(iterations=20, num_workers=2) | {"trainer": {"devices": 2}}
-    runs.prepare(folder, longer)
+    claim_folder(folder, longer)
     assert yaml.safe_load((folder / "config.yaml").read_text()) == longer
 
 
@@ -94,25 +97,25 @@ def test_a_run_may_go_on_longer(folder):
     ],
 )
 def test_other_settings_are_refused_by_name(folder, changed, name):
-    runs.prepare(folder, settings())
+    claim_folder(folder, settings())
     put(folder)
     before = (folder / "config.yaml").read_bytes()
     with pytest.raises(InputError, match=name) as error:
-        runs.prepare(folder, settings(**changed))
+        claim_folder(folder, settings(**changed))
     assert "--run_id" in str(error.value)
     assert "--ckpt_path fresh" in str(error.value)
     assert (folder / "config.yaml").read_bytes() == before
 
 
 def test_other_settings_are_fine_before_anything_is_saved(folder):
-    runs.prepare(folder, settings())
-    runs.prepare(folder, settings(lr=0.2))
+    claim_folder(folder, settings())
+    claim_folder(folder, settings(lr=0.2))
     assert yaml.safe_load((folder / "config.yaml").read_text()) == settings(lr=0.2)
 
 
 def test_fresh_keeps_the_earlier_runs_whole(folder):
     for i in range(3):
-        runs.prepare(folder, settings(lr=i), "fresh")
+        claim_folder(folder, settings(lr=i), "fresh")
         put(folder, iteration=i)
         (folder / "metrics.csv").write_text(f"{i}")
     kept = {path.name: (path / "metrics.csv").read_text() for path in folder.parent.iterdir()}
@@ -125,20 +128,20 @@ def test_one_process_per_run(folder):
     held, hold = os.pipe()
     pid = os.fork()
     if pid == 0:
-        runs.prepare(folder, settings())
+        claim_folder(folder, settings())
         os.write(hold, b"held")
         signal.pause()
     assert os.read(held, 4) == b"held"
     with pytest.raises(InputError, match="another process"):
-        runs.prepare(folder, settings())
+        claim_folder(folder, settings())
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    runs.prepare(folder, settings())
+    claim_folder(folder, settings())
 
 
 def test_the_wandb_id_stays(folder):
-    first = runs.wandb_id(folder)
-    assert runs.wandb_id(folder) == first
+    first = wandb_id(folder)
+    assert wandb_id(folder) == first
     assert len(first) == 8
 
 
@@ -146,24 +149,24 @@ def test_the_wandb_id_stays(folder):
 
 
 def test_nothing_to_start_from(folder):
-    assert runs.find_checkpoint(folder) is None
-    assert runs.find_checkpoint(folder, "auto") is None
+    assert find_checkpoint(folder) is None
+    assert find_checkpoint(folder, "auto") is None
 
 
 def test_the_last_checkpoint_is_used_unless_fresh(folder):
     last = put(folder)
     put(folder, "best")
-    assert runs.find_checkpoint(folder) == last
-    assert runs.find_checkpoint(folder, "auto") == last
-    assert runs.find_checkpoint(folder, "fresh") is None
+    assert find_checkpoint(folder) == last
+    assert find_checkpoint(folder, "auto") == last
+    assert find_checkpoint(folder, "fresh") is None
 
 
 def test_a_checkpoint_can_be_named(folder, tmp_path):
     put(folder)
     best = put(folder, "best")
     elsewhere = put(tmp_path / "other")
-    assert runs.find_checkpoint(folder, "best") == best
-    assert runs.find_checkpoint(folder, str(elsewhere)) == elsewhere
+    assert find_checkpoint(folder, "best") == best
+    assert find_checkpoint(folder, str(elsewhere)) == elsewhere
 
 
 def cut(path):
@@ -219,7 +222,7 @@ SPOILT = [cut, flip, empty, other_contents, not_a_dict, attack, plain_pickle, ot
 def test_an_unusable_last_checkpoint_falls_back_to_the_previous(folder, spoil, capsys):
     previous, last = put(folder, "previous"), put(folder)
     spoil(last)
-    assert runs.find_checkpoint(folder) == previous
+    assert find_checkpoint(folder) == previous
     assert str(last) in capsys.readouterr().err
     assert not last.with_name("executed").exists()
 
@@ -229,26 +232,26 @@ def test_an_unusable_checkpoint_asked_for_is_an_error(folder, spoil):
     path = put(folder)
     spoil(path)
     with pytest.raises(InputError, match="cannot be used"):
-        runs.find_checkpoint(folder, str(path))
+        find_checkpoint(folder, str(path))
     assert not path.with_name("executed").exists()
 
 
 def test_a_missing_checkpoint_asked_for_is_an_error(folder):
     with pytest.raises(InputError, match="does not exist"):
-        runs.find_checkpoint(folder, "nowhere.ckpt")
+        find_checkpoint(folder, "nowhere.ckpt")
 
 
 def test_a_run_without_usable_checkpoints_is_not_started_over(folder):
     cut(put(folder))
     with pytest.raises(InputError, match="none of the 1 checkpoints"):
-        runs.find_checkpoint(folder)
+        find_checkpoint(folder)
 
 
 def test_the_newest_numbered_checkpoint_comes_before_the_best(folder):
     put(folder, "best")
     put(folder, "iteration_00000900")
     newest = put(folder, "iteration_00001000")
-    assert runs.find_checkpoint(folder) == newest
+    assert find_checkpoint(folder) == newest
 
 
 # Atomic writing.
@@ -256,14 +259,14 @@ def test_the_newest_numbered_checkpoint_comes_before_the_best(folder):
 
 def test_a_failed_write_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    runs.write_atomically(path, b"old")
+    write_atomically(path, b"old")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        runs.write_atomically(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
@@ -271,5 +274,5 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path, monkeypatch):
 def test_the_replaced_file_can_be_kept(tmp_path):
     path, previous = tmp_path / "last", tmp_path / "previous"
     for text in (b"1", b"2", b"3"):
-        runs.write_atomically(path, text, keep=previous)
+        write_atomically(path, text, keep=previous)
     assert (path.read_bytes(), previous.read_bytes()) == (b"3", b"2")

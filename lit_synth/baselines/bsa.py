@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_synth.checkpoints.release import load_release
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.losses.reconstruction import latent_emd
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
 from lit_synth.networks.norms import BatchNorm
 from lit_synth.stages import Stage
 

@@ -9,21 +9,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch, Scenes, TranslationData
+from lit_synth.batches.coding import Coding, Kind
 from lit_synth.callbacks.tallies import Tally
 from lit_synth.checkpoints.release import load_release, save_release
-from lit_synth.coding import Coding, Kind
+from lit_synth.contracts.data import Batch, HasCompleteScenes, Scenes, TranslationData
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
-from lit_synth.features.hashing import weights_hash
 from lit_synth.networks.segnet import SegNet, Side
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
+from lit_synth.tensors.hashing import weights_hash
 
 RECIPE = 1  # counted up when training changes, so that no older network is taken from the cache
 SEED, WARMUP = 0, 50
@@ -72,14 +72,6 @@ class Oracle:
     def translation(self) -> Translation:
         """What it does."""
         return Translation((self.source,), (self.target,))
-
-
-@runtime_checkable
-class HasCompleteScenes(Protocol):
-    """A data module with scenes that an oracle may learn from."""
-
-    def complete_set(self, names: list[str]) -> Scenes:
-        """Return scenes in all modalities `names`, which no training set and no split has."""
 
 
 class Ceilings:

@@ -10,11 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from lit_synth.callbacks.context import Batch, Images
-from lit_synth.errors import InputError
-from lit_synth.features.hashing import as_uint8
-from lit_synth.method import Method
-from lit_synth.translation import (
+from lit_synth.contracts.data import Batch, Images
+from lit_synth.contracts.translator import (
     HasAttention,
     HasLatents,
     HasSideInformation,
@@ -22,6 +19,9 @@ from lit_synth.translation import (
     Translation,
     Translator,
 )
+from lit_synth.errors import InputError
+from lit_synth.method import Method
+from lit_synth.tensors.pixels import as_uint8
 
 LIGHT = 230  # grey of the lines between the images of a grid
 TILE_PX = 64  # smaller images are enlarged by a whole factor to about this size

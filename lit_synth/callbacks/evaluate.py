@@ -9,7 +9,6 @@ from pytorch_lightning.trainer.states import TrainerFn
 from rich.console import Console
 from rich.table import Table
 
-from lit_synth import runs
 from lit_synth.callbacks.ceilings import Oracle
 from lit_synth.callbacks.context import (
     callback_of,
@@ -27,14 +26,15 @@ from lit_synth.callbacks.judging import (
 )
 from lit_synth.callbacks.judging_classifiers import accuracies, card_of
 from lit_synth.callbacks.measuring_translations import Asked, TranslationMeasures
-from lit_synth.classifying import Classifier
+from lit_synth.contracts.classifier import Classifier
+from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
-from lit_synth.translation import Translator
+from lit_synth.runs.files import writing
 
 CLASS = "/iou_"  # begins a metric of a single class of labels
 TEST_METRICS = (
@@ -247,7 +247,7 @@ class Evaluate(pl.Callback):
                 else:
                     values, card = self._compare(trainer, method, split, iteration)
             path = Path(trainer.default_root_dir) / "cards" / f"{card_name}.json"
-            with runs.writing(path.parent):
+            with writing(path.parent):
                 write_card(path, card, values)
             if trainer.state.fn != TrainerFn.FITTING:
                 _print(values, card)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Scenes, TranslationData
+from lit_synth.contracts.data import Scenes, TranslationData
 from lit_synth.metrics.translation import majority, median_depth
 
 SCENES = 1000  # of each training set that a floor is computed from, evenly spaced

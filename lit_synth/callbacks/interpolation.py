@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lit_synth import runs
-from lit_synth.callbacks.context import Batch, TranslationData
 from lit_synth.callbacks.drawing import png
 from lit_synth.callbacks.translation_grid import TILE_PX, coloured, preview
-from lit_synth.translation import Translation
+from lit_synth.contracts.data import Batch, TranslationData
+from lit_synth.contracts.translator import Translation
+from lit_synth.runs.files import write_atomically
 
 FRAME_MS = 100
 
@@ -38,7 +38,7 @@ def write_interpolation(
     strip = preview(data, scene, made[None], translation, labels)
     pictures = coloured(made, data.modalities[translation.target], None)
     for ending, file in (("png", png(strip)), ("gif", gif(pictures))):
-        runs.write_atomically(path.with_name(f"{path.name}_interpolation.{ending}"), file)
+        write_atomically(path.with_name(f"{path.name}_interpolation.{ending}"), file)
 
 
 def gif(pictures: Tensor) -> bytes:

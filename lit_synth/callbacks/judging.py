@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Images
 from lit_synth.callbacks.drawing import draw, inputs
+from lit_synth.contracts.data import Images
 from lit_synth.features.base import Extractor, Features, extract
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.classifier import trained_classifier

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch, HasJudges, HasWanted
+from lit_synth.contracts.data import Batch, HasJudges, HasWanted
+from lit_synth.contracts.translator import HasJudgement, Translation
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, ReleaseClassifier, trained_classifier
 from lit_synth.metrics.bias import confidence_drop, joint, misclassified, wanted
-from lit_synth.translation import HasJudgement, Translation
 
 # They share neither images nor seeds nor architecture, with each other and with any extractor.
 JUDGES = {

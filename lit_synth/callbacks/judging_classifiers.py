@@ -2,8 +2,8 @@
 
 import torch
 
-from lit_synth.callbacks.context import Images
-from lit_synth.classifying import Classifier
+from lit_synth.contracts.classifier import Classifier
+from lit_synth.contracts.data import Images
 from lit_synth.errors import InputError
 from lit_synth.metrics.card import Card
 from lit_synth.metrics.classification import accuracy

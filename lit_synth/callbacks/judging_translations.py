@@ -9,13 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.callbacks.ceilings import Ceilings
-from lit_synth.callbacks.context import Batch, Scenes, TranslationData
 from lit_synth.callbacks.drawing import latents, swap, translate
 from lit_synth.callbacks.floors import CHUNK, SCENES, floors
 from lit_synth.callbacks.judging import features_of
 from lit_synth.callbacks.style_grid import fixed_styles
 from lit_synth.callbacks.styled import STYLE
 from lit_synth.callbacks.tallies import Tally, compare, meter_of
+from lit_synth.contracts.data import Batch, Scenes, TranslationData
+from lit_synth.contracts.translator import (
+    HasLatents,
+    HasSideInformation,
+    HasStyles,
+    Translation,
+    Translator,
+)
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.metrics.alignment import alignment
@@ -23,13 +30,6 @@ from lit_synth.metrics.card import Card
 from lit_synth.metrics.suite import OF_FEATURES, measure
 from lit_synth.metrics.translation import Meter
 from lit_synth.networks.norms import BatchNorm
-from lit_synth.translation import (
-    HasLatents,
-    HasSideInformation,
-    HasStyles,
-    Translation,
-    Translator,
-)
 
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 from lit_synth.beside import load_method
 from lit_synth.callbacks.ceilings import Ceilings, Oracle
-from lit_synth.callbacks.context import HasIdentities, HasJudges, TranslationData
 from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_reverse import ReverseJudge
 from lit_synth.callbacks.judging_styles import MEAN, TRUE, StyleJudge, over_translations
 from lit_synth.callbacks.judging_translations import TranslationJudge
+from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
+from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_identity
 from lit_synth.features.perceptual import load_perceptual
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card
-from lit_synth.translation import HasAttention, HasStyles, Translator
 
 BESIDE = "beside"  # group of values of other runs
 STYLES = 8  # as in the released code of UDIT

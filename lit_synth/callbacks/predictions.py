@@ -12,11 +12,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_synth import runs
-from lit_synth.callbacks.context import Batch
 from lit_synth.callbacks.drawing import png
+from lit_synth.contracts.data import Batch
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import as_uint8
+from lit_synth.runs.files import write_atomically, writing
+from lit_synth.tensors.pixels import as_uint8
 
 MARK = ".predictions.json"  # says that the folder is ours, and what it holds
 PREVIEW = "preview"
@@ -46,13 +46,13 @@ class ImageWriter(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
-            with runs.writing(self.out):
+            with writing(self.out):
                 _refuse_foreign(self.out, self.overwrite)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count, self._writing = 0, []
         if trainer.is_global_zero:  # not in `setup`: the checkpoint may yet be refused
-            with runs.writing(self.out):
+            with writing(self.out):
                 _claim(self.out, self.overwrite)
 
     def on_predict_batch_end(
@@ -77,7 +77,7 @@ class ImageWriter(pl.Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        with runs.writing(self.out):
+        with writing(self.out):
             for each in self._writing:
                 each.result()
             _mark(self.out, trainer, pl_module, images=self._count)
@@ -117,13 +117,13 @@ class TranslationWriter(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "predict" and trainer.is_global_zero:
-            with runs.writing(self.out):
+            with writing(self.out):
                 _refuse_foreign(self.out, overwrite=False)
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._count = 0
         if trainer.is_global_zero:  # not in `setup`: the checkpoint may yet be refused
-            with runs.writing(self.out):
+            with writing(self.out):
                 _claim(self.out, overwrite=False, names=self.files)
 
     def on_predict_batch_end(
@@ -136,10 +136,10 @@ class TranslationWriter(pl.Callback):
     ) -> None:
         if not trainer.is_global_zero:
             return
-        with runs.writing(self.out):
+        with writing(self.out):
             if self._count == 0 and PREVIEW not in self.files:
                 pixels = self.preview(batch, outputs)
-                runs.write_atomically(self.out / f"{PREVIEW}.png", png(pixels))
+                write_atomically(self.out / f"{PREVIEW}.png", png(pixels))
             for number, made in enumerate(outputs):
                 x = {name: each[number] for name, each in batch.items()}
                 self.write(self.out / self.names[self._count], x, made)
@@ -148,7 +148,7 @@ class TranslationWriter(pl.Callback):
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        with runs.writing(self.out):
+        with writing(self.out):
             _mark(self.out, trainer, pl_module, names=self.files, **self.facts)
         print(f"{len(self.files)} translations in {self.out}")
 
@@ -176,7 +176,7 @@ def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
         for path in out.iterdir():
             if re.fullmatch(r"\d{6,}\.png", path.name):
                 path.unlink()
-    runs.write_atomically(out / MARK, json.dumps({"names": list(names)}).encode())
+    write_atomically(out / MARK, json.dumps({"names": list(names)}).encode())
 
 
 def _mark(out: Path, trainer: pl.Trainer, pl_module: pl.LightningModule, **facts: Any) -> None:
@@ -184,7 +184,7 @@ def _mark(out: Path, trainer: pl.Trainer, pl_module: pl.LightningModule, **facts
         "method": type(pl_module).__name__,
         "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
     }
-    runs.write_atomically(out / MARK, json.dumps(facts, indent=2).encode())
+    write_atomically(out / MARK, json.dumps(facts, indent=2).encode())
 
 
 def _write(path: Path, pixels: Tensor) -> None:

@@ -6,13 +6,13 @@ from typing import cast
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
-from lit_synth import runs
 from lit_synth.callbacks.context import callback_of
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.checkpoints.release import save_release
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
+from lit_synth.runs.files import writing
 
 FOLDER = "release"
 
@@ -28,7 +28,7 @@ class ReleaseWriter(pl.Callback):
             return
         method = cast("Method", pl_module)
         folder = Path(trainer.default_root_dir) / FOLDER
-        with runs.writing(folder), averaged_weights(trainer, method):
+        with writing(folder), averaged_weights(trainer, method):
             networks, extra = method.release()
             if unknown := [name for name, net in networks.items() if not hasattr(net, "init_args")]:
                 rank_zero_warn(

@@ -1,28 +1,27 @@
 """The run on one page: curves, pictures, numbers with their cards, settings."""
 
-import csv
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
 
-from lit_synth import loggers, runs
 from lit_synth.callbacks import report_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
-from lit_synth.callbacks.context import callback_of, standing, translation_data
+from lit_synth.callbacks.context import callback_of, translation_data
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.page import bars, cells, chart, folded, page, picture, table
 from lit_synth.callbacks.report_translations import Standings
-from lit_synth.classifying import Classifier
+from lit_synth.contracts.classifier import Classifier
+from lit_synth.contracts.data import standing
+from lit_synth.contracts.translator import Translator
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
-from lit_synth.translation import Translator
+from lit_synth.runs.files import write_atomically, writing
+from lit_synth.runs.metrics_csv import METRICS_FILE, CSVLogger, Curves, read_curves
 
 FILE = "report.html"
 SELECTOR = "train/p_"  # shares of a selector belong in one chart
 ACCURACY = "/accuracy"  # and so do the accuracies of a method's classifiers
-
-Curves = dict[str, list[tuple[int, float]]]
 
 
 class Report(pl.Callback):
@@ -49,7 +48,7 @@ class Report(pl.Callback):
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
-            if isinstance(logger, loggers.CSVLogger):
+            if isinstance(logger, CSVLogger):
                 logger.save()
         checkpoint = callback_of(trainer, Checkpoint)
         evaluate = callback_of(trainer, Evaluate)
@@ -61,11 +60,9 @@ class Report(pl.Callback):
             data = translation_data(trainer)
             translations = {each: standing(data, each) for each in method.translations()}
         folder = Path(trainer.default_root_dir)
-        with runs.writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            runs.write_atomically(
-                folder / FILE, render(folder, method, best, translations).encode()
-            )
+            write_atomically(folder / FILE, render(folder, method, best, translations).encode())
 
 
 def render(
@@ -82,7 +79,7 @@ def render(
         best: Column of `metrics.csv` whose `min` or `max` tells the best iteration.
         translations: What the method translates, and how it stands to the training sets.
     """
-    curves = read_curves(folder / loggers.FILE)
+    curves = read_curves(folder / METRICS_FILE)
     ends, total = [], 0
     for stage in method.stages:
         total += stage.iterations
@@ -102,20 +99,6 @@ def render(
             ),
         },
     )
-
-
-def read_curves(path: Path) -> Curves:
-    """Read a run's `metrics.csv`: column -> (iteration, value) pairs."""
-    curves: Curves = {}
-    if not path.is_file():
-        return curves
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            iteration = int(row.pop(loggers.KEY))
-            for name, value in row.items():
-                if value and "/" in name:
-                    curves.setdefault(name, []).append((iteration, float(value)))
-    return curves
 
 
 def best_iteration(curves: Curves, best: tuple[str, str] | None) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from lit_synth.callbacks.page import chart, table
-from lit_synth.translation import Translation
+from lit_synth.contracts.translator import Translation
 
 Curves = Mapping[str, list[tuple[int, float]]]
 Rows = list[tuple[str, str, dict[str, float]]]  # translation, who made it, metric -> value

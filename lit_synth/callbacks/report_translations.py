@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from lit_synth.callbacks import report_styles
 from lit_synth.callbacks.page import chart, folded, table
-from lit_synth.translation import Translation
+from lit_synth.contracts.translator import Translation
 
 Curves = Mapping[str, list[tuple[int, float]]]
 Standings = Mapping[Translation, str]

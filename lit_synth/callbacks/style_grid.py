@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch, TranslationData
 from lit_synth.callbacks.drawing import attention, translate
 from lit_synth.callbacks.translation_grid import (
     MOST_COLUMNS,
@@ -17,7 +16,8 @@ from lit_synth.callbacks.translation_grid import (
     depth_limits,
     words,
 )
-from lit_synth.translation import HasAttention, HasStyles, Translation, Translator
+from lit_synth.contracts.data import Batch, TranslationData
+from lit_synth.contracts.translator import HasAttention, HasStyles, Translation, Translator
 
 HEAT_COLOURS = "autumn"  # red to yellow
 HEAT = 0.75  # opacity where everything may change

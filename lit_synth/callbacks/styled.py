@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch
+from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.callbacks.drawing import attention, read_styles, translate
-from lit_synth.labels import ATTRIBUTES
-from lit_synth.translation import HasAttention, ReadsStyles, Translation, Translator
+from lit_synth.contracts.data import Batch
+from lit_synth.contracts.translator import HasAttention, ReadsStyles, Translation, Translator
 
 STYLE = "style"
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch, Modality, TranslationData, standing
 from lit_synth.callbacks.drawing import LIGHT, translate
-from lit_synth.features.hashing import as_uint8
+from lit_synth.contracts.data import Batch, Modality, TranslationData, standing
+from lit_synth.contracts.translator import Translation, Translator
 from lit_synth.metrics.segmentation import IGNORE
-from lit_synth.translation import Translation, Translator
+from lit_synth.tensors.pixels import as_uint8
 
 GAP_PX = 2
 TILE_PX = 96  # smaller pictures are enlarged by a whole factor to about this size

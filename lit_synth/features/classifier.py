@@ -15,8 +15,8 @@ from torch import Tensor
 from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
-from lit_synth.features.hashing import content_hash, image_digests
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.tensors.hashing import content_hash, image_digests
 
 
 class Architecture(TypedDict, total=False):

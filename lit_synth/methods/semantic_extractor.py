@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from lit_synth.checkpoints.release import load_release
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import image_digests
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature, map_shape
 from lit_synth.stages import Stage
+from lit_synth.tensors.hashing import image_digests
 
 CHUNK = 256  # images read at once
 PAIRED = 1024  # images whose features' distances say what 1 is

@@ -22,7 +22,6 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from rich.console import Console
 from rich.table import Table
 
-from lit_synth import preparing
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
 from lit_synth.callbacks.context import callback_of, images_per_iteration
 from lit_synth.checkpoints.release import save_release
@@ -30,6 +29,7 @@ from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.runs import prepared
 from lit_synth.stages import Stage
 from lit_synth.tools import bench_sdit, bench_udit
 from lit_synth.tools.bench_minegan import selective_against_full
@@ -155,10 +155,10 @@ class BuildOnly(SynthCLI):
         settings = self.config.fit
         for shown in ("evaluate", "samples"):
             settings[shown].beside = self.config_dump[shown]["beside"] = None
-        needed = preparing.needed(self.config_dump, RUNS, settings.seed_everything)
+        needed = prepared.needed(self.config_dump, RUNS, settings.seed_everything)
         for run in needed:
-            preparing.require(run)
-        preparing.fill_in(settings, needed)
+            prepared.require(run)
+        prepared.fill_in(settings, needed)
 
     def _random_release(self, index: int, image_size: int, channels: int) -> Path:
         networks = {

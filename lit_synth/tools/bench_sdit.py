@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lit_synth.labels import labelled
+from lit_synth.batches.labels import labelled
+from lit_synth.batches.sets import Nested
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods import SDIT
-from lit_synth.nested import Nested
 from lit_synth.networks import stargan
 from lit_synth.tools.bench_gradients import (
     Gradients,

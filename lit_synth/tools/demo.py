@@ -126,7 +126,7 @@ def _everyones_images(
     import torch
 
     from lit_synth.checkpoints.release import load_release
-    from lit_synth.networks.contract import as_generator
+    from lit_synth.contracts.generator import as_generator
 
     rng = torch.Generator().manual_seed(0)
     transfer = Path(args.runs_dir) / Path(args.transfer).stem

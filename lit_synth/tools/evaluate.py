@@ -199,7 +199,7 @@ def read_images(folder: str, size: int, n: int | None, seed: int) -> "tuple[Tens
     import torch
 
     from datamodules.unconditional import Unconditional
-    from lit_synth.features.hashing import content_hash
+    from lit_synth.tensors.hashing import content_hash
 
     split = Unconditional(
         folder, size, labels="none", val_fraction=0, test_fraction=0, on_mismatch="convert"

@@ -18,7 +18,7 @@ from lit_synth.features.classifier import Recipe, train_classifier
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.resume import find_checkpoint
 
 
 @pytest.fixture(scope="module")

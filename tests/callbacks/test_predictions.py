@@ -11,7 +11,7 @@ from toy_run import ToyGAN, trainer_of
 
 from lit_synth.callbacks.predictions import ImageWriter
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import as_uint8
+from lit_synth.tensors.pixels import as_uint8
 
 
 class Colourful(ToyGAN):

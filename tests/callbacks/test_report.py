@@ -10,9 +10,10 @@ from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.log_terms import LogTerms
 from lit_synth.callbacks.page import chart
-from lit_synth.callbacks.report import Report, best_iteration, read_curves
+from lit_synth.callbacks.report import Report, best_iteration
 from lit_synth.callbacks.sample_grid import SampleGrid
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.metrics_csv import read_curves
+from lit_synth.runs.resume import find_checkpoint
 
 VOID = {"meta", "img", "polyline"}
 

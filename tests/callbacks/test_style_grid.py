@@ -10,6 +10,7 @@ from toy_styles import ToyDrawn, ToyPlain, ToyStyles
 from toy_translator import ToyTranslator
 
 from datamodules.modalities import Modality
+from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.callbacks import sample_grid
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.callbacks.style_grid import fixed_styles, heated, style_columns
@@ -21,9 +22,8 @@ from lit_synth.callbacks.translation_grid import (
     Column,
     sheet,
 )
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES
-from lit_synth.translation import Translation
 
 SEED = 1  # whose three styles differ
 WIDTH = 16 * (TILE_PX // 16) + 2 * GAP_PX  # of a column

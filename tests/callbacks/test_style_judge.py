@@ -16,15 +16,15 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_styles import StyleJudge
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.features import identity
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 N, STYLES = 12, 5
 WAYS = [Translation(("black",), ("red",)), Translation(("red",), ("black",))]

@@ -8,7 +8,7 @@ from lit_synth.callbacks.report_styles import MOST_LINES, charts, is_ours, table
 from lit_synth.callbacks.report_translations import belongs
 from lit_synth.callbacks.report_translations import charts as all_charts
 from lit_synth.callbacks.report_translations import tables as all_tables
-from lit_synth.translation import Translation
+from lit_synth.contracts.translator import Translation
 
 THERE = Translation(("black",), ("red",))
 VALUES = {

@@ -21,7 +21,7 @@ from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
 from lit_synth.networks.norms import BatchNorm
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.resume import find_checkpoint
 
 
 def evaluated(folder, method=ToyTranslator, data=None, **settings):

@@ -12,7 +12,7 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.report import Report
 from lit_synth.callbacks.report_translations import belongs, charts, tables
 from lit_synth.callbacks.sample_grid import SampleGrid
-from lit_synth.translation import Translation
+from lit_synth.contracts.translator import Translation
 
 STANDINGS = {
     TO_CLASSES: "unseen",

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
+from lit_synth.contracts.translator import Translation
 from lit_synth.method import Method
 from lit_synth.networks.recording import records_init_args
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 DEPTH, CLASS = 3.0, 2  # what the constant translations say
 

@@ -12,10 +12,9 @@ from tiny_world import TinyWorld
 
 from datamodules.labelled_images import LabelledImages
 from lit_synth.checkpoints.release import load_release, save_release
-from lit_synth.classifying import Classifier
 from lit_synth.cli import main
+from lit_synth.contracts.classifier import Classifier
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import image_digests
 from lit_synth.methods.semantic_extractor import SemanticExtractor
 from lit_synth.methods.udit import UDIT
 from lit_synth.networks import (
@@ -27,6 +26,7 @@ from lit_synth.networks import (
 )
 from lit_synth.networks.extractor import ExtractorNet
 from lit_synth.stages import Stage
+from lit_synth.tensors.hashing import image_digests
 
 pytestmark = pytest.mark.usefixtures("workdir")
 

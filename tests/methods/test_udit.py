@@ -6,8 +6,8 @@ import tiny_domains
 import torch
 
 from lit_synth.checkpoints.release import load_release, save_release
+from lit_synth.contracts.translator import HasJudgement, HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import image_digests
 from lit_synth.methods.udit import UDIT
 from lit_synth.networks import (
     ContentEncoder,
@@ -16,7 +16,7 @@ from lit_synth.networks import (
     StyleEncoder,
 )
 from lit_synth.stages import Stage
-from lit_synth.translation import HasJudgement, HasStyles, ReadsStyles, Translator
+from lit_synth.tensors.hashing import image_digests
 
 pytestmark = pytest.mark.usefixtures("workdir")
 

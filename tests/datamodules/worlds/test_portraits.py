@@ -8,8 +8,8 @@ from datamodules.errors import DataError
 from datamodules.multidomain import Attributes
 from datamodules.worlds.portrait_drawing import MEASURES, Painter
 from datamodules.worlds.portraits import Portraits
-from lit_synth.features.hashing import image_digests
 from lit_synth.features.identity import FEWEST
+from lit_synth.tensors.hashing import image_digests
 
 INDEX = torch.arange(80)
 WORLD = Portraits(32)

@@ -4,6 +4,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from lit_synth.tensors.processes import gathered
+
 
 class ImagePool(nn.Module):
     """Show a discriminator, in place of half the generated images, ones from the past.
@@ -38,7 +40,7 @@ class ImagePool(nn.Module):
         if not self.size:
             return images.detach()
         n, rank = len(images), dist.get_rank() if dist.is_initialized() else 0
-        images, draws = _of_all_processes(images.to(self.images.dtype)), _of_all_processes(draws)
+        images, draws = gathered(images.to(self.images.dtype)), gathered(draws)
         if not len(self.images):
             self.images = images.new_zeros(self.size, *images.shape[1:])
         shown = [self._offer(*each) for each in zip(images[:, None], draws, strict=True)]
@@ -65,11 +67,3 @@ def make_room(method: nn.Module, state: dict[str, Tensor]) -> None:
     for name, pool in method.named_modules():
         if isinstance(pool, ImagePool) and f"{name}.images" in state:
             pool.images = pool.images.new_zeros(state[f"{name}.images"].shape)
-
-
-def _of_all_processes(x: Tensor) -> Tensor:
-    if not dist.is_initialized():
-        return x
-    everyones = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-    dist.all_gather(everyones, x.contiguous())
-    return torch.cat(everyones)

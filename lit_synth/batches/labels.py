@@ -7,9 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.nested import Nested, examples
-from lit_synth.translation import Translation
 
 ATTRIBUTES = "attributes"  # entry of a set whose images have several labels each
 IMAGE = "image"  # and the entry of its images

@@ -19,8 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
-from lit_synth import runs
 from lit_synth.errors import InputError
+from lit_synth.runs.folder import run_folder
+from lit_synth.runs.resume import checkpoint_folder
+from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
 
 RELEASE = "release"
 NAME = re.compile(r"\$prepare\.(\w+)")
@@ -108,9 +110,7 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
                 f"{', '.join(prepare) or 'nothing'}: name a configuration for it there."
             )
     return [
-        Prepared(
-            name, Path(config), runs.run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed
-        )
+        Prepared(name, Path(config), run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed)
         for name, config in prepare.items()
         if name in used
     ]
@@ -166,13 +166,13 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
         SystemExit: It has failed, or was stopped; with its exit code.
     """
     try:
-        runs.check_same_settings(run.folder, dict(settings))
+        check_same_settings(run.folder, dict(settings))
     except InputError as error:
         raise InputError(f"prepare.{run.name}: {error}") from error
     if finished(run, settings):
         _say(run, f"{run.release} is there.")
         return
-    begun = "going on with" if runs.checkpoint_folder(run.folder).is_dir() else "training"
+    begun = "going on with" if checkpoint_folder(run.folder).is_dir() else "training"
     _say(run, f"{begun} {run.config} in {run.folder}.")
     start = time.monotonic()
     code = _command([*run.arguments(), *options])
@@ -186,12 +186,12 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
 
 def finished(run: Prepared, settings: Settings) -> bool:
     """Tell whether a run with just these settings has ended with a release."""
-    written, started = run.release / "model.safetensors", run.folder / runs.CONFIG
+    written, started = run.release / "model.safetensors", run.folder / CONFIG
     if not written.is_file() or not started.is_file():
         return False
     # A start writes the settings: a release older than these is of a run that has since gone on.
     in_order = written.stat().st_mtime_ns >= started.stat().st_mtime_ns
-    return in_order and not runs.changed_settings(run.folder, dict(settings))
+    return in_order and not changed_settings(run.folder, dict(settings))
 
 
 def _say(run: Prepared, words: str) -> None:

@@ -1,21 +1,19 @@
-"""Where numbers go: `metrics.csv` and TensorBoard always, Weights & Biases on request."""
+"""The file `metrics.csv`: a row per iteration, written as it is logged, read as curves."""
 
 import csv
 import io
-import netrc
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from lit_synth import runs
+from lit_synth.runs.files import write_atomically
 
-FILE = "metrics.csv"
+METRICS_FILE = "metrics.csv"
 KEY = "iteration"
 
 
@@ -32,7 +30,7 @@ class CSVLogger(Logger):
 
     def __init__(self, save_dir: str) -> None:
         super().__init__()
-        self.path = Path(save_dir) / FILE
+        self.path = Path(save_dir) / METRICS_FILE
         # The row being collected, and what the file holds; None until it has been looked at.
         self._iteration = 0
         self._row: dict[str, str] = {}
@@ -117,7 +115,7 @@ class CSVLogger(Logger):
         columns = list(dict.fromkeys(name for row in rows.values() for name in row))
         lines = [_line([str(i), *map(row.get, columns)]) for i, row in rows.items()]
         text = _line([KEY, *columns]) + "".join(lines)
-        runs.write_atomically(self.path, text.encode())
+        write_atomically(self.path, text.encode())
         self._columns, self._last = columns, max(rows, default=-1)
 
 
@@ -132,51 +130,18 @@ def _line(fields: list[str | None]) -> str:
     return text.getvalue()
 
 
-def configure(setting: Any, folder: Path) -> list[dict[str, Any]]:
-    """Return the loggers of a run as class paths and arguments.
-
-    Args:
-        setting: The value of `trainer.logger`: None or True for the default, False for none, or
-            loggers to have besides, each as a class path with arguments.
-        folder: The run's folder: everything is saved under it.
-    """
-    if setting is False:
-        return []
-    asked = setting if isinstance(setting, list) else [setting]
-    extra = [_placed(_plain(each), folder) for each in asked if each not in (None, True)]
-    default = [
-        {"class_path": "lit_synth.loggers.CSVLogger", "init_args": {"save_dir": str(folder)}},
-        {
-            "class_path": "pytorch_lightning.loggers.TensorBoardLogger",
-            "init_args": {"save_dir": str(folder), "name": "tensorboard", "version": ""},
-        },
-    ]
-    given = {each["class_path"] for each in extra}
-    return [each for each in default if each["class_path"] not in given] + extra
+Curves = dict[str, list[tuple[int, float]]]
 
 
-def _plain(logger: Any) -> dict[str, Any]:
-    return logger.as_dict() if isinstance(logger, Namespace) else dict(logger)
-
-
-def _placed(logger: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a logger's description with the run's folder and, for wandb, the run's own id."""
-    arguments = logger.get("init_args", {}) | {"save_dir": str(folder)}
-    if logger["class_path"].endswith(".WandbLogger"):
-        arguments["id"] = arguments.get("id") or runs.wandb_id(folder)
-        arguments["name"] = arguments.get("name") or f"{folder.parent.name}/{folder.name}"
-        arguments["project"] = arguments.get("project") or os.environ.get(
-            "WANDB_PROJECT", "lit-synth"
-        )
-        arguments["resume"] = arguments.get("resume") or "allow"
-        arguments["offline"] = arguments.get("offline") or not _has_wandb_key()
-    return {"class_path": logger["class_path"], "init_args": arguments}
-
-
-def _has_wandb_key() -> bool:
-    if "WANDB_API_KEY" in os.environ:
-        return True
-    try:
-        return any("wandb" in host for host in netrc.netrc(Path.home() / ".netrc").hosts)
-    except (OSError, netrc.NetrcParseError):
-        return False
+def read_curves(path: Path) -> Curves:
+    """Read a run's `metrics.csv`: column -> (iteration, value) pairs."""
+    curves: Curves = {}
+    if not path.is_file():
+        return curves
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            iteration = int(row.pop(KEY))
+            for name, value in row.items():
+                if value and "/" in name:
+                    curves.setdefault(name, []).append((iteration, float(value)))
+    return curves

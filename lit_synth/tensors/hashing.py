@@ -5,13 +5,7 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
-
-def as_uint8(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) in [-1, 1] as 8-bit values 0 to 255.
-
-    Adding 128 instead of 127.5 makes the truncation a rounding, so 8-bit images return unchanged.
-    """
-    return (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+from lit_synth.tensors.pixels import as_uint8
 
 
 def content_hash(images: Tensor, labels: Tensor | None = None) -> str:
