@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 import lit_synth.baselines
 import lit_synth.methods
 import lit_synth.networks  # noqa: F401  registers networks by class name, as the others methods
-from lit_synth.checkpoints.release import find_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
+from lit_synth.releases.format import find_release
 from lit_synth.runs import prepared
 from lit_synth.runs.settings import CONFIG
 

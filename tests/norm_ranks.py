@@ -5,7 +5,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
 
 
 def features():

@@ -12,9 +12,9 @@ import yaml
 from PIL import Image
 from scene_trees import write_image
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.tensors.hashing import image_digests
 
 DOMAINS = ["dark", "grey", "bright"]

@@ -8,10 +8,10 @@ import torchvision
 import yaml
 
 import lit_synth.methods
-from lit_synth.checkpoints.release import Release, load_release
 from lit_synth.method import Method
 from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import extractor, segnet
+from lit_synth.releases.format import Release, load_release
 from lit_synth.runs import prepared
 from lit_synth.training_cli import SynthCLI
 

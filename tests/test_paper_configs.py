@@ -10,10 +10,10 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lit_synth.checkpoints.release import Release, save_release
 from lit_synth.methods import udit
 from lit_synth.networks import extractor, segnet
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, map_shape
+from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
 from lit_synth.training_cli import SynthCLI
 

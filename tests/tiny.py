@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 import datamodules  # noqa: F401  makes class names known to YAML
 import lit_synth.baselines
 import lit_synth.methods  # noqa: F401
-from lit_synth.checkpoints.release import save_release
 from lit_synth.method import Method
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
+from lit_synth.releases.format import save_release
 
 CONF = Path(__file__).parent / "conf"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))

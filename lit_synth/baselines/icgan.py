@@ -19,8 +19,8 @@ from lit_synth.batches.labels import (
 from lit_synth.batches.sets import Nested
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
-from lit_synth.losses.regression import masked_l2
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.reconstruction import masked_l2
 from lit_synth.method import Method
 from lit_synth.networks.icgan import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
 from lit_synth.networks.stargan import check_n_labels

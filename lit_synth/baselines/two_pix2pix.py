@@ -10,7 +10,7 @@ from lit_synth.batches.coding import Coding
 from lit_synth.batches.sets import Nested, pairs
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
 from lit_synth.method import Method
 from lit_synth.stages import Stage
 

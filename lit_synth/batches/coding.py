@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_synth.errors import InputError
-from lit_synth.losses.regression import berhu, masked_l1, masked_l2
+from lit_synth.losses.reconstruction import berhu, masked_l1, masked_l2
 
 Kind = Literal["image", "depth", "labels"]
 Loss = Literal["l1", "l2", "berhu", "cross_entropy"]

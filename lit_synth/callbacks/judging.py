@@ -1,9 +1,7 @@
 """Real images as a feature extractor sees them, and generated ones beside them."""
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,6 +13,7 @@ from lit_synth.features.base import Extractor, Features, extract
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.classifier import trained_classifier
 from lit_synth.method import Method
+from lit_synth.releases.cache import cache_folder
 
 CHUNK = 256  # images that are read at once
 LARGEST_PX = 64  # for which a classifier is trained unasked
@@ -55,12 +54,6 @@ def choose_extractor(name: str | None, train: Images) -> Extractor:
     if len(classes) < 2 or len(classes) != classes.max() + 1:
         return load_extractor("auto")
     return trained_classifier(everything["image"], everything["label"], cache_folder())
-
-
-def cache_folder() -> Path:
-    """Return where trained classifiers are kept for all runs of this user."""
-    parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(parent) / "lit-synth"
 
 
 def features_of(extractor: Extractor, images: Images, unseen: bool) -> Features:

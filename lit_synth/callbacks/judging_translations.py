@@ -29,7 +29,7 @@ from lit_synth.metrics.alignment import alignment
 from lit_synth.metrics.card import Card
 from lit_synth.metrics.suite import OF_FEATURES, measure
 from lit_synth.metrics.translation import Meter
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
 
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 

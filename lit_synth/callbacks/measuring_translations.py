@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from lit_synth.beside import load_method
 from lit_synth.callbacks.ceilings import Ceilings, Oracle
-from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_reverse import ReverseJudge
 from lit_synth.callbacks.judging_styles import MEAN, TRUE, StyleJudge, over_translations
@@ -18,6 +17,7 @@ from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_iden
 from lit_synth.features.perceptual import load_perceptual
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card
+from lit_synth.releases.cache import cache_folder
 
 BESIDE = "beside"  # group of values of other runs
 STYLES = 8  # as in the released code of UDIT

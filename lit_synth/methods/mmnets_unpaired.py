@@ -16,7 +16,7 @@ from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss
 from lit_synth.method import Method
-from lit_synth.networks.recording import another
+from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
 
 REAL = 0.9  # the score of real images

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.checkpoints.release import load_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature, map_shape
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 

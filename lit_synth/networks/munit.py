@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.blocks import layer_norm
-from lit_synth.networks.norms import InstanceNorm, adaptive_instance_norm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import layer_norm
+from lit_synth.networks.parts.codes import Code, check_size, init_he, unpool
+from lit_synth.networks.parts.norms import InstanceNorm, adaptive_instance_norm
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d, init_normal, residual_blocks
-from lit_synth.networks.segnet import Code, check_size, init_he, unpool
 
 SLOPE = 0.2  # of the discriminator's LeakyReLU
 

@@ -24,11 +24,11 @@ from rich.table import Table
 
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
 from lit_synth.callbacks.context import callback_of, images_per_iteration
-from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.releases.format import save_release
 from lit_synth.runs import prepared
 from lit_synth.stages import Stage
 from lit_synth.tools import bench_sdit, bench_udit

@@ -13,11 +13,11 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from lit_synth.batches.sets import Nested, examples
-from lit_synth.losses.regression import masked_l1
+from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.methods import UDIT
 from lit_synth.networks.munit import UpConv5x5
-from lit_synth.networks.segnet import Code
+from lit_synth.networks.parts.codes import Code
 from lit_synth.tools.bench_gradients import (
     Gradients,
     check_equal,

@@ -125,8 +125,8 @@ def _everyones_images(
     """Return images (N_FAKE, C, H, W) by how they were made, and the selector's probabilities."""
     import torch
 
-    from lit_synth.checkpoints.release import load_release
     from lit_synth.contracts.generator import as_generator
+    from lit_synth.releases.format import load_release
 
     rng = torch.Generator().manual_seed(0)
     transfer = Path(args.runs_dir) / Path(args.transfer).stem

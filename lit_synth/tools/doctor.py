@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from lit_synth.checkpoints.release import ASSETS, bundled, load_release
 from lit_synth.errors import InputError
 from lit_synth.features.inception import cached_weights
+from lit_synth.releases.format import ASSETS, bundled, load_release
 
 GIB = 2**30
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")  # the last is Arm's

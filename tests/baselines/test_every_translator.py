@@ -11,8 +11,8 @@ import torch
 import torch.multiprocessing as mp
 from translator_ranks import gradients, run_rank, run_rank_one
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
+from lit_synth.releases.format import load_release, save_release
 
 pytestmark = pytest.mark.usefixtures("workdir")
 

@@ -14,7 +14,7 @@ from lit_synth.callbacks.report import Report
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
 

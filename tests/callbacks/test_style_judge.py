@@ -13,7 +13,6 @@ from datamodules.multidomain import Attributes
 from lit_synth.callbacks import judging_bias, judging_reverse, measuring_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.judging import cache_folder
 from lit_synth.callbacks.judging_bias import BiasJudges
 from lit_synth.callbacks.judging_styles import StyleJudge
 from lit_synth.contracts.translator import Translation
@@ -23,6 +22,7 @@ from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
+from lit_synth.releases.cache import cache_folder
 from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
 

@@ -20,7 +20,7 @@ from lit_synth.features.choice import load_extractor
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
 from lit_synth.runs.resume import find_checkpoint
 
 

@@ -8,7 +8,7 @@ from datamodules.base import ImageDataModule
 from datamodules.splits import MemoryImages
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.method import Method
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.stages import Stage
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from lit_synth.contracts.translator import Translation
 from lit_synth.method import Method
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.stages import Stage
 
 DEPTH, CLASS = 3.0, 2  # what the constant translations say

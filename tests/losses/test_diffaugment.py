@@ -3,8 +3,8 @@ from functools import partial
 import pytest
 import torch
 
+from lit_synth.augment.diffaugment import DiffAugment
 from lit_synth.errors import InputError
-from lit_synth.losses.diffaugment import DiffAugment
 
 
 def seeded_rand(seed=0):

@@ -1,7 +1,7 @@
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from lit_synth.losses.reconstruction import kl_to_standard_normal, latent_emd
+from lit_synth.losses.latents import kl_to_standard_normal, latent_emd
 
 
 def test_kl_equals_torch_distributions():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lit_synth.losses.regression import berhu, masked_l1, masked_l2
+from lit_synth.losses.reconstruction import berhu, masked_l1, masked_l2
 
 
 def made(seed=0):

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
+from lit_synth.releases.format import load_release, save_release
 
 pytestmark = pytest.mark.usefixtures("workdir")
 

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 import yaml
 
 from lit_synth.batches.coding import Coding
-from lit_synth.checkpoints.release import save_release
 from lit_synth.cli import main
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.regression import berhu
+from lit_synth.losses.reconstruction import berhu
 from lit_synth.methods.mmnets import MMNets, Modality
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.segnet import ImageDecoder, SegNetDecoder, SegNetEncoder
+from lit_synth.releases.format import save_release
 from lit_synth.stages import Stage
 
 BLOCKS = [[4], [6, 6], [8]]

@@ -11,7 +11,6 @@ import yaml
 from tiny_world import TinyWorld
 
 from datamodules.labelled_images import LabelledImages
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.errors import InputError
@@ -25,6 +24,7 @@ from lit_synth.networks import (
     StyleEncoder,
 )
 from lit_synth.networks.extractor import ExtractorNet
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 

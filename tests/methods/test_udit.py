@@ -5,7 +5,6 @@ import tiny
 import tiny_domains
 import torch
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.contracts.translator import HasJudgement, HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.methods.udit import UDIT
@@ -15,6 +14,7 @@ from lit_synth.networks import (
     StyleDecoder,
     StyleEncoder,
 )
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 

@@ -5,8 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lit_synth.networks.blocks import ConvPool3x3, PixelNorm, UpConv3x3, init_uniform, layer_norm
 from lit_synth.networks.dcgan_mnist import SameConv5x5, SameConvTranspose5x5
+from lit_synth.networks.parts.blocks import (
+    ConvPool3x3,
+    PixelNorm,
+    UpConv3x3,
+    init_uniform,
+    layer_norm,
+)
 
 
 def test_fused_convolutions_equal_their_two_steps():

@@ -6,7 +6,7 @@ import torch.multiprocessing as mp
 from norm_ranks import features, run_rank, run_rank_one, step
 from torch import nn
 
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
 
 
 def test_without_running_statistics_eval_mode_uses_the_batch_too():

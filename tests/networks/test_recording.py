@@ -3,7 +3,7 @@ import inspect
 from torch import nn
 
 from lit_synth.networks import Miner
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 
 class Parent(nn.Module):

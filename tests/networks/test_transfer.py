@@ -10,7 +10,7 @@ from lit_synth.networks import (
     SmallGenerator,
     SNGANCritic,
 )
-from lit_synth.networks.transfer import freeze_lowest, initialise_from, without_labels
+from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from, without_labels
 
 
 def generator(**arguments):

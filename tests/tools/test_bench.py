@@ -10,10 +10,10 @@ import yaml
 
 from datamodules import Digits
 from lit_synth.baselines import WGANGP
-from lit_synth.checkpoints.release import save_release
 from lit_synth.cli import main
 from lit_synth.methods import MineGAN
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.releases.format import save_release
 from lit_synth.stages import Stage
 from lit_synth.tools import bench_minegan
 from lit_synth.tools.bench import PlainTrainer, trained_by

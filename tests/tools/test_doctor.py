@@ -7,8 +7,8 @@ import shutil
 import pytest
 import torch
 
-from lit_synth.checkpoints.release import ASSETS, bundled
 from lit_synth.cli import main
+from lit_synth.releases.format import ASSETS, bundled
 from lit_synth.tools import doctor
 from lit_synth.tools.doctor import Finding, damaged_assets, unmet_requirements
 

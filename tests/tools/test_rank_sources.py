@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.fid import fid
 from lit_synth.metrics.ranking import rank_sources, sample
 from lit_synth.networks.small import SmallGenerator
+from lit_synth.releases.format import save_release
 from lit_synth.tools import rank_sources as tool
 
 

@@ -54,6 +54,6 @@ def another(network: Network) -> Network:
         raise InputError(
             f"{type(network).__name__} does not know how it was built, so none can be built for "
             "each domain: decorate its constructor with "
-            "lit_synth.networks.recording.records_init_args."
+            "lit_synth.networks.parts.rebuilding.records_init_args."
         )
     return type(network)(**arguments)

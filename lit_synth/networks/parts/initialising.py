@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
 
 
 def initialise_from(target: nn.Module, source: nn.Module) -> None:
