@@ -13,10 +13,10 @@ from datamodules.modalities import Modality
 from datamodules.modality_files import read_modality
 from datamodules.scene_files import find
 from datamodules.scenes import MemoryScenes
-from lit_synth.callbacks.drawing import read_styles
 from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
+from lit_synth.inference.ask import read_styles
 
 STYLE = "style"
 

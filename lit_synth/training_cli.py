@@ -2,27 +2,23 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 import yaml
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 import datamodules  # noqa: F401  registers the data modules by class name
-import lit_synth.baselines
-import lit_synth.callbacks
-import lit_synth.methods
-import lit_synth.networks  # registers the networks by class name
+import lit_synth.networks
 from datamodules.errors import DataError
 from lit_synth import translation_cli
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
+from lit_synth.inference.inputs import PriorBatches
 from lit_synth.method import Method
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
@@ -288,15 +284,3 @@ def _run_folder(settings: Any, config: Path | None) -> Path:
     untold = settings.runs_dir == yaml.safe_load(config.read_text()).get("runs_dir")
     runs_dir = own.parent.parent if untold else settings.runs_dir
     return run_folder(runs_dir, own.parent.name, run_id)
-
-
-class PriorBatches(IterableDataset[dict[str, Tensor]]):
-    """Random inputs for `n` images in batches of 100, drawn from `seed`."""
-
-    def __init__(self, method: Method, n: int, seed: int) -> None:
-        self.method, self.n, self.seed = method, n, seed
-
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        rng = torch.Generator().manual_seed(self.seed)
-        for start in range(0, self.n, 100):
-            yield self.method.prior(min(100, self.n - start), rng)

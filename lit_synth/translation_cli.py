@@ -16,13 +16,13 @@ from datamodules.modality_files import write_modality
 from datamodules.translation import TranslationData
 from datamodules.unpaired import read_folder
 from lit_synth.batches.labels import ATTRIBUTES, HasLabels, check_data
-from lit_synth.callbacks.drawing import translate
-from lit_synth.callbacks.interpolation import write_interpolation
-from lit_synth.callbacks.predictions import TranslationWriter
-from lit_synth.callbacks.translation_grid import preview
+from lit_synth.callbacks.prediction_writers import TranslationWriter
 from lit_synth.contracts.data import Batch, Scenes
 from lit_synth.contracts.translator import Translation, Translator
 from lit_synth.errors import InputError
+from lit_synth.inference.ask import translate
+from lit_synth.pictures.interpolation import write_interpolation
+from lit_synth.pictures.translations import preview
 from lit_synth.style_choice import STYLE, AskedStyles, StyleChoice, choose_styles
 
 AT_ONCE = 32  # scenes translated together

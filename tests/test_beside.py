@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from tiny_domains import domain
 from toy_styles import BOTH_WAYS, ToyStyles
 
-from lit_synth.beside import load_method
 from lit_synth.cli import main
 from lit_synth.errors import InputError
+from lit_synth.inference.loading import load_method
 
 
 @pytest.fixture(scope="module")

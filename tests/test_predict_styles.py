@@ -15,9 +15,9 @@ from toy_styles import ToyDrawn
 from datamodules.modality_files import write_modality
 from datamodules.scenes import MemoryScenes
 from lit_synth.batches.labels import ATTRIBUTES
-from lit_synth.callbacks.translation_grid import GAP_PX, TILE_PX
 from lit_synth.cli import main
 from lit_synth.contracts.translator import Translation
+from lit_synth.pictures.sheet import GAP_PX, TILE_PX
 
 OUT = Path("runs/toy/seed0/predictions")
 NAMES = ("a", "b", "sub/c")

@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-from lit_synth.callbacks.context import callback_of
 from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.runs.files import warn, write_atomically, writing

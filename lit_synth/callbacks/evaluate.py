@@ -9,26 +9,22 @@ from pytorch_lightning.trainer.states import TrainerFn
 from rich.console import Console
 from rich.table import Table
 
-from lit_synth.callbacks.ceilings import Oracle
-from lit_synth.callbacks.context import (
+from lit_synth.callbacks.ema import EMA, averaged_weights
+from lit_synth.callbacks.trainer_queries import (
     callback_of,
     check_period,
     due,
     split_of,
     translation_data,
 )
-from lit_synth.callbacks.ema import EMA, averaged_weights
-from lit_synth.callbacks.judging import (
-    Fakes,
-    choose_extractor,
-    fakes,
-    features_of,
-)
-from lit_synth.callbacks.judging_classifiers import accuracies, card_of
-from lit_synth.callbacks.measuring_translations import Asked, TranslationMeasures
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.classification import accuracies, card_of
+from lit_synth.evaluation.extractors import choose_extractor, features_of
+from lit_synth.evaluation.generation import Fakes, fakes
+from lit_synth.evaluation.translation.measures import Asked, TranslationMeasures
+from lit_synth.evaluation.translation.oracles import Oracle
 from lit_synth.features.base import Extractor, Features
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import images_per_iteration
+from lit_synth.callbacks.trainer_queries import images_per_iteration
 from lit_synth.contracts.data import Batch
 from lit_synth.method import Method
 from lit_synth.runs.metrics_csv import CSVLogger

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
-from lit_synth.callbacks.context import callback_of, images_per_iteration
+from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets

@@ -9,11 +9,11 @@ from tiny_scenes import TinyScenes, scenes
 from toy_run import fit, same, weights
 from toy_translator import ToyMixer
 
-from lit_synth.callbacks import ceilings
-from lit_synth.callbacks.ceilings import Ceilings, Oracle
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.tallies import meter_of
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation import oracles
+from lit_synth.evaluation.translation.oracles import Ceilings, Oracle
+from lit_synth.evaluation.translation.tally import meter_of
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 
@@ -41,7 +41,7 @@ def no_training(monkeypatch):
     def refuse(*_):
         raise NotTrainedError
 
-    return lambda: monkeypatch.setattr(ceilings, "_fit", refuse)
+    return lambda: monkeypatch.setattr(oracles, "_fit", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def measured(folder, *oracles, data=None, n=8, batch_size=3, extractor=None):
 def test_it_learns_and_is_measured_on_the_first_scenes_of_the_split(cache):
     values = measured(cache, n=5)["depth_to_segmentation"]
     (folder,) = cache.glob("oracle-*")
-    network = ceilings._kept(folder)
+    network = oracles._kept(folder)
     x = Complete().split("val").fetch(range(5))
     known = x["depth"] > 0
     made = network(torch.where(known, x["depth"] / 3, 1.0).log()).argmax(1)
@@ -108,7 +108,7 @@ def test_training_again_gives_the_same_network(cache, tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
     (first,), (second,) = (list(each.glob("oracle-*")) for each in (cache, tmp_path))
     assert first.name == second.name
-    assert same(weights(ceilings._kept(first)), weights(ceilings._kept(second)))
+    assert same(weights(oracles._kept(first)), weights(oracles._kept(second)))
 
 
 def test_a_killed_training_leaves_nothing(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_killed_training_leaves_nothing(tmp_path, monkeypatch):
         (folder / "model.safetensors").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ceilings, "save_release", killed)
+    monkeypatch.setattr(oracles, "save_release", killed)
     with pytest.raises(KeyboardInterrupt):
         measured(tmp_path, BRIEF)
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +142,7 @@ def test_a_kept_oracle_executes_nothing(cache, tmp_path):
         (place / "config.yaml").write_text(yaml.safe_dump(config))
         (place / "model.safetensors").write_bytes((kept / "model.safetensors").read_bytes())
         with pytest.raises(InputError, match=sentence):
-            ceilings._kept(place)
+            oracles._kept(place)
 
 
 def run(folder, *oracles):

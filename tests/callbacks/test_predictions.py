@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import pil_to_tensor
 from toy_run import ToyGAN, trainer_of
 
-from lit_synth.callbacks.predictions import ImageWriter
+from lit_synth.callbacks.prediction_writers import ImageWriter
 from lit_synth.errors import InputError
 from lit_synth.tensors.pixels import as_uint8
 

@@ -9,9 +9,10 @@ from toy_run import ToyData, ToyGAN, fit, trainer_of
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.log_terms import LogTerms
-from lit_synth.callbacks.page import chart
-from lit_synth.callbacks.report import Report, best_iteration
+from lit_synth.callbacks.report import Report
 from lit_synth.callbacks.sample_grid import SampleGrid
+from lit_synth.reports.html import chart
+from lit_synth.reports.run import best_iteration
 from lit_synth.runs.metrics_csv import read_curves
 from lit_synth.runs.resume import find_checkpoint
 

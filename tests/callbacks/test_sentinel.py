@@ -5,10 +5,10 @@ import pytorch_lightning as pl
 import torch
 from toy_run import ToyGAN, fit, weights
 
-from lit_synth.callbacks import sentinel
+from lit_synth.callbacks import nan_sentinel
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.log_terms import LogTerms
-from lit_synth.callbacks.sentinel import NaNSentinel
+from lit_synth.callbacks.nan_sentinel import NaNSentinel
 from lit_synth.errors import InputError
 
 
@@ -61,7 +61,7 @@ def test_large_gradients_are_good(tmp_path):
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(sentinel, "_costs_nothing", lambda _: False)
+    monkeypatch.setattr(nan_sentinel, "_costs_nothing", lambda _: False)
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")

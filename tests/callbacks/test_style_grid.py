@@ -13,17 +13,12 @@ from datamodules.modalities import Modality
 from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.callbacks import sample_grid
 from lit_synth.callbacks.sample_grid import SampleGrid
-from lit_synth.callbacks.style_grid import fixed_styles, heated, style_columns
-from lit_synth.callbacks.translation_grid import (
-    GAP_PX,
-    LINE_PX,
-    MOST_COLUMNS,
-    TILE_PX,
-    Column,
-    sheet,
-)
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
+from lit_synth.inference.styles import fixed_styles
+from lit_synth.pictures.colours import heated
+from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
+from lit_synth.pictures.styles import style_columns
 
 SEED = 1  # whose three styles differ
 WIDTH = 16 * (TILE_PX // 16) + 2 * GAP_PX  # of a column

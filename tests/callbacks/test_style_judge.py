@@ -10,13 +10,13 @@ from toy_run import fit, trainer_of
 
 from datamodules.biased import Biased
 from datamodules.multidomain import Attributes
-from lit_synth.callbacks import judging_bias, judging_reverse, measuring_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.judging_bias import BiasJudges
-from lit_synth.callbacks.judging_styles import StyleJudge
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation import bias, measures, reverse
+from lit_synth.evaluation.translation.bias import BiasJudges
+from lit_synth.evaluation.translation.styles import StyleJudge
 from lit_synth.features import identity
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
@@ -130,9 +130,9 @@ def _quick(tmp_path_factory):
     """Train judges briefly, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        quick = {n: replace(r, iterations=120, noise=0.02) for n, r in judging_bias.JUDGES.items()}
-        patch.setattr(judging_bias, "JUDGES", quick)
-        patch.setattr(judging_reverse, "RECIPE", replace(judging_reverse.RECIPE, iterations=50))
+        quick = {n: replace(r, iterations=120, noise=0.02) for n, r in bias.JUDGES.items()}
+        patch.setattr(bias, "JUDGES", quick)
+        patch.setattr(reverse, "RECIPE", replace(reverse.RECIPE, iterations=50))
         yield
 
 
@@ -144,8 +144,8 @@ def judge():
 @pytest.fixture
 def hasty(monkeypatch):
     """Hardly train the judges, where their verdicts do not matter."""
-    hasty = {name: replace(r, iterations=2) for name, r in judging_bias.JUDGES.items()}
-    monkeypatch.setattr(judging_bias, "JUDGES", hasty)
+    hasty = {name: replace(r, iterations=2) for name, r in bias.JUDGES.items()}
+    monkeypatch.setattr(bias, "JUDGES", hasty)
 
 
 def judge_of(data, faces=None):
@@ -309,7 +309,7 @@ def test_flips_of_attributes_and_the_way_back():
 
 def test_in_training_with_another_run_beside(tmp_path, monkeypatch):
     others = {"runs/p": Printer()}
-    monkeypatch.setattr(measuring_translations, "load_method", lambda folder: others[folder])
+    monkeypatch.setattr(measures, "load_method", lambda folder: others[folder])
     judge = Evaluate(1, metrics=[], batch_size=16, beside={"printer": "runs/p"})
     fit(tmp_path, judge, method=Recolourer, data=biased())
     values = judge.latest

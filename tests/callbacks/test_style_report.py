@@ -4,11 +4,11 @@ import re
 
 from toy_translator import TO_RGB
 
-from lit_synth.callbacks.report_styles import MOST_LINES, charts, is_ours, tables
-from lit_synth.callbacks.report_translations import belongs
-from lit_synth.callbacks.report_translations import charts as all_charts
-from lit_synth.callbacks.report_translations import tables as all_tables
 from lit_synth.contracts.translator import Translation
+from lit_synth.reports.styles import MOST_LINES, charts, is_ours, tables
+from lit_synth.reports.translations import belongs
+from lit_synth.reports.translations import charts as all_charts
+from lit_synth.reports.translations import tables as all_tables
 
 THERE = Translation(("black",), ("red",))
 VALUES = {

@@ -12,9 +12,9 @@ from toy_translator import CASCADE, CLASS, DEPTH, TO_CLASSES, TO_DEPTH, ToyMixer
 
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.floors import floors
-from lit_synth.callbacks.judging_translations import batch_statistics
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation.batch_norm import batch_statistics
+from lit_synth.evaluation.translation.prior import floors
 from lit_synth.features.base import extract
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.random import RandomFeatures

@@ -9,17 +9,9 @@ from toy_translator import ToyTranslator
 
 from datamodules.modalities import Modality
 from lit_synth.callbacks.sample_grid import SampleGrid
-from lit_synth.callbacks.translation_grid import (
-    GAP_PX,
-    LINE_PX,
-    MOST_COLUMNS,
-    TILE_PX,
-    Column,
-    coloured,
-    columns,
-    preview,
-    sheet,
-)
+from lit_synth.pictures.colours import coloured
+from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
+from lit_synth.pictures.translations import columns, preview
 
 SIDE = 16 * (TILE_PX // 16)  # of a tile
 

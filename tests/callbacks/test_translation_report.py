@@ -10,9 +10,9 @@ from toy_translator import CASCADE, TO_CLASSES, TO_DEPTH, ToyMixer
 
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.report import Report
-from lit_synth.callbacks.report_translations import belongs, charts, tables
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.contracts.translator import Translation
+from lit_synth.reports.translations import belongs, charts, tables
 
 STANDINGS = {
     TO_CLASSES: "unseen",

@@ -2,25 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
-from lit_synth.callbacks.drawing import attention, translate
-from lit_synth.callbacks.translation_grid import (
-    MOST_COLUMNS,
-    Column,
-    Limits,
-    coloured,
-    depth_limits,
-    words,
-)
 from lit_synth.contracts.data import Batch, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translation, Translator
-
-HEAT_COLOURS = "autumn"  # red to yellow
-HEAT = 0.75  # opacity where everything may change
+from lit_synth.inference.ask import attention, translate
+from lit_synth.inference.styles import fixed_styles
+from lit_synth.pictures.colours import Limits, coloured, depth_limits, heated
+from lit_synth.pictures.sheet import MOST_COLUMNS, Column
+from lit_synth.pictures.translations import words
 
 Named = Sequence[tuple[str, Translator]]
 
@@ -73,28 +61,6 @@ def style_columns(
         ]
         lines += _lines(given, blocks)
     return lines
-
-
-def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
-    """Return the styles (n, style_dim) of a seed."""
-    return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
-
-
-def heated(pictures: Tensor, share: Tensor) -> Tensor:
-    """Return pictures in grey, with colours of heat where they may change.
-
-    Args:
-        pictures: (N, 3, H, W), uint8.
-        share: (N, 1, h, w) in [0, 1]: red is little, yellow much.
-
-    Returns:
-        (N, 3, H, W), uint8.
-    """
-    grey = pictures.float().mean(1, keepdim=True)
-    share = F.interpolate(share.cpu().float(), size=pictures.shape[-2:], mode="nearest")
-    colours = torch.from_numpy(mpl.colormaps[HEAT_COLOURS](share[:, 0].numpy(), bytes=True))
-    heat = colours[..., :3].permute(0, 3, 1, 2).float()
-    return torch.lerp(grey.expand_as(heat), heat, HEAT * share).round().to(torch.uint8)
 
 
 def _columns(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from lit_synth.callbacks import report_styles
-from lit_synth.callbacks.page import chart, folded, table
 from lit_synth.contracts.translator import Translation
+from lit_synth.reports import styles
+from lit_synth.reports.html import chart, folded, table
 
 Curves = Mapping[str, list[tuple[int, float]]]
 Standings = Mapping[Translation, str]
@@ -13,7 +13,7 @@ Row = tuple[str, str, dict[str, float]]  # from what, how it stands, metric -> v
 # What is drawn, where it was measured; all else is in the tables.
 CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "class_accuracy")
 PRIOR, ORACLE, ALIGNMENT, SWAP = "prior", "oracle", "alignment", "swap"  # groups of values
-STYLES = {report_styles.IDENTITY, report_styles.MEAN, report_styles.BESIDE, report_styles.REVERSE}
+STYLES = {styles.IDENTITY, styles.MEAN, styles.BESIDE, styles.REVERSE}
 BATCH, IOU = "@batch", "iou_"
 SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they are called there
     "alignment (centred cosine)": {"": "", "_mismatched": " mismatched"},
@@ -31,7 +31,7 @@ def charts(curves: Curves, standings: Standings, stage_ends: list[int]) -> list[
         stage_ends: Where to draw thin lines.
     """
     evaluated = {_measure(name): points for name, points in curves.items()}
-    drawn = report_styles.charts(evaluated, list(standings), stage_ends)
+    drawn = styles.charts(evaluated, list(standings), stage_ends)
     drawn += [chart(title, lines, stage_ends) for title, lines in _alignment(evaluated)]
     for target in targets(standings):
         for metric in CHARTED:
@@ -55,7 +55,7 @@ def belongs(curve: str, standings: Standings) -> bool:
 
 def tables(values: Mapping[str, float], standings: Standings) -> str:
     """Return tables of one evaluation: styles; each target's translations; alignment."""
-    parts = [report_styles.tables(values, list(standings))]
+    parts = [styles.tables(values, list(standings))]
     for target in targets(standings):
         rows = _rows(values, standings, target)
         metrics = list(dict.fromkeys(m for _, _, found in rows for m in found if IOU not in m))
@@ -136,7 +136,7 @@ def _rows(values: Mapping[str, float], standings: Standings, target: str) -> lis
             (f"{SWAP}/{translation.name}", ", swapped side information"),
         ):
             if found := _of(values, group):
-                found = {m: v for m, v in found.items() if not report_styles.is_ours(m)}
+                found = {m: v for m, v in found.items() if not styles.is_ours(m)}
                 rows.append((f"from {_source(translation)}{words}", standing, found))
     for each in _oracles(values, target):
         rows.append((f"from {_source(each)}", ORACLE, _of(values, f"{ORACLE}/{each.name}")))

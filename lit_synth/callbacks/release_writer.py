@@ -6,9 +6,9 @@ from typing import cast
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
-from lit_synth.callbacks.context import callback_of
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
 from lit_synth.releases.format import save_release

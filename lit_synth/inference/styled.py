@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from lit_synth.batches.labels import ATTRIBUTES
-from lit_synth.callbacks.drawing import attention, read_styles, translate
 from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasAttention, ReadsStyles, Translation, Translator
-
-STYLE = "style"
+from lit_synth.inference.ask import attention, read_styles, translate
+from lit_synth.inference.styles import STYLE
 
 
 class Styled:

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lit_synth.beside import load_method
-from lit_synth.callbacks.ceilings import Ceilings, Oracle
-from lit_synth.callbacks.judging_bias import BiasJudges
-from lit_synth.callbacks.judging_reverse import ReverseJudge
-from lit_synth.callbacks.judging_styles import MEAN, TRUE, StyleJudge, over_translations
-from lit_synth.callbacks.judging_translations import TranslationJudge
 from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation.bias import BiasJudges
+from lit_synth.evaluation.translation.oracles import Ceilings, Oracle
+from lit_synth.evaluation.translation.reverse import ReverseJudge
+from lit_synth.evaluation.translation.scenes import TranslationJudge
+from lit_synth.evaluation.translation.styles import MEAN, TRUE, StyleJudge, over_translations
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_identity
 from lit_synth.features.perceptual import load_perceptual
+from lit_synth.inference.loading import load_method
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card
 from lit_synth.releases.cache import cache_folder

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_synth.callbacks.judging_bias import Aim, BiasJudges, aim_of, own_verdict
-from lit_synth.callbacks.style_grid import fixed_styles
-from lit_synth.callbacks.styled import Styled
 from lit_synth.contracts.data import Batch, HasTrueStyles, TranslationData, known_of
 from lit_synth.contracts.translator import HasStyles, Translation, Translator
+from lit_synth.evaluation.translation.bias import Aim, BiasJudges, aim_of, own_verdict
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import PerceptualDistance
+from lit_synth.inference.styled import Styled
+from lit_synth.inference.styles import fixed_styles
 from lit_synth.metrics.diversity import masked_mean, pairwise_distance, pixel_difference, shade_std
 
 IDENTITY, MEAN = "identity", "mean"  # groups of values

@@ -1,4 +1,4 @@
-"""A finished run's method beside another one: to compare with, to look at, to use in a notebook."""
+"""The method of a finished run: to compare with, to look at, to use in a notebook."""
 
 from argparse import ArgumentError
 from pathlib import Path

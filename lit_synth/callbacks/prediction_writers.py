@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.drawing import png
 from lit_synth.contracts.data import Batch
 from lit_synth.errors import InputError
+from lit_synth.pictures.grid import png
 from lit_synth.runs.files import write_atomically, writing
 from lit_synth.tensors.pixels import as_uint8
 

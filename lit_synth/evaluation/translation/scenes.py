@@ -2,19 +2,9 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import combinations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lit_synth.callbacks.ceilings import Ceilings
-from lit_synth.callbacks.drawing import latents, swap, translate
-from lit_synth.callbacks.floors import CHUNK, SCENES, floors
-from lit_synth.callbacks.judging import features_of
-from lit_synth.callbacks.style_grid import fixed_styles
-from lit_synth.callbacks.styled import STYLE
-from lit_synth.callbacks.tallies import Tally, compare, meter_of
 from lit_synth.contracts.data import Batch, Scenes, TranslationData
 from lit_synth.contracts.translator import (
     HasLatents,
@@ -24,12 +14,18 @@ from lit_synth.contracts.translator import (
     Translator,
 )
 from lit_synth.errors import InputError
+from lit_synth.evaluation.extractors import features_of
+from lit_synth.evaluation.translation.batch_norm import batch_statistics, device_of
+from lit_synth.evaluation.translation.latents import Latents
+from lit_synth.evaluation.translation.oracles import Ceilings
+from lit_synth.evaluation.translation.prior import CHUNK, SCENES, floors
+from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
 from lit_synth.features.base import Extractor, Features
-from lit_synth.metrics.alignment import alignment
+from lit_synth.inference.ask import latents, swap, translate
+from lit_synth.inference.styles import STYLE, fixed_styles
 from lit_synth.metrics.card import Card
 from lit_synth.metrics.suite import OF_FEATURES, measure
 from lit_synth.metrics.translation import Meter
-from lit_synth.networks.parts.norms import BatchNorm
 
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 
@@ -92,7 +88,7 @@ class TranslationJudge:
                     )
             if self.metrics and self.data.modalities[translation.target].kind == "image":
                 self._features_of(split, translation)
-        self.ceilings.prepare(split, _device(method))
+        self.ceilings.prepare(split, device_of(method))
 
     def card(self, split: str, origin: str) -> Card:
         """Return the card of what is measured on a split, `origin` being the weights'."""
@@ -120,7 +116,7 @@ class TranslationJudge:
             timed: Return `<translation>/ms_per_image` too?
         """
         tallies, with_batches = self._tallies(method), self._tallies(method)
-        swapped, found = self._swapped(method), _Latents()
+        swapped, found = self._swapped(method), Latents()
         for x, kept in self._batches(method, split):
             _translate_all(method, x, kept, tallies)
             if self.batch_statistics:
@@ -190,7 +186,7 @@ class TranslationJudge:
         if split not in self._oracles:
             self._oracles[split] = {}
             for tally in self.ceilings.tallies(
-                split, self._count(split), self.batch_size, _device(method), self.extractor
+                split, self._count(split), self.batch_size, device_of(method), self.extractor
             ):
                 name = f"oracle/{tally.translation.name}"
                 self._oracles[split] |= _named(name, self._values(tally, split))
@@ -231,7 +227,7 @@ class TranslationJudge:
         The last one is filled with the first scenes, so that statistics of batches compare.
         """
         scenes, n = self.data.split(split), self._count(split)
-        device = _device(method)
+        device = device_of(method)
         size = min(self.batch_size, n)
         for start in range(0, n, size):
             positions = [(start + i) % n for i in range(size)]
@@ -240,26 +236,6 @@ class TranslationJudge:
                 # One for each scene, all different, and the same in every evaluation.
                 x[STYLE] = fixed_styles(n, method.style_dim, self.seed)[positions].to(device)
             yield x, min(size, n - start)
-
-
-class _Latents:
-    """Gathers the latents of all modalities, and compares them."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, list[Tensor]] = {}
-
-    def add(self, found: Batch, kept: int) -> None:
-        for name, each in found.items():
-            self.parts.setdefault(name, []).append(each[:kept].float().cpu())
-
-    def values(self) -> dict[str, float]:
-        whole = {name: torch.cat(parts) for name, parts in self.parts.items()}
-        values = {}
-        for first, second in combinations(whole, 2):
-            found = alignment(whole[first], whole[second])
-            values[f"alignment/{first}-{second}"] = found.pop("centred")
-            values |= {f"alignment/{first}-{second}_{name}": v for name, v in found.items()}
-        return values
 
 
 class _OneModality:
@@ -279,41 +255,11 @@ class _OneModality:
         return {"image": self.scenes.fetch(positions)[self.name]}
 
 
-@contextmanager
-def batch_statistics(method: object) -> Iterator[None]:
-    """Have all batch norms of a module in eval mode use the statistics of their batch.
-
-    Their running statistics are put aside, so that nothing changes them, and put back.
-    """
-    norms = [
-        each
-        for each in _as_module(method).modules()
-        if isinstance(each, BatchNorm | nn.modules.batchnorm._BatchNorm)
-    ]
-    aside = [(each.running_mean, each.running_var) for each in norms]
-    try:
-        for each in norms:
-            each.running_mean = each.running_var = None
-        yield
-    finally:
-        for each, (mean, var) in zip(norms, aside, strict=True):
-            each.running_mean, each.running_var = mean, var
-
-
 def _translate_all(method: Translator, x: Batch, kept: int, tallies: dict[str, Tally]) -> None:
     for tally in tallies.values():
         began = time.perf_counter()
         made = translate(method, x, tally.translation)  # ends with a look at it: waits
         tally.add(made, x, kept, began)
-
-
-def _device(method: object) -> torch.device:
-    return next(_as_module(method).parameters()).device
-
-
-def _as_module(method: object) -> nn.Module:
-    assert isinstance(method, nn.Module), "methods are modules"
-    return method
 
 
 def _named(group: str, values: dict[str, float]) -> dict[str, float]:

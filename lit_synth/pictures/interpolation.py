@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lit_synth.callbacks.drawing import png
-from lit_synth.callbacks.translation_grid import TILE_PX, coloured, preview
 from lit_synth.contracts.data import Batch, TranslationData
 from lit_synth.contracts.translator import Translation
+from lit_synth.pictures.colours import coloured
+from lit_synth.pictures.grid import png
+from lit_synth.pictures.sheet import TILE_PX
+from lit_synth.pictures.translations import preview
 from lit_synth.runs.files import write_atomically
 
 FRAME_MS = 100

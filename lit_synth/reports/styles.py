@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from lit_synth.callbacks.page import chart, table
 from lit_synth.contracts.translator import Translation
+from lit_synth.reports.html import chart, table
 
 Curves = Mapping[str, list[tuple[int, float]]]
 Rows = list[tuple[str, str, dict[str, float]]]  # translation, who made it, metric -> value

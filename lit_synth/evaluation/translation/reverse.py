@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from lit_synth.batches.labels import ATTRIBUTES
-from lit_synth.callbacks.drawing import translate
-from lit_synth.callbacks.judging_styles import direct
-from lit_synth.callbacks.styled import STYLE
 from lit_synth.contracts.data import Batch, Scenes, TranslationData
 from lit_synth.contracts.translator import HasStyles, Translation, Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation.styles import direct
 from lit_synth.features.classifier import Recipe, fit_classifier, trained_classifier
+from lit_synth.inference.ask import translate
+from lit_synth.inference.styles import STYLE
 from lit_synth.metrics.classification import accuracy
 
 RECIPE = Recipe(seed=103)

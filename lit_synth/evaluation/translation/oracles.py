@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from lit_synth.batches.coding import Coding, Kind
-from lit_synth.callbacks.tallies import Tally
 from lit_synth.contracts.data import Batch, HasCompleteScenes, Scenes, TranslationData
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
+from lit_synth.evaluation.translation.tally import Tally
 from lit_synth.features.base import Extractor
 from lit_synth.networks.segnet import SegNet, Side
 from lit_synth.releases.format import load_release, save_release
