@@ -189,7 +189,7 @@ def _serve():
     import torch
     import torch.utils.tensorboard
 
-    import lit_synth.training_cli  # noqa: F401
+    import lit_synth.training.cli  # noqa: F401
 
     torch.set_num_threads(1)
     for line in sys.stdin:

@@ -13,7 +13,7 @@ from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import extractor, segnet
 from lit_synth.releases.format import Release, load_release
 from lit_synth.runs import prepared
-from lit_synth.training_cli import SynthCLI
+from lit_synth.training.cli import SynthCLI
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FOLDERS = [".", "paper", "rooms", "thesis"]

@@ -15,7 +15,7 @@ from lit_synth.networks import extractor, segnet
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, map_shape
 from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
-from lit_synth.training_cli import SynthCLI
+from lit_synth.training.cli import SynthCLI
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs/paper").glob("*.yaml"))

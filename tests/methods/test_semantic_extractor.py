@@ -14,8 +14,8 @@ from datamodules.labelled_images import LabelledImages
 from lit_synth.cli import main
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.errors import InputError
-from lit_synth.methods.semantic_extractor import SemanticExtractor
 from lit_synth.methods.udit import UDIT
+from lit_synth.methods.udit_extractor import SemanticExtractor
 from lit_synth.networks import (
     ContentEncoder,
     ConvBackbone,

@@ -11,13 +11,13 @@ import yaml
 from datamodules import Digits
 from lit_synth.baselines import WGANGP
 from lit_synth.cli import main
+from lit_synth.commands.bench import minegan as forms
+from lit_synth.commands.bench.loop import PlainTrainer, trained_by
+from lit_synth.commands.bench.minegan import selective_against_full
 from lit_synth.methods import MineGAN
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.releases.format import save_release
 from lit_synth.stages import Stage
-from lit_synth.tools import bench_minegan
-from lit_synth.tools.bench import PlainTrainer, trained_by
-from lit_synth.tools.bench_minegan import selective_against_full
 
 NETWORKS = "lit_synth.networks.small"
 
@@ -156,11 +156,11 @@ def test_all_forms_have_one_gradient(minegan, finetune):
 
 @pytest.mark.parametrize("form", ["full_critic_loss", "full_critic_loss_all_slopes", "miner_loss"])
 def test_a_wrong_gradient_stops_the_bench(minegan, form, monkeypatch):
-    right = getattr(bench_minegan, form)
+    right = getattr(forms, form)
 
     def wrong(method, draws):
         return 1.001 * right(method, draws)
 
-    monkeypatch.setattr(bench_minegan, form, wrong)
+    monkeypatch.setattr(forms, form, wrong)
     with pytest.raises(AssertionError, match="has a gradient"):
         selective_against_full(minegan, torch.randn(6, 1, 16, 16), pairs=1)

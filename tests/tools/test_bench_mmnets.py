@@ -7,8 +7,8 @@ import tiny
 import tiny_scenes
 import torch
 
-from lit_synth.tools import bench_mmnets
-from lit_synth.tools.bench import PlainTrainer, aligning_stage
+from lit_synth.commands.bench import mmnets
+from lit_synth.commands.bench.loop import PlainTrainer, aligning_stage
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def method():
 
 
 def test_reports_ratios_and_distances(method):
-    report = bench_mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
+    report = mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
     assert report["sharing speed-up, float32"] > 0
     assert report["sharing, memory kept"] > 1.2  # every encoding is kept twice or more
     distances = {name: d for name, d in report.items() if name.endswith("distance")}
@@ -33,19 +33,19 @@ def test_reports_ratios_and_distances(method):
 
 def test_refuses_to_compare_steps_of_different_gradients(method):
     def halved(bound):
-        for loss in bench_mmnets.shared(bound):
+        for loss in mmnets.shared(bound):
             yield loss / 2
 
     with (
-        mock.patch.object(bench_mmnets, "recomputed", halved),
+        mock.patch.object(mmnets, "recomputed", halved),
         pytest.raises(AssertionError, match="differ in the gradient of encoders"),
     ):
-        bench_mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
+        mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
 
 
 def test_weights_and_modes_stay(method):
     modes = [module.training for module in method.modules()]
     start = {name: p.clone() for name, p in method.named_parameters()}
-    bench_mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
+    mmnets.shared_against_recomputed(method, tiny_scenes.batch(), pairs=1)
     assert [module.training for module in method.modules()] == modes
     assert all(torch.equal(p, start[name]) for name, p in method.named_parameters())

@@ -7,8 +7,8 @@ import tiny
 import tiny_domains
 import torch
 
-from lit_synth.tools import bench_sdit
-from lit_synth.tools.bench import PlainTrainer
+from lit_synth.commands.bench import sdit
+from lit_synth.commands.bench.loop import PlainTrainer
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def method():
 
 
 def test_reports_ratios_and_distances(method):
-    report = bench_sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+    report = sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
     for precision in ("float32", "bfloat16"):
         assert report[f"rearranging speed-up, {precision}"] > 0
         far = {name: d for name, d in report.items() if name.startswith(f"{precision}, ")}
@@ -32,17 +32,17 @@ def test_refuses_to_compare_steps_of_different_gradients(method):
     def halved(game):
         minimize = game.method.minimize
         with mock.patch.object(game.method, "minimize", lambda loss, opt: minimize(loss / 2, opt)):
-            bench_sdit.rearranged(game)
+            sdit.rearranged(game)
 
     with (
-        mock.patch.object(bench_sdit, "released", halved),
+        mock.patch.object(sdit, "released", halved),
         pytest.raises(AssertionError, match="differ in the gradient of discriminator"),
     ):
-        bench_sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+        sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
 
 
 def test_weights_and_randomness_stay(method):
     start, rng = tiny.state(method), method._rng.get_state()
-    bench_sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+    sdit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
     assert all(torch.equal(value, start[name]) for name, value in method.state_dict().items())
     assert torch.equal(method._rng.get_state(), rng)

@@ -7,8 +7,8 @@ import tiny
 import tiny_domains
 import torch
 
-from lit_synth.tools import bench_udit
-from lit_synth.tools.bench import PlainTrainer
+from lit_synth.commands.bench import udit
+from lit_synth.commands.bench.loop import PlainTrainer
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -21,7 +21,7 @@ def method():
 
 
 def test_reports_ratios_and_distances(method):
-    report = bench_udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+    report = udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
     assert report["bfloat16 speed-up"] > 0
     for precision in ("float32", "bfloat16"):
         assert report[f"rearranging speed-up, {precision}"] > 0
@@ -35,18 +35,18 @@ def test_refuses_to_compare_steps_of_different_gradients(method):
     def halved(game):
         minimize = game.method.minimize
         with mock.patch.object(game.method, "minimize", lambda loss, opt: minimize(loss / 2, opt)):
-            bench_udit.rearranged(game)
+            udit.rearranged(game)
 
     with (
-        mock.patch.object(bench_udit, "released", halved),
+        mock.patch.object(udit, "released", halved),
         pytest.raises(AssertionError, match="differ in the gradient of discriminators"),
     ):
-        bench_udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+        udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
 
 
 def test_weights_randomness_and_records_stay(method):
     start, rng = tiny.state(method), method._rng.get_state()
-    bench_udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
+    udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
     assert all(torch.equal(value, start[name]) for name, value in method.state_dict().items())
     assert torch.equal(method._rng.get_state(), rng)
     assert method.tracked() == {}

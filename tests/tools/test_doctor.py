@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from lit_synth.cli import main
+from lit_synth.commands import doctor
+from lit_synth.commands.doctor import Finding, damaged_assets, unmet_requirements
 from lit_synth.releases.format import ASSETS, bundled
-from lit_synth.tools import doctor
-from lit_synth.tools.doctor import Finding, damaged_assets, unmet_requirements
 
 MEASURE = doctor.measure_speed  # replaced below: no other test needs the second it takes
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from datamodules.errors import DataError
+from lit_synth.commands import evaluate
 from lit_synth.errors import InputError
-from lit_synth.tools import evaluate
 
 
 @pytest.fixture(autouse=True)

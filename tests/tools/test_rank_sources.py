@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from lit_synth.commands import rank_sources as tool
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.random import RandomFeatures
@@ -13,7 +14,6 @@ from lit_synth.metrics.fid import fid
 from lit_synth.metrics.ranking import rank_sources, sample
 from lit_synth.networks.small import SmallGenerator
 from lit_synth.releases.format import save_release
-from lit_synth.tools import rank_sources as tool
 
 
 class Blur(nn.Module):

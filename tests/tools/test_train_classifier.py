@@ -5,10 +5,10 @@ import torch
 from PIL import Image
 
 from datamodules.digits import Digits
+from lit_synth.commands import train_classifier as tool
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, ReleaseClassifier
-from lit_synth.tools import train_classifier as tool
 
 
 def run(*words):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_synth.contracts.data import Scenes, TranslationData
-from lit_synth.metrics.translation import majority, median_depth
+from lit_synth.metrics.by_kind import majority, median_depth
 
 SCENES = 1000  # of each training set that a floor is computed from, evenly spaced
 CHUNK = 100  # scenes that are read at once

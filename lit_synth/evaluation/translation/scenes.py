@@ -23,9 +23,9 @@ from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
 from lit_synth.features.base import Extractor, Features
 from lit_synth.inference.ask import latents, swap, translate
 from lit_synth.inference.styles import STYLE, fixed_styles
+from lit_synth.metrics.by_kind import Meter
 from lit_synth.metrics.card import Card
 from lit_synth.metrics.suite import OF_FEATURES, measure
-from lit_synth.metrics.translation import Meter
 
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 

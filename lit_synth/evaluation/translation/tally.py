@@ -9,8 +9,8 @@ from lit_synth.contracts.data import Batch, Modality
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features, extract
+from lit_synth.metrics.by_kind import Meter, meter
 from lit_synth.metrics.classification import accuracy
-from lit_synth.metrics.translation import Meter, meter
 
 
 class Tally:

@@ -107,7 +107,7 @@ def compare(
     from lit_synth.metrics.distances import nearest
     from lit_synth.metrics.kid import kid
     from lit_synth.metrics.memorisation import nearest_ratio
-    from lit_synth.metrics.spread import standard_error
+    from lit_synth.metrics.standard_error import standard_error
     from lit_synth.metrics.suite import measure
 
     values = measure(real, fake, seed=seed)

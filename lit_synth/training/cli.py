@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 import datamodules  # noqa: F401  registers the data modules by class name
 import lit_synth.networks
 from datamodules.errors import DataError
-from lit_synth import translation_cli
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
@@ -24,9 +23,9 @@ from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
 from lit_synth.runs.resume import find_checkpoint
 from lit_synth.runs.settings import CONFIG
+from lit_synth.training.predict import translations
+from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
 
-N_IMAGES = 64  # that predict generates, unless told
-OF_TRANSLATIONS = ("source", "target", "via", "input", "styles", "reference", "interpolate")
 TRAINER_DEFAULTS = {
     "max_epochs": -1,  # the stages' iterations end the run
     "accelerator": "auto",
@@ -104,54 +103,7 @@ class SynthCLI(LightningCLI):
             help="Configurations of runs to train before, by name: $prepare.NAME is the release "
             "of the one with this run's seed.",
         )
-        parser.add_argument(
-            "--n_images",
-            type=int | None,
-            default=None,
-            help=f"predict: images to write (default: {N_IMAGES}; all scenes of the test split).",
-        )
-        for name, words in (
-            (
-                "source",
-                "modality to translate from; several, joined by commas, are fused; between images "
-                "only where --target has several sources",
-            ),
-            ("target", "modality to translate to"),
-            ("via", "modalities to translate over, joined by commas"),
-            (
-                "input",
-                "folder of the source, or of a folder for each (default: the test split); files "
-                "have no labels, so an attribute that is the target becomes yes",
-            ),
-        ):
-            parser.add_argument(
-                f"--{name}", type=str | None, default=None, help=f"predict: {words}."
-            )
-        parser.add_argument(
-            "--styles",
-            type=int | None,
-            default=None,
-            help="predict: results of each input, in random styles (default: 1).",
-        )
-        parser.add_argument(
-            "--reference",
-            type=str,
-            nargs="+",
-            default=None,
-            help="predict: images of the target, or folders of them, whose styles to translate in.",
-        )
-        parser.add_argument(
-            "--interpolate",
-            type=int | None,
-            default=None,
-            help="predict: steps from one random style to another, or between two references.",
-        )
-        parser.add_argument(
-            "--out",
-            type=str | None,
-            default=None,
-            help="predict: folder (default: <run>/predictions).",
-        )
+        add_predict_options(parser)
 
     @property
     def _settings(self) -> Any:
@@ -222,8 +174,8 @@ class SynthCLI(LightningCLI):
     def _writer(self) -> pl.Callback:
         out = Path(self._settings.out or self.folder / "predictions")
         if isinstance(self.model, Translator):
-            self.job = translation_cli.prepare(self.model, self.datamodule, self._settings)
-            return translation_cli.writer(self.job, self.datamodule, out)
+            self.job = translations.prepare(self.model, self.datamodule, self._settings)
+            return translations.writer(self.job, self.datamodule, out)
         for name in OF_TRANSLATIONS:
             if self._settings[name] is not None:
                 raise InputError(
@@ -259,7 +211,7 @@ class SynthCLI(LightningCLI):
     def predict(self, model: Method, ckpt_path: Path, **_: Any) -> None:
         """Write `--n_images` images drawn from the seed, or translate."""
         if isinstance(model, Translator):
-            translation_cli.run(self.trainer, model, self.job, ckpt_path)
+            translations.run(self.trainer, model, self.job, ckpt_path)
             return
         n = self._settings.n_images
         n = N_IMAGES if n is None else n

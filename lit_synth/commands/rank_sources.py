@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from lit_synth.commands.evaluate import read_images, resize_rule, side_of_first
     from lit_synth.errors import InputError
     from lit_synth.features.base import extract
     from lit_synth.features.choice import load_extractor
     from lit_synth.metrics.card import Card, write_card
     from lit_synth.metrics.ranking import rank_sources
     from lit_synth.releases.format import load_release
-    from lit_synth.tools.evaluate import read_images, resize_rule, side_of_first
 
     if args.n < 2:
         raise InputError(f"--n is {args.n}; give 2 or more images per source.")

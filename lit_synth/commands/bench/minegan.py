@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from lit_synth.commands.bench.timing import synchronise
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods import MineGAN
-from lit_synth.tools.timing import synchronise
 
 
 @dataclass(frozen=True)

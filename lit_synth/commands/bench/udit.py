@@ -13,12 +13,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from lit_synth.batches.sets import Nested, examples
-from lit_synth.losses.reconstruction import masked_l1
-from lit_synth.losses.total import total
-from lit_synth.methods import UDIT
-from lit_synth.networks.munit import UpConv5x5
-from lit_synth.networks.parts.codes import Code
-from lit_synth.tools.bench_gradients import (
+from lit_synth.commands.bench.gradients import (
     Gradients,
     check_equal,
     distance,
@@ -26,7 +21,12 @@ from lit_synth.tools.bench_gradients import (
     in_bfloat16,
     in_float32,
 )
-from lit_synth.tools.timing import synchronise
+from lit_synth.commands.bench.timing import synchronise
+from lit_synth.losses.reconstruction import masked_l1
+from lit_synth.losses.total import total
+from lit_synth.methods import UDIT
+from lit_synth.networks.munit import UpConv5x5
+from lit_synth.networks.parts.codes import Code
 
 NETWORKS = ("content_encoders", "style_encoders", "decoders")
 DISCRIMINATORS = "discriminators"

@@ -14,11 +14,7 @@ from torch import Tensor, nn
 
 from lit_synth.batches.labels import labelled
 from lit_synth.batches.sets import Nested
-from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
-from lit_synth.losses.penalties import gradient_penalty
-from lit_synth.methods import SDIT
-from lit_synth.networks import stargan
-from lit_synth.tools.bench_gradients import (
+from lit_synth.commands.bench.gradients import (
     Gradients,
     check_equal,
     distance,
@@ -26,7 +22,11 @@ from lit_synth.tools.bench_gradients import (
     in_bfloat16,
     in_float32,
 )
-from lit_synth.tools.timing import synchronise
+from lit_synth.commands.bench.timing import synchronise
+from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
+from lit_synth.losses.penalties import gradient_penalty
+from lit_synth.methods import SDIT
+from lit_synth.networks import stargan
 
 Minimize = Callable[[Tensor, LightningOptimizer], None]
 

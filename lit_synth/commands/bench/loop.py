@@ -24,6 +24,10 @@ from rich.table import Table
 
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
 from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
+from lit_synth.commands.bench import sdit, udit
+from lit_synth.commands.bench.minegan import selective_against_full
+from lit_synth.commands.bench.mmnets import shared_against_recomputed
+from lit_synth.commands.bench.timing import peak_rss, synchronise
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
@@ -31,11 +35,7 @@ from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.releases.format import save_release
 from lit_synth.runs import prepared
 from lit_synth.stages import Stage
-from lit_synth.tools import bench_sdit, bench_udit
-from lit_synth.tools.bench_minegan import selective_against_full
-from lit_synth.tools.bench_mmnets import shared_against_recomputed
-from lit_synth.tools.timing import peak_rss, synchronise
-from lit_synth.training_cli import SynthCLI
+from lit_synth.training.cli import SynthCLI
 
 PAIRS = 5
 RUNS = Path("runs")  # where `fit` leaves what a config prepares
@@ -265,8 +265,8 @@ class Bench(pl.Callback):
                 method.on_train_batch_start()
                 self.report |= shared_against_recomputed(method, self.loop.batch, PAIRS)
         against_released = {
-            UDIT: bench_udit.rearranged_against_released,
-            SDIT: bench_sdit.rearranged_against_released,
+            UDIT: udit.rearranged_against_released,
+            SDIT: sdit.rearranged_against_released,
         }
         for kind, compare in against_released.items():
             if isinstance(method, kind):

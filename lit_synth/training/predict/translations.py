@@ -23,7 +23,7 @@ from lit_synth.errors import InputError
 from lit_synth.inference.ask import translate
 from lit_synth.pictures.interpolation import write_interpolation
 from lit_synth.pictures.translations import preview
-from lit_synth.style_choice import STYLE, AskedStyles, StyleChoice, choose_styles
+from lit_synth.training.predict.styles import STYLE, AskedStyles, StyleChoice, choose_styles
 
 AT_ONCE = 32  # scenes translated together
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lit_synth.methods import MMNets
-from lit_synth.methods.mmnets import Codes, Data, Of, Outputs
-from lit_synth.tools.bench_gradients import (
+from lit_synth.commands.bench.gradients import (
     Gradients,
     check_equal,
     distance,
@@ -19,7 +17,9 @@ from lit_synth.tools.bench_gradients import (
     in_bfloat16,
     in_float32,
 )
-from lit_synth.tools.timing import synchronise
+from lit_synth.commands.bench.timing import synchronise
+from lit_synth.methods import MMNets
+from lit_synth.methods.mmnets import Codes, Data, Of, Outputs
 
 Batch = dict[str, dict[str, Tensor]]
 
