@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from datamodules.modalities import Modality
-from datamodules.modality_files import write_modality
+from datamodules.files.modalities import write_modality
+from datamodules.items.modalities import Modality
 
 CLASSES = 4
 MODALITIES = {

@@ -12,8 +12,8 @@ from tiny_domains import TinyDomains, domain
 from torchvision.transforms.functional import pil_to_tensor
 from toy_styles import ToyDrawn
 
-from datamodules.modality_files import write_modality
-from datamodules.scenes import MemoryScenes
+from datamodules.files.modalities import write_modality
+from datamodules.items.scenes import MemoryScenes
 from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.cli import main
 from lit_synth.contracts.translator import Translation

@@ -11,7 +11,7 @@ from tiny import CONF
 from tiny_scenes import MODALITIES, TinyScenes
 from toy_translator import CLASS, DEPTH, TO_CLASSES, ToyTranslator
 
-from datamodules.modality_files import read_modality, write_modality
+from datamodules.files.modalities import read_modality, write_modality
 from lit_synth.cli import main
 
 SIZE = 16

@@ -2,9 +2,9 @@
 
 import torch
 
-from datamodules.modalities import Modality
-from datamodules.scenes import MemoryScenes
-from datamodules.translation import TranslationData
+from datamodules.base.translation_data import TranslationData
+from datamodules.items.modalities import Modality
+from datamodules.items.scenes import MemoryScenes
 
 CLASSES = 5
 MODALITIES = {

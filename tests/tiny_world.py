@@ -4,8 +4,8 @@ from types import MappingProxyType
 
 import torch
 
-from datamodules.labelled import LabelledWorld
-from datamodules.worlds.dice import Dice
+from datamodules.labelled.source import LabelledWorld
+from datamodules.worlds.canvas.dice import Dice
 
 SQUARE = 8  # pixels of its side
 COLOURS = torch.tensor([[30, 30, 30], [220, 30, 30]])  # of the lightest shade

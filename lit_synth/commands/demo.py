@@ -13,7 +13,7 @@ from lit_synth.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from datamodules.digits import Digits
+    from datamodules.datasets.digits import Digits
     from lit_synth.features.base import Extractor
     from lit_synth.methods.minegan import MineGAN
 
@@ -114,7 +114,7 @@ def _judge_all(args: argparse.Namespace) -> None:
 def _target(config: str) -> "Digits":
     import yaml
 
-    from datamodules.digits import Digits
+    from datamodules.datasets.digits import Digits
 
     return Digits(**yaml.safe_load(Path(config).read_text())["data"]["init_args"])
 

@@ -178,8 +178,8 @@ def draw_pairs(
 
 def side_of_first(folder: str) -> int:
     """Shorter side in pixels of the first image of a folder or zip."""
-    from datamodules.decoding import UnreadableError, open_image
-    from datamodules.sources import open_source
+    from datamodules.files.archives import open_source
+    from datamodules.files.decoding import UnreadableError, open_image
 
     source = open_source(Path(folder))
     try:
@@ -216,6 +216,6 @@ def read_images(folder: str, size: int, n: int | None, seed: int) -> "tuple[Tens
 
 def resize_rule() -> str:
     """How images of other sizes are brought to the common one."""
-    from datamodules.decoding import RESIZE_RULES
+    from datamodules.files.decoding import RESIZE_RULES
 
     return RESIZE_RULES["crop"]

@@ -9,7 +9,7 @@ from lit_synth.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from datamodules.base import ImageDataModule
+    from datamodules.base.image_data import ImageDataModule
     from lit_synth.features.classifier import Recipe
 
     Labelled = tuple[Tensor, Tensor]  # images (N, C, H, W) and their classes (N,)
@@ -73,7 +73,7 @@ def coloured_shapes(image_size: int, channels: int) -> "tuple[Labelled, Labelled
 
     The objects are of a world of their own, so of no run's data.
     """
-    from datamodules.worlds.objects import SHAPES, ObjectColours
+    from datamodules.worlds.objects.world import SHAPES, ObjectColours
 
     if channels != 3:
         raise InputError(f"objects have 3 channels, but --channels is {channels}; give 3.")
@@ -120,7 +120,7 @@ def _typed(settings: dict[str, object], kinds: dict[str, type]) -> dict[str, Any
 
 
 def _data(name: str, image_size: int, channels: int) -> "ImageDataModule":
-    from datamodules.digits import Digits
+    from datamodules.datasets.digits import Digits
     from datamodules.unconditional import Unconditional
 
     if name == "digits":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import datamodules
-from datamodules.base import ImageDataModule, SplitName
+from datamodules.base.image_data import ImageDataModule, SplitName
 from lit_synth.features.classifier import Recipe, ReleaseClassifier, train_classifier
 
 

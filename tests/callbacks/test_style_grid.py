@@ -9,7 +9,7 @@ from toy_run import fit
 from toy_styles import ToyDrawn, ToyPlain, ToyStyles
 from toy_translator import ToyTranslator
 
-from datamodules.modalities import Modality
+from datamodules.items.modalities import Modality
 from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.callbacks import sample_grid
 from lit_synth.callbacks.sample_grid import SampleGrid

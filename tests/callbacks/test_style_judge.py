@@ -8,8 +8,8 @@ import torch
 from tiny_world import COLOURS, TinyWorld
 from toy_run import fit, trainer_of
 
+from datamodules.attributes import Attributes
 from datamodules.biased import Biased
-from datamodules.multidomain import Attributes
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.contracts.translator import Translation

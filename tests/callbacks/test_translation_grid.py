@@ -7,7 +7,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from toy_run import fit
 from toy_translator import ToyTranslator
 
-from datamodules.modalities import Modality
+from datamodules.items.modalities import Modality
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.pictures.colours import coloured
 from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet

@@ -4,8 +4,8 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from datamodules.base import ImageDataModule
-from datamodules.splits import MemoryImages
+from datamodules.base.image_data import ImageDataModule
+from datamodules.items.splits import MemoryImages
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.method import Method
 from lit_synth.networks.parts.rebuilding import records_init_args

@@ -4,9 +4,9 @@ import pytest
 import torch
 from scene_trees import write_image
 
-from datamodules.celeba import CelebA
+from datamodules.attributes import Attributes
+from datamodules.datasets.celeba import CelebA
 from datamodules.errors import DataError
-from datamodules.multidomain import Attributes
 
 NAMES = ["Bangs", "Male", "Young"]
 EVERYTHING = [{"images": "all"}]

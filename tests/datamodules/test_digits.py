@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.digits import Digits, split_positions
+from datamodules.datasets.digits import Digits, split_positions
 from datamodules.errors import DataError
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.datasets.freiburg_forest import CLASS_COLOURS, TREE, FreiburgForest, cover
 from datamodules.errors import DataError
-from datamodules.freiburg_forest import CLASS_COLOURS, TREE, FreiburgForest, cover
 
 CLASSES = list(CLASS_COLOURS)
 SCENES = {"train": ["b1-09517", "b10-495", "b100-1", "b2-7"], "test": ["b98-2008"]}

@@ -5,9 +5,9 @@ import pickle
 import pytest
 import torch
 
+from datamodules.augment.scenes import build_joint_augment
 from datamodules.errors import DataError
-from datamodules.joint_transforms import build_joint_augment
-from datamodules.modalities import Modality
+from datamodules.items.modalities import Modality
 
 MODALITIES = {
     "rgb": Modality("image", 3),

@@ -7,8 +7,8 @@ import torch
 from tiny_world import TinyWorld
 
 from datamodules.errors import DataError
-from datamodules.labelled import balanced
-from datamodules.splits import to_unit_range
+from datamodules.items.splits import to_unit_range
+from datamodules.labelled.source import balanced
 
 RED = {"images": 5, "colour": "red"}
 PARTS = {

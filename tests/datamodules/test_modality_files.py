@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from datamodules.errors import DataError
-from datamodules.modalities import Modality
-from datamodules.modality_files import FileModality, declare, read_modality, write_modality
+from datamodules.files.modalities import FileModality, declare, read_modality, write_modality
+from datamodules.items.modalities import Modality
 
 RGB, DEPTH = Modality("image", 3), Modality("depth", 1)
 SEG = Modality("labels", 3, palette=((255, 0, 0), (0, 255, 0), (0, 0, 255)))

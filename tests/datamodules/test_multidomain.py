@@ -5,11 +5,13 @@ import torch
 from scene_trees import write_image
 from tiny_world import TinyWorld
 
+from datamodules.attributes import Attributes
 from datamodules.errors import DataError
-from datamodules.labelled import LabelledSource
-from datamodules.multidomain import Attributes, BalancedStream, Trait
-from datamodules.splits import MemoryImages
-from datamodules.stream import StreamLoader
+from datamodules.items.balanced_stream import BalancedStream
+from datamodules.items.splits import MemoryImages
+from datamodules.items.stream import StreamLoader
+from datamodules.labelled.source import LabelledSource
+from datamodules.labelled.traits import Trait
 from datamodules.unpaired import Unpaired
 
 FLIPS = [{"class_path": "HorizontalFlip"}]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import scenenet_labels
+from datamodules.datasets import scenenet_labels
+from datamodules.datasets.scenenet import SceneNet, frame_numbers
 from datamodules.errors import DataError
-from datamodules.scenenet import SceneNet, frame_numbers
 
 VIDEOS = {"train": [(0, 2), (0, 10), (1, 0), (1, 1), (1, 7)], "val": [(0, 0), (0, 1)]}
 BED, WINDOW = 1, 13  # as stored
@@ -69,7 +69,7 @@ def test_a_video_in_two_parts_is_refused(root, monkeypatch):
     made = data(root)
     made.setup("fit")
     monkeypatch.setattr(
-        "datamodules.scenenet.deal", lambda found, names: dict.fromkeys(names, found)
+        "datamodules.datasets.scenenet.deal", lambda found, names: dict.fromkeys(names, found)
     )
     with pytest.raises(DataError, match="share 4 scenes: train/0/10"):
         data(root).setup("fit")

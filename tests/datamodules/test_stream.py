@@ -6,10 +6,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from datamodules.digits import Digits
+from datamodules.datasets.digits import Digits
 from datamodules.errors import DataError
-from datamodules.splits import MemoryImages
-from datamodules.stream import Stream, StreamLoader
+from datamodules.items.splits import MemoryImages
+from datamodules.items.stream import Stream, StreamLoader
 
 FLIPS = [{"class_path": "HorizontalFlip"}, {"class_path": "GaussNoise", "init_args": {"p": 1.0}}]
 

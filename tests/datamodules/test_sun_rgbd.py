@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from datamodules.datasets.sun_rgbd import LISTS, THIRTEEN_OF_37, SunRGBD, rotated_depth
 from datamodules.errors import DataError
-from datamodules.sun_rgbd import LISTS, THIRTEEN_OF_37, SunRGBD, rotated_depth
 
 TESTING = [f"SUNRGBD/kv2/kinect2data/{i:06d}-resize/image/{i:07d}.jpg" for i in range(4)]
 TRAINING = [f"SUNRGBD/xtion/sun3ddata/hall/hall_1/{i}-000/image/{i}-000.jpg" for i in range(6)]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from scene_trees import write_image
 
+from datamodules.attributes import Attributes
 from datamodules.errors import DataError
-from datamodules.folders import FileImages
-from datamodules.multidomain import Attributes
-from datamodules.tables import AttributeTable
+from datamodules.files.images import FileImages
+from datamodules.labelled.table import AttributeTable
 
 HEADER = "file,gender,age,smile"
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
+from datamodules.augment.images import build_augment
 from datamodules.errors import DataError
-from datamodules.transforms import build_augment
 
 CORNER = torch.full((1, 1, 2, 2), -1.0)
 CORNER[0, 0, 0, 0] = 1.0  # shows which flips were done

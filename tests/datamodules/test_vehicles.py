@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from datamodules.errors import DataError
-from datamodules.worlds.dice import Dice
-from datamodules.worlds.vehicles import COLOURS, KINDS, Vehicles, render, sample_factors
+from datamodules.worlds.canvas.dice import Dice
+from datamodules.worlds.vehicles.world import COLOURS, KINDS, Vehicles, render, sample_factors
 
 INDEX = torch.arange(64)
 names = list(COLOURS)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.digits import Digits
+from datamodules.datasets.digits import Digits
 from lit_synth.commands import train_classifier as tool
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract

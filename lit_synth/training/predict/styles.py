@@ -8,11 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from datamodules.decoding import Resize
-from datamodules.modalities import Modality
-from datamodules.modality_files import read_modality
-from datamodules.scene_files import find
-from datamodules.scenes import MemoryScenes
+from datamodules.files.decoding import Resize
+from datamodules.files.modalities import read_modality
+from datamodules.files.scenes import find
+from datamodules.items.modalities import Modality
+from datamodules.items.scenes import MemoryScenes
 from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from datamodules.decoding import Resize
-from datamodules.modality_files import write_modality
-from datamodules.translation import TranslationData
+from datamodules.base.translation_data import TranslationData
+from datamodules.files.decoding import Resize
+from datamodules.files.modalities import write_modality
 from datamodules.unpaired import read_folder
 from lit_synth.batches.labels import ATTRIBUTES, HasLabels, check_data
 from lit_synth.callbacks.prediction_writers import TranslationWriter
