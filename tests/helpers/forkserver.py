@@ -14,7 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class ForkServer:

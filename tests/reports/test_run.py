@@ -1,9 +1,9 @@
 """The report: one file, with everything in it."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
+from html_checker import Checker
 from toy_run import ToyData, ToyGAN, fit, trainer_of
 
 from lit_synth.callbacks.checkpoint import Checkpoint
@@ -15,29 +15,6 @@ from lit_synth.reports.html import chart
 from lit_synth.reports.run import best_iteration
 from lit_synth.runs.metrics_csv import read_curves
 from lit_synth.runs.resume import find_checkpoint
-
-VOID = {"meta", "img", "polyline"}
-
-
-class Checker(HTMLParser):
-    """Notes what a page would fetch, and whether every element is closed in order."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.fetched = [], []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in VOID:
-            self.open.append(tag)
-        self.fetched += [
-            value
-            for name, value in attrs
-            if name in ("src", "href") and not value.startswith("data:")
-        ]
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.open.pop() == tag
 
 
 class Mining(ToyGAN):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_report import Checker
+from html_checker import Checker
 from tiny_scenes import TinyScenes
 from toy_run import fit
 from toy_translator import CASCADE, TO_CLASSES, TO_DEPTH, ToyMixer

@@ -20,7 +20,7 @@ from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
 from lit_synth.releases.format import save_release
 
-CONF = Path(__file__).parent / "conf"
+CONF = Path(__file__).parents[1] / "conf"
 METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 

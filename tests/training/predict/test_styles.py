@@ -262,6 +262,6 @@ def test_an_attribute_is_flipped_where_labels_are_known_and_set_in_a_folder(caps
 
 @pytest.mark.usefixtures("workdir")
 def test_generators_have_no_styles(capsys):
-    config = Path(__file__).parent / "conf" / "wgan_gp.yaml"
+    config = Path(__file__).parents[2] / "conf" / "wgan_gp.yaml"
     assert main(["predict", "--config", str(config), "--styles", "2"]) == 2
     assert "--styles is for methods that translate" in capsys.readouterr().err
