@@ -45,7 +45,7 @@ class LogTerms(pl.Callback):
         last = iteration == method.total_iterations
         if iteration % trainer.log_every_n_steps and not last:  # type: ignore[attr-defined]
             return
-        self.terms = _over_processes(trainer, method.tracked())
+        self.terms = _over_processes(trainer, method.means.read())
         index, _ = stage_at(method.stages, iteration - 1)
         values = {f"train/{name}": mean for name, mean in self.terms.items()}
         values |= {"images_seen": iteration * size, "stage": index}

@@ -92,7 +92,7 @@ def _costs_nothing(device: torch.device) -> bool:
 
 
 def _bad_terms(method: Method) -> list[str]:
-    sums = method._sums
+    sums = method.means.sums
     if not sums:
         return []
     finite = torch.isfinite(torch.stack(list(sums.values()))).tolist()

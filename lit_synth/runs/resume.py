@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.runs.files import warn
@@ -83,3 +84,16 @@ def _problem(path: Path) -> str | None:
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= CHECKPOINT_KEYS:
         return "is not a checkpoint of a lit-synth run"
     return None
+
+
+def check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    """Raise InputError, naming the first tensor that differs, unless names and shapes agree."""
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = (
+            list(state[name].shape) if name in state else "missing" for state in (ours, theirs)
+        )
+        if here != there:
+            raise InputError(
+                f"the checkpoint is of another architecture: {name} is {there} there and {here} "
+                "here; give the settings that it was trained with."
+            )

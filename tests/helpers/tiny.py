@@ -107,7 +107,7 @@ def iterate(method, batch):
     """
     method.double()
     before, rng = copy.deepcopy(method), torch.Generator()
-    rng.set_state(method._rng.get_state())
+    rng.set_state(method.draws.rng.get_state())
     record = Minimized(method)
     method.stages = [replace(method.stages[0], iterations=1)]
     fit(method, [batch], precision="64-true")

@@ -148,7 +148,7 @@ def test_the_loss_of_the_second_stage_is_the_published_one():
     d_loss = (scores[:8] - 1).square().mean() + scores[8:].square().mean()
     torch.testing.assert_close(record.losses[0], d_loss.detach())
     # The discriminator has stepped since: its term is taken from the method's own record.
-    g_adv = method.tracked()["g_adv"]
+    g_adv = method.means.read()["g_adv"]
     expected = loss + ALIGNED["adversarial"] * g_adv
     torch.testing.assert_close(record.losses[1], expected.detach(), rtol=1e-5, atol=1e-6)
 

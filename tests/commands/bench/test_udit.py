@@ -45,9 +45,9 @@ def test_refuses_to_compare_steps_of_different_gradients(method):
 
 
 def test_weights_randomness_and_records_stay(method):
-    start, rng = tiny.state(method), method._rng.get_state()
+    start, rng = tiny.state(method), method.draws.rng.get_state()
     udit.rearranged_against_released(method, tiny_domains.batch(), pairs=1)
     assert all(torch.equal(value, start[name]) for name, value in method.state_dict().items())
-    assert torch.equal(method._rng.get_state(), rng)
-    assert method.tracked() == {}
+    assert torch.equal(method.draws.rng.get_state(), rng)
+    assert method.means.read() == {}
     assert not any(p.requires_grad for p in method.h.parameters())
