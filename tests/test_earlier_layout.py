@@ -1,7 +1,7 @@
 """Runs and releases of version 0.1.0, made before the modules moved, load and go on.
 
-`data/earlier_layout` holds two finished runs of `conf/<name>.yaml` at that version; `images.safetensors`
-has a prior and what `load_method(release)` made of it then.
+`data/earlier_layout` holds two finished runs of `conf/<name>.yaml` at that version;
+`images.safetensors` has a prior and what `load_method(release)` made of it then.
 """
 
 import shutil

@@ -12,7 +12,8 @@ from torch import nn
 
 from lit_synth.methods import udit
 from lit_synth.networks import extractor, segnet
-from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, map_shape
+from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, VGGFaceBackbone, map_shape
+from lit_synth.networks.parts.pretrained import vgg_face_convolutions
 from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -124,7 +125,7 @@ def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
     monkeypatch.setattr(prepared, "train", lambda run, *_: None)  # noqa: ARG005
-    monkeypatch.setattr(udit, "load_release", lambda folder: tiny_extractor(folder))
+    monkeypatch.setattr(udit, "load_release", lambda folder: an_extractor(folder))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     settings = yaml.safe_load((ROOT / "configs/paper" / f"{stem}.yaml").read_text())
 
@@ -143,10 +144,14 @@ def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monk
     )
 
 
-def tiny_extractor(folder):
-    """The release of a prepared extractor, of the architecture that nothing here depends on."""
-    backbone = ConvBackbone(3, [WIDTH])
-    networks = {"backbone": backbone, "head": ExtractorHead(map_shape(backbone, 8), 1, 2)}
+def an_extractor(folder):
+    """The release of a prepared extractor: VGG-Face's shape, or one that nothing depends on."""
+    if "udit_extractor_faces" in str(folder):
+        backbone, shape = VGGFaceBackbone(None), (512, 8, 8)
+    else:
+        backbone = ConvBackbone(3, [WIDTH])
+        shape = map_shape(backbone, 8)
+    networks = {"backbone": backbone, "head": ExtractorHead(shape, 1, 2)}
     scale = {"reduced": 1.0, "naive": 1.0}
     facts = {"attribute": "any", "scale": scale, "trained_on": {"images": []}}
     return Release(Path(folder), networks, facts)
@@ -156,6 +161,7 @@ def tiny_extractor(folder):
 def test_launch_line_of_an_extractor_builds_its_run(stem, launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(extractor, "_torchvision", random_model)
+    write_vgg_face(tmp_path / "weights" / "vgg_face_dag.pth")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
     arguments = class_arguments(stem)
@@ -167,8 +173,19 @@ def test_launch_line_of_an_extractor_builds_its_run(stem, launch, tmp_path, monk
 
 def random_model(name, weights):
     """A model of torchvision as the published one, but for the weights, which nobody downloads."""
-    assert weights in ("imagenet", "weights/vgg_face.pth")
+    assert weights == "imagenet"
     return torchvision.models.get_model(name, weights=None)
+
+
+def write_vgg_face(path):
+    """Write weights of the published shapes where a config expects them."""
+    shapes = vgg_face_convolutions()
+    state = {
+        f"{name}.weight": torch.zeros(c_out, c_in, 3, 3) for name, (c_in, c_out) in shapes.items()
+    }
+    state |= {f"{name}.bias": torch.zeros(c_out) for name, (_, c_out) in shapes.items()}
+    path.parent.mkdir()
+    torch.save(state, path)
 
 
 def class_arguments(stem):

@@ -2,22 +2,26 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, ReleaseClassifier, trained_classifier
 from lit_synth.features.random import as_rgb
+from lit_synth.networks.parts.pretrained import (
+    VGG_FACE_MEAN,
+    read_vgg_face,
+    vgg_face_convolutions,
+)
 from lit_synth.tensors.precision import full_float32
 
 RECIPE = Recipe(iterations=1000, noise=0.02, seed=104)
 FEWEST = 4  # photos of a person, from which one can be learned
 SIZE = 224  # pixels, of VGG-Face
-MEAN = (129.1863, 104.7624, 93.5940)  # of red, green and blue in 0..255, of VGG-Face
 
 
 class IdentityEmbedding(nn.Module, ABC):
@@ -62,8 +66,7 @@ class VGGFace(IdentityEmbedding):
     Images are enlarged or reduced to 224 pixels, bilinear, and their means are taken away.
 
     Args:
-        weights: State dict (.pth) with conv1_1, conv1_2, ..., conv5_3, fc6 and fc7, each with
-            `.weight` and `.bias`, as the conversion vgg_face_dag of the authors' network has them.
+        weights: State dict (.pth), as `read_vgg_face` takes it.
 
     Raises:
         InputError: If the file holds something else.
@@ -74,21 +77,11 @@ class VGGFace(IdentityEmbedding):
     def __init__(self, weights: str | Path) -> None:
         super().__init__()
         path = Path(weights)
-        state = _read(path)
-        self.blocks = [
-            [name for name in sorted(state) if name.startswith(f"conv{k}_") and "weight" in name]
-            for k in range(1, 6)
-        ]
-        missing = [f"conv{k}_1" for k, block in enumerate(self.blocks, start=1) if not block]
-        missing += [name for name in ("fc6", "fc7") if f"{name}.weight" not in state]
-        if missing:
-            raise InputError(
-                f"'{path}' has no layer {missing[0]}: expected VGG-Face as a state dict with "
-                "conv1_1.weight to conv5_3.bias, fc6 and fc7 (vgg_face_dag.pth)."
-            )
+        self.convolutions = list(vgg_face_convolutions())
+        state = read_vgg_face(path, "identity", [*self.convolutions, "fc6", "fc7"])
         for name, tensor in state.items():
             self.register_buffer(name.replace(".", "_"), tensor)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(VGG_FACE_MEAN).view(3, 1, 1))
         self.sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     @torch.no_grad()
@@ -96,10 +89,10 @@ class VGGFace(IdentityEmbedding):
         with torch.autocast(images.device.type, enabled=False), full_float32():
             x = F.interpolate(as_rgb(images.float()), (SIZE, SIZE), mode="bilinear", antialias=True)
             x = (x + 1) * 127.5 - self.get_buffer("mean")
-            for block in self.blocks:
-                for name in block:
-                    x = F.conv2d(x, *self._layer(name.partition(".")[0]), padding=1).relu()
-                x = F.max_pool2d(x, 2)
+            for name, following in zip_longest(self.convolutions, self.convolutions[1:]):
+                x = F.conv2d(x, *self._layer(name), padding=1).relu()
+                if following is None or following.endswith("_1"):
+                    x = F.max_pool2d(x, 2)
             x = F.linear(x.flatten(1), *self._layer("fc6")).relu()
             return F.linear(x, *self._layer("fc7")).relu()
 
@@ -122,14 +115,3 @@ def learned_identity(images: Tensor, people: Tensor, folder: str | Path) -> Lear
     if len(numbers) < 2 or len(people) < FEWEST * len(numbers):
         return None
     return LearnedIdentity(trained_classifier(images, labels, folder, RECIPE))
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {str(name): torch.as_tensor(tensor).float() for name, tensor in state.items()}
-    except Exception as error:  # a file that is no state dict can fail in any way
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise InputError(
-            f"'{path}' does not hold the weights of VGG-Face ({reason}): expected a state dict."
-        ) from error

@@ -9,7 +9,7 @@ from lit_synth.networks.drit import (
     DRITGenerator,
     DRITSharedLayer,
 )
-from lit_synth.networks.extractor import ConvBackbone, ImageNetBackbone
+from lit_synth.networks.extractor import ConvBackbone, ImageNetBackbone, VGGFaceBackbone
 from lit_synth.networks.icgan import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.munit import (
@@ -68,4 +68,5 @@ __all__ = [
     "StyleDecoder",
     "StyleEncoder",
     "UNet",
+    "VGGFaceBackbone",
 ]

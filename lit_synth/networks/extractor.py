@@ -1,10 +1,10 @@
 """UDIT's semantic extractor h: convolutions, a reduction to D channels, a classifier."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.codes import init_he
 from lit_synth.networks.parts.norms import BatchNorm
-from lit_synth.networks.parts.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from lit_synth.networks.parts.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    VGG_FACE_MEAN,
+    downloaded,
+    first_line,
+    read_state,
+    read_vgg_face,
+    vgg_face_convolutions,
+)
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 Feature = Literal["reduced", "naive"]
@@ -72,6 +81,44 @@ class ImageNetBackbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body((x - self.mean) / self.std)
+
+
+class VGGFaceBackbone(nn.Module):
+    """The convolutions of VGG-Face (Parkhi, Vedaldi, Zisserman 2015), by their official names.
+
+    It sees RGB in 0..255 less the network's means, as its authors trained it; the released code of
+    UDIT feeds it [-1, 1].
+
+    Args:
+        weights: Path of a state dict, as `read_vgg_face` takes it; None for random ones. A release
+            holds the weights, so that a network rebuilt from one does not ask for them again.
+        until: Last layer that is kept: `conv1_1`, `relu1_1`, ..., `pool5`. The thesis takes the
+            highest convolution (section 5.5.1).
+
+    Raises:
+        InputError: If there is no such layer, or the weights cannot be read.
+    """
+
+    channels = 3
+
+    def __init__(self, weights: str | None, until: str = "conv5_3") -> None:
+        super().__init__()
+        self.init_args = {"weights": None, "until": until}
+        layers = _vgg_face_layers()
+        if until not in layers:
+            raise InputError(f"VGG-Face has no layer '{until}': there are {', '.join(layers)}.")
+        kept = list(layers)[: list(layers).index(until) + 1]
+        self.body = nn.Sequential()
+        for name in kept:
+            self.body.add_module(name, layers[name])
+        self.mean: Tensor
+        self.register_buffer("mean", torch.tensor(VGG_FACE_MEAN)[:, None, None])
+        if weights is not None:
+            needed = [name for name in kept if name.startswith("conv")]
+            self.body.load_state_dict(read_vgg_face(Path(weights), "weights", needed))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body((x + 1) * 127.5 - self.mean)
 
 
 class ExtractorHead(nn.Module):
@@ -165,15 +212,30 @@ def _torchvision(name: str, weights: str | None) -> nn.Module:
     if weights is None:
         return model
     published = models.get_model_weights(name).DEFAULT
-    state = _downloaded(name, published) if weights == "imagenet" else _read(Path(weights))
+    if weights == "imagenet":
+        state = downloaded(name, published, "weights")
+    else:
+        expected = "'imagenet' or the path of a state dict of torchvision's model"
+        state = read_state(Path(weights), "weights", expected)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError) as error:
         raise InputError(
-            f"'{weights}' is no state dict of torchvision's {name} ({_first_line(error)}): give "
+            f"'{weights}' is no state dict of torchvision's {name} ({first_line(error)}): give "
             f"the file that {published.url} names."
         ) from error
     return model
+
+
+def _vgg_face_layers() -> dict[str, nn.Module]:
+    layers: dict[str, nn.Module] = {}
+    for name, (c_in, c_out) in vgg_face_convolutions().items():
+        block = name[4]
+        if name.endswith("_1") and layers:
+            layers[f"pool{int(block) - 1}"] = nn.MaxPool2d(2)
+        layers[name] = nn.Conv2d(c_in, c_out, 3, padding=1)
+        layers[name.replace("conv", "relu")] = nn.ReLU()
+    return {**layers, "pool5": nn.MaxPool2d(2)}
 
 
 def _trunk(model: nn.Module, name: str, until: str | None) -> nn.Sequential:
@@ -192,28 +254,3 @@ def _trunk(model: nn.Module, name: str, until: str | None) -> nn.Sequential:
         raise InputError(f"{name} has no part '{until}': there are {', '.join(parts)}.")
     kept = list(parts).index(until) + 1 if until is not None else len(parts)
     return nn.Sequential(*list(parts.values())[:kept])
-
-
-def _downloaded(name: str, published: Any) -> Mapping[str, Any]:
-    try:
-        return published.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:  # no connection; a broken file
-        raise InputError(
-            f"ImageNet's weights of {name} could not be downloaded ({_first_line(error)}): "
-            f"download {published.url} on a machine with internet and give the file's path as "
-            "weights."
-        ) from error
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is no state dict can fail in any way
-        raise InputError(
-            f"weights '{path}' cannot be read ({_first_line(error)}): give 'imagenet' or the path "
-            "of a state dict of torchvision's model."
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]

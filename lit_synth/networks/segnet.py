@@ -16,7 +16,7 @@ from lit_synth.networks.parts.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     VGG16,
-    downloaded_vgg16,
+    downloaded,
     first_line,
     read_state,
 )
@@ -202,7 +202,13 @@ def load_vgg16(encoder: SegNetEncoder, source: str) -> None:
             f"convolutions of widths {given} and norm={encoder.norm}: VGG16 takes 3 channels, "
             f"blocks {VGG16} and norm=False; use these, or leave pretrained out."
         )
-    state = downloaded_vgg16() if source == "imagenet" else read_state(Path(source))
+    if source == "imagenet":
+        from torchvision.models import VGG16_Weights
+
+        state = downloaded("VGG16", VGG16_Weights.IMAGENET1K_V1, "pretrained")
+    else:
+        expected = "'imagenet' or the path of a state dict of torchvision's VGG16"
+        state = read_state(Path(source), "pretrained", expected)
     try:
         for number, conv in zip(VGG16_CONVS, convs, strict=True):
             names = ("weight", "bias")

@@ -4,11 +4,12 @@ import urllib.error
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchvision
 from torch import nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks import ConvBackbone, ImageNetBackbone
+from lit_synth.networks import ConvBackbone, ImageNetBackbone, VGGFaceBackbone
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, map_shape
 
 
@@ -87,3 +88,40 @@ def test_models_that_do_not_fit_are_refused(name, until, said, monkeypatch):
     monkeypatch.setattr(nn.init, "trunc_normal_", lambda tensor, *_, **__: tensor)
     with pytest.raises(InputError, match=said):
         ImageNetBackbone(name, weights=None, until=until)
+
+
+def test_vgg_face_with_its_2622_people_and_its_own_pixels(tmp_path):
+    torch.manual_seed(0)
+    widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    names = [
+        f"conv{block}_{layer}"
+        for block, n in enumerate((2, 2, 3, 3, 3), 1)
+        for layer in range(1, n + 1)
+    ]
+    state, c_in = {}, 3
+    for name, width in zip(names, widths, strict=True):
+        state[f"{name}.weight"] = torch.randn(width, c_in, 3, 3) * (2 / (9 * c_in)) ** 0.5
+        state[f"{name}.bias"] = torch.randn(width)
+        c_in = width
+    state |= {"fc8.weight": torch.zeros(2622, 1), "fc8.bias": torch.zeros(2622)}  # not of the maps
+    torch.save(state, tmp_path / "face.pth")
+    backbone, x = VGGFaceBackbone(str(tmp_path / "face.pth")), 2 * torch.rand(1, 3, 32, 32) - 1
+
+    h = (x + 1) / 2 * 255 - torch.tensor([129.1863, 104.7624, 93.5940])[:, None, None]
+    for name in names:
+        if name.endswith("_1") and name != "conv1_1":
+            h = F.max_pool2d(h, 2)
+        h = F.conv2d(h, state[f"{name}.weight"], state[f"{name}.bias"], padding=1)
+        if name != "conv5_3":
+            h = h.relu()
+    torch.testing.assert_close(backbone(x), h, rtol=1e-4, atol=1e-3)
+    rebuilt = VGGFaceBackbone(**backbone.init_args)
+    rebuilt.load_state_dict(backbone.state_dict())
+
+
+def test_vgg_face_that_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no layer 'conv6_1': there are conv1_1, relu1_1"):
+        VGGFaceBackbone(None, until="conv6_1")
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"has no conv1_1\.weight"):
+        VGGFaceBackbone(str(tmp_path / "other.pth"), until="relu1_1")
