@@ -21,8 +21,9 @@ class CycleGAN(Method):
 
     Follows https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix at its defaults: LSGAN, the
     discriminators' losses halved, histories of 50 generated images, Adam with betas (.5, .999),
-    batch 1. Between modalities, cycles are compared as the networks see them: log depth, and
-    probabilities of classes.
+    batch 1. Deviations: learning rates fall with every iteration, not once an epoch. Between
+    modalities, cycles are compared as the networks see them: log depth, and probabilities of
+    classes.
 
     Args:
         generator_ab: Maps codes of a (N, c, H, W) to (N, c', H, W) of b.

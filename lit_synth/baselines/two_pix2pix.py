@@ -38,8 +38,7 @@ class TwoPix2Pix(Method):
 
     Neither knows the other: the second one, trained on true y, gets a made y at test. Each trains
     as pix2pix does (Isola et al. 2017, arXiv:1611.07004): the logistic GAN loss on pairs, halved
-    for the discriminator, which sees true and made pairs in one batch, and the target modality's
-    reconstruction.
+    for the discriminator, and the target modality's reconstruction.
 
     Args:
         codings: Modality -> how it enters and leaves networks, and its reconstruction.
@@ -83,11 +82,11 @@ class TwoPix2Pix(Method):
             y_made = self.generators[link.name](x)
             x_y, x_fake = torch.cat([x, y], 1), torch.cat([x, target.soften(y_made)], 1)
 
-            # Discriminator: tell true pairs from made ones (pix2pix, eq. 1, halved).
+            # Discriminator: tell true pairs from made ones, apart (pix2pix, eq. 1, halved).
             if link.name in self.discriminators:
                 with self.toggled_optimizer(opt_d[0]):
-                    judged = self.discriminators[link.name](torch.cat([x_y, x_fake.detach()]))
-                    d_adv = logistic_discriminator_loss(*judged.chunk(2)) / 2
+                    d_adv = logistic_discriminator_loss(judge(x_y), judge(x_fake.detach())) / 2
+                judge = self.discriminators[link.name]
                     self.minimize(d_adv, opt_d[0])
                 self.track(**{f"d_adv_{link.name}": d_adv})
 
@@ -98,7 +97,7 @@ class TwoPix2Pix(Method):
                 self.track(**{f"g_rec_{link.name}": g_rec})
                 # and pass for true (pix2pix, eq. 1, not saturating).
                 if link.name in self.discriminators:
-                    g_adv = logistic_generator_loss(self.discriminators[link.name](x_fake))
+                    g_adv = logistic_generator_loss(judge(x_fake))
                     g_loss = g_loss + g_adv
                     self.track(**{f"g_adv_{link.name}": g_adv})
                 self.minimize(g_loss, opt_g)

@@ -57,7 +57,8 @@ class MMNets(Method):
 
     Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5.2). Deviations: norms written
     ||.||_2 are mean squares, as in the released code; noise is Gaussian on every latent that is
-    decoded; discriminators end in one channel; pseudo-labels come from decoders in eval mode and
+    decoded; discriminators end in one channel and step as often as the rest, their loss not halved;
+    a decoder's batch norm sees the latents of all sources at once; pseudo-labels come from decoders in eval mode and
     without noise, with the anchor's own side information, and get no gradient.
 
     Args:
@@ -222,13 +223,15 @@ class MMNets(Method):
     # Losses.
 
     def d_adversarial(self, x: Data, y: Outputs) -> Tensor:
-        """Return the discriminators' loss: real and made images in one batch (section 4.4.3)."""
+        """Return the discriminators' loss of real images and of made ones (section 4.4.3).
+
+        They are judged apart: a norm may couple images, and `g_adversarial` asks about made ones.
+        """
         losses = []
         for name, discriminator in self.discriminators.items():
             real = torch.cat([each for (_, modality), each in x.items() if modality == name])
             fake = made_of(name, y).detach()
-            scores = discriminator(torch.cat([real, fake.to(real.dtype)]))
-            losses.append(lsgan_discriminator_loss(scores[: len(real)], scores[len(real) :]))
+            losses.append(lsgan_discriminator_loss(discriminator(real), discriminator(fake)))
         return torch.stack(losses).sum()
 
     def g_adversarial(self, y: Outputs) -> Tensor:
