@@ -78,7 +78,7 @@ class CycleGAN(Method):
             [*self.generator_ab.parameters(), *self.generator_ba.parameters()],
             [*self.discriminator_a.parameters(), *self.discriminator_b.parameters()],
         )
-        return [torch.optim.Adam(player, self.lr, betas=self.betas) for player in players]
+        return [torch.optim.Adam(p, self.lr, betas=self.betas, fused=True) for p in players]
 
     def training_step(self, batch: Nested) -> None:
         a = self.coding_a.encode(examples(batch, self.a))

@@ -55,8 +55,10 @@ class Pix2Pix(Method):
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        nets = (self.generator, self.discriminator)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in (self.generator, self.discriminator)
+        ]
 
     def training_step(self, batch: Nested) -> None:
         x_data, y_data = pairs(batch, self.source, self.target)

@@ -70,8 +70,11 @@ class TwoPix2Pix(Method):
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        players = [nets for nets in (self.generators, self.discriminators) if len(nets)]
-        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+        return [
+            torch.optim.Adam(player.parameters(), self.lr, betas=self.betas, fused=True)
+            for player in (self.generators, self.discriminators)
+            if len(player)
+        ]
 
     def training_step(self, batch: Nested) -> None:
         opt_g, *opt_d = self.optimizers()
@@ -84,9 +87,9 @@ class TwoPix2Pix(Method):
 
             # Discriminator: tell true pairs from made ones, apart (pix2pix, eq. 1, halved).
             if link.name in self.discriminators:
+                judge = self.discriminators[link.name]
                 with self.toggled_optimizer(opt_d[0]):
                     d_adv = logistic_discriminator_loss(judge(x_y), judge(x_fake.detach())) / 2
-                judge = self.discriminators[link.name]
                     self.minimize(d_adv, opt_d[0])
                 self.track(**{f"d_adv_{link.name}": d_adv})
 

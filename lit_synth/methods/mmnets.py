@@ -111,7 +111,10 @@ class MMNets(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         translators = nn.ModuleList([self.encoders, self.decoders])
         players = [translators, self.discriminators] if self.discriminators else [translators]
-        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+        return [
+            torch.optim.Adam(player.parameters(), self.lr, betas=self.betas, fused=True)
+            for player in players
+        ]
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
