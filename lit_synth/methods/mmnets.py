@@ -58,8 +58,8 @@ class MMNets(Method):
     Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5.2). Deviations: norms written
     ||.||_2 are mean squares, as in the released code; noise is Gaussian on every latent that is
     decoded; discriminators end in one channel and step as often as the rest, their loss not halved;
-    a decoder's batch norm sees the latents of all sources at once; pseudo-labels come from decoders in eval mode and
-    without noise, with the anchor's own side information, and get no gradient.
+    a decoder's batch norm sees the latents of all sources at once; pseudo-labels come from decoders
+    in eval mode and without noise, with the anchor's own side information, and get no gradient.
 
     Args:
         modalities: Name -> its coding and networks.

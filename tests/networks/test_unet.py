@@ -37,7 +37,7 @@ def published_dropout(num_downs):
     """Return, from the innermost layer out, which ones the published code builds with dropout."""
     drops = [False]  # the innermost block
     drops += [True for _ in range(num_downs - 5)]  # those of ngf * 8 channels around it
-    return drops + [False, False, False]  # to ngf * 4, ngf * 2 and ngf; the outermost is the output
+    return [*drops, False, False, False]  # to ngf * 4, ngf * 2, ngf; the outermost is the output
 
 
 @pytest.mark.parametrize(("image_size", "num_downs"), [(256, 8), (128, 7), (32, 5)])
