@@ -68,6 +68,7 @@ class CycleGAN(Method):
             )
         self.generator_ab, self.generator_ba = generator_ab, generator_ba
         self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
+        self.to(memory_format=torch.channels_last)
         self.coding_a, self.coding_b, self.a, self.b = coding_a, coding_b, a, b
         self.pool_a, self.pool_b = ImagePool(pool_size), ImagePool(pool_size)
         self.lambda_cycle, self.lambda_identity = lambda_cycle, lambda_identity
