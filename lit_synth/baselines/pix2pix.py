@@ -49,7 +49,8 @@ class Pix2Pix(Method):
         betas: tuple[float, float] = (0.5, 0.999),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.discriminator = generator, discriminator
+        self.generator = generator
+        self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.source_coding, self.target_coding = source_coding, target_coding
         self.source, self.target = source, target
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
