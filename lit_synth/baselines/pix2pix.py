@@ -17,10 +17,9 @@ class Pix2Pix(Method):
     Follows https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix at its defaults: the logistic
     GAN loss, the discriminator's halved, L1 x 100, Adam with betas (.5, .999), batch 1.
 
-    Deviations: the discriminator sees true and made pairs in one batch, as its batch norm then has
-    no statistics that give them away. The reconstruction is the target modality's own, so that
-    depth takes berHu and labels cross-entropy. What the discriminator sees of labels are their
-    probabilities.
+    Deviations: the reconstruction is the target modality's own, so that depth takes berHu and
+    labels cross-entropy. What the discriminator sees of labels are their probabilities. Learning
+    rates fall with every iteration, not once an epoch.
 
     Args:
         generator: Maps codes of the source (N, c, H, W) to (N, c', H, W) of the target.
@@ -50,32 +49,35 @@ class Pix2Pix(Method):
         betas: tuple[float, float] = (0.5, 0.999),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.discriminator = generator, discriminator
+        self.generator = generator
+        self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.source_coding, self.target_coding = source_coding, target_coding
         self.source, self.target = source, target
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        nets = (self.generator, self.discriminator)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in (self.generator, self.discriminator)
+        ]
 
     def training_step(self, batch: Nested) -> None:
         x_data, y_data = pairs(batch, self.source, self.target)
         x, y = self.source_coding.encode(x_data), self.target_coding.encode(y_data)
         opt_g, opt_d = self.optimizers()
         y_made = self.generator(x)
-        y_fake = self.target_coding.soften(y_made)
+        true, fake = torch.cat([x, y], 1), torch.cat([x, self.target_coding.soften(y_made)], 1)
 
-        # Discriminator: tell true pairs from made ones (eq. 1; halved, section 3.3).
+        # Discriminator: tell true pairs from made ones (eq. 1; halved, section 3.3). It gets them
+        # apart, as the generator's step asks about made ones alone: a norm may couple images.
         with self.toggled_optimizer(opt_d):
-            both = torch.cat([torch.cat([x, y], 1), torch.cat([x, y_fake.detach()], 1)])
-            d_real, d_fake = self.discriminator(both).chunk(2)
+            d_real, d_fake = self.discriminator(true), self.discriminator(fake.detach())
             d_adv = logistic_discriminator_loss(d_real, d_fake) / 2
             self.minimize(d_adv, opt_d)
 
         # Generator: pass for true (eq. 1, not saturating), and stay near the target (eq. 3).
         with self.toggled_optimizer(opt_g):
-            g_adv = logistic_generator_loss(self.discriminator(torch.cat([x, y_fake], 1)))
+            g_adv = logistic_generator_loss(self.discriminator(fake))
             g_rec = self.target_coding.reconstruction(y_made, y_data)
             self.minimize(g_adv + self.lambda_rec * g_rec, opt_g)
         self.track(d_adv=d_adv, g_adv=g_adv, g_rec=g_rec)

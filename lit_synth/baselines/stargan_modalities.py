@@ -91,8 +91,10 @@ class StarGANModalities(Method):
         self.n_critic, self.lr, self.betas = n_critic, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        nets = (self.generator, self.discriminator)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in (self.generator, self.discriminator)
+        ]
 
     def training_step(self, batch: Nested) -> None:
         turns = list(self.turns(batch))

@@ -38,8 +38,7 @@ class TwoPix2Pix(Method):
 
     Neither knows the other: the second one, trained on true y, gets a made y at test. Each trains
     as pix2pix does (Isola et al. 2017, arXiv:1611.07004): the logistic GAN loss on pairs, halved
-    for the discriminator, which sees true and made pairs in one batch, and the target modality's
-    reconstruction.
+    for the discriminator, and the target modality's reconstruction.
 
     Args:
         codings: Modality -> how it enters and leaves networks, and its reconstruction.
@@ -71,8 +70,11 @@ class TwoPix2Pix(Method):
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        players = [nets for nets in (self.generators, self.discriminators) if len(nets)]
-        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+        return [
+            torch.optim.Adam(player.parameters(), self.lr, betas=self.betas, fused=True)
+            for player in (self.generators, self.discriminators)
+            if len(player)
+        ]
 
     def training_step(self, batch: Nested) -> None:
         opt_g, *opt_d = self.optimizers()
@@ -83,11 +85,11 @@ class TwoPix2Pix(Method):
             y_made = self.generators[link.name](x)
             x_y, x_fake = torch.cat([x, y], 1), torch.cat([x, target.soften(y_made)], 1)
 
-            # Discriminator: tell true pairs from made ones (pix2pix, eq. 1, halved).
+            # Discriminator: tell true pairs from made ones, apart (pix2pix, eq. 1, halved).
             if link.name in self.discriminators:
+                judge = self.discriminators[link.name]
                 with self.toggled_optimizer(opt_d[0]):
-                    judged = self.discriminators[link.name](torch.cat([x_y, x_fake.detach()]))
-                    d_adv = logistic_discriminator_loss(*judged.chunk(2)) / 2
+                    d_adv = logistic_discriminator_loss(judge(x_y), judge(x_fake.detach())) / 2
                     self.minimize(d_adv, opt_d[0])
                 self.track(**{f"d_adv_{link.name}": d_adv})
 
@@ -98,7 +100,7 @@ class TwoPix2Pix(Method):
                 self.track(**{f"g_rec_{link.name}": g_rec})
                 # and pass for true (pix2pix, eq. 1, not saturating).
                 if link.name in self.discriminators:
-                    g_adv = logistic_generator_loss(self.discriminators[link.name](x_fake))
+                    g_adv = logistic_generator_loss(judge(x_fake))
                     g_loss = g_loss + g_adv
                     self.track(**{f"g_adv_{link.name}": g_adv})
                 self.minimize(g_loss, opt_g)

@@ -57,8 +57,9 @@ class MMNets(Method):
 
     Follows the thesis, chapter 4, with its pseudo-pairs (section 4.5.2). Deviations: norms written
     ||.||_2 are mean squares, as in the released code; noise is Gaussian on every latent that is
-    decoded; discriminators end in one channel; pseudo-labels come from decoders in eval mode and
-    without noise, with the anchor's own side information, and get no gradient.
+    decoded; discriminators end in one channel and step as often as the rest, their loss not halved;
+    a decoder's batch norm sees the latents of all sources at once; pseudo-labels come from decoders
+    in eval mode and without noise, with the anchor's own side information, and get no gradient.
 
     Args:
         modalities: Name -> its coding and networks.
@@ -110,7 +111,10 @@ class MMNets(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         translators = nn.ModuleList([self.encoders, self.decoders])
         players = [translators, self.discriminators] if self.discriminators else [translators]
-        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+        return [
+            torch.optim.Adam(player.parameters(), self.lr, betas=self.betas, fused=True)
+            for player in players
+        ]
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
@@ -222,13 +226,15 @@ class MMNets(Method):
     # Losses.
 
     def d_adversarial(self, x: Data, y: Outputs) -> Tensor:
-        """Return the discriminators' loss: real and made images in one batch (section 4.4.3)."""
+        """Return the discriminators' loss of real images and of made ones (section 4.4.3).
+
+        They are judged apart: a norm may couple images, and `g_adversarial` asks about made ones.
+        """
         losses = []
         for name, discriminator in self.discriminators.items():
             real = torch.cat([each for (_, modality), each in x.items() if modality == name])
             fake = made_of(name, y).detach()
-            scores = discriminator(torch.cat([real, fake.to(real.dtype)]))
-            losses.append(lsgan_discriminator_loss(scores[: len(real)], scores[len(real) :]))
+            losses.append(lsgan_discriminator_loss(discriminator(real), discriminator(fake)))
         return torch.stack(losses).sum()
 
     def g_adversarial(self, y: Outputs) -> Tensor:

@@ -83,7 +83,10 @@ class MMNetsUnpaired(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         players = (nn.ModuleList([self.encoders, self.decoders]), self.discriminators)
-        return [torch.optim.Adam(p.parameters(), self.lr, betas=self.betas) for p in players]
+        return [
+            torch.optim.Adam(player.parameters(), self.lr, betas=self.betas, fused=True)
+            for player in players
+        ]
 
     def training_step(self, batch: Nested) -> None:
         x = {k: examples(batch, k) for k in self.domains}

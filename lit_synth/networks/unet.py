@@ -15,8 +15,10 @@ class UNet(nn.Module):
     """conv4x4 of stride 2 down to 1x1, mirrored; each decoder layer but the first sees a skip.
 
     Encoder: w, 2w, 4w, then 8w; batch norm except in the first and the last layer, LeakyReLU .2.
-    Decoder: transposed conv4x4, batch norm, dropout .5 in the first three, ReLU. Weights start
-    from N(0, .02).
+    Decoder: transposed conv4x4, batch norm, dropout .5 in layers from 8w to 8w channels but the
+    innermost, ReLU: three layers at 256 px, one less with each halving, none below 64 px. That is
+    where https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix at 032e884 has it; the paper drops
+    in the innermost layer and the two that follow. Weights start from N(0, .02).
 
     The published code translates with dropout and batch statistics also at test time; ours drops
     nothing in eval mode and uses running statistics, so that a translation depends on its own
@@ -50,8 +52,10 @@ class UNet(nn.Module):
             norm = 0 < i < len(widths) - 1  # with one image, that of 1x1 pixel would be 0
             self.down.append(_down(c_in, c_out, activate=i > 0, norm=norm))
         for i, (c_in, c_out) in enumerate(pairwise(widths[::-1])):
-            joined = c_in if i == 0 else 2 * c_in
-            self.up.append(_up(joined, c_out, dropout=dropout and i < 3))
+            innermost = i == 0
+            joined = c_in if innermost else 2 * c_in
+            drops = dropout and not innermost and c_in == c_out
+            self.up.append(_up(joined, c_out, drops))
         self.output = nn.ConvTranspose2d(2 * width, out_channels, 4, stride=2, padding=1)
         init_normal(self)
 

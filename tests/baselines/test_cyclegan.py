@@ -90,6 +90,15 @@ def test_labels_enter_the_other_network_as_probabilities():
     torch.testing.assert_close(made.sum(dim=1), torch.ones(4, 16, 16))
 
 
+def test_features_are_channels_last():
+    method, seen = cyclegan(), []
+    for network in (method.generator_ab, method.discriminator_b):
+        network.body[3].register_forward_hook(lambda _, __, y: seen.append(y))
+    method.discriminator_b(method.to_b(batch()["A"]["a"]))
+    assert len(seen) == 2
+    assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
+
+
 def test_a_release_has_the_networks_without_the_histories():
     networks, extra = cyclegan().release()
     generators, judges = ["generator_ab", "generator_ba"], ["discriminator_a", "discriminator_b"]

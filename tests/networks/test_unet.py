@@ -17,7 +17,7 @@ def test_at_256_px_it_is_the_published_network():
     with FakeTensorMode():
         network = UNet()
         assert network(torch.empty(1, 3, 256, 256)).shape == (1, 3, 256, 256)
-    # C64-C128-C256-C512-C512-C512-C512-C512 and CD512-CD512-CD512-C512-C256-C128-C64, joined.
+    # C64-C128-C256-C512-C512-C512-C512-C512 and C512-CD512-CD512-CD512-C256-C128-C64, joined.
     down = [(3, 64), (64, 128), (128, 256), (256, 512)] + 4 * [(512, 512)]
     up = [(512, 512)] + 3 * [(1024, 512)] + [(1024, 256), (512, 128), (256, 64), (128, 3)]
     assert channels(network, nn.Conv2d) == down
@@ -25,20 +25,31 @@ def test_at_256_px_it_is_the_published_network():
     assert sum(p.numel() for p in network.parameters()) == 54_413_955
 
 
-def test_norms_and_dropout_are_where_the_paper_puts_them():
-    network = UNet(image_size=64, width=2)
+def test_norms_are_where_the_paper_puts_them():
+    network = UNet(image_size=64, width=2, dropout=False)
     kinds = [[type(layer) for layer in block] for block in (*network.down, *network.up)]
     first, last = [nn.Conv2d], [nn.LeakyReLU, nn.Conv2d]
     up = [nn.ReLU, nn.ConvTranspose2d, BatchNorm]
-    down = 4 * [[*last, BatchNorm]]
-    assert kinds == [first, *down, last, *3 * [[*up, nn.Dropout]], *2 * [up]]
-    plain = UNet(image_size=64, width=2, dropout=False)
-    assert not any(isinstance(layer, nn.Dropout) for layer in plain.modules())
+    assert kinds == [first, *4 * [[*last, BatchNorm]], last, *5 * [up]]
+
+
+def published_dropout(num_downs):
+    """Return, from the innermost layer out, which ones the published code builds with dropout."""
+    drops = [False]  # the innermost block
+    drops += [True for _ in range(num_downs - 5)]  # those of ngf * 8 channels around it
+    return [*drops, False, False, False]  # to ngf * 4, ngf * 2, ngf; the outermost is the output
+
+
+@pytest.mark.parametrize(("image_size", "num_downs"), [(256, 8), (128, 7), (32, 5)])
+def test_dropout_is_where_the_published_code_has_it(image_size, num_downs):
+    network = UNet(image_size=image_size, width=2)
+    drops = [isinstance(block[-1], nn.Dropout) for block in network.up]
+    assert drops == published_dropout(num_downs)
 
 
 def test_dropout_is_random_in_training_alone():
     torch.manual_seed(0)
-    network, x = UNet(1, 2, image_size=32, width=4), torch.randn(3, 1, 32, 32)
+    network, x = UNet(1, 2, image_size=64, width=4), torch.randn(3, 1, 64, 64)
     assert not torch.equal(network(x), network(x))
     network.eval()
     assert torch.equal(network(x), network(x))
