@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 from lit_synth.errors import InputError
 from lit_synth.networks.blocks import Residual
@@ -55,30 +54,6 @@ class DownConv4x4(nn.Conv2d):
         y = F.linear(patches.flatten(0, 1), self.weight.flatten(1), self.bias)
         y = y.unflatten(0, patches.shape[:2]).transpose(1, 2)
         return y.contiguous().view(len(x), -1, height // 2, width // 2)
-
-
-class LeakyReLU(nn.Module):
-    """x where it is positive, else .01 x; in second derivatives its slope is a constant.
-
-    It is one but for a point. Without being told so, torch sends a gradient penalty's zeros back
-    through every layer.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _LeakyReLU.apply(x)  # type: ignore[no-untyped-call]
-        return y
-
-
-class _LeakyReLU(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return F.leaky_relu(x, SLOPE)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return torch.ops.aten.leaky_relu_backward(gradient, x.detach(), SLOPE, False)
 
 
 class LabelEncoder(nn.Module):
@@ -232,7 +207,7 @@ def critic_trunk(channels: int, width: int, n_layers: int) -> nn.Sequential:
     trunk = nn.Sequential()
     for i in range(n_layers):
         c_in, c_out = (width * 2 ** (i - 1) if i else channels), width * 2**i
-        trunk.extend([DownConv4x4(c_in, c_out), LeakyReLU()])
+        trunk.extend([DownConv4x4(c_in, c_out), nn.LeakyReLU(SLOPE)])
     return trunk
 
 
