@@ -11,7 +11,7 @@ from lit_synth.networks.recording import records_init_args
 from lit_synth.networks.segnet import check_size
 
 SLOPE = 0.01
-SMALL = 16  # pixels of a map
+SMALL = 64  # pixels of a map
 
 
 class AffineInstanceNorm(nn.Module):
@@ -34,8 +34,8 @@ class AffineInstanceNorm(nn.Module):
 class DownConv4x4(nn.Conv2d):
     """A 4x4 convolution of stride 2 with zero padding 1.
 
-    On a CPU, maps of 4x4 pixels go through one matrix product over all patches, the same map: there
-    the time goes into reading the weights, and with 1,024 channels this is twice as fast.
+    On a CPU, maps of 8x8 pixels and fewer go through one matrix product over all patches, the same
+    map: there the time goes into reading the weights, and with 1,024 channels this is twice as fast.
 
     Args:
         in_channels: Channels of its input.
