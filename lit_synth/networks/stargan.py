@@ -35,7 +35,7 @@ class DownConv4x4(nn.Conv2d):
     """A 4x4 convolution of stride 2 with zero padding 1.
 
     On a CPU, maps of 8x8 pixels and fewer go through one matrix product over all patches, the same
-    map: there the time goes into reading the weights, and with 1,024 channels this is twice as fast.
+    map: there reading the weights takes the time, and with 1,024 channels this is twice as fast.
 
     Args:
         in_channels: Channels of its input.
@@ -52,7 +52,7 @@ class DownConv4x4(nn.Conv2d):
         patches = F.unfold(x, kernel_size=4, padding=1, stride=2).transpose(1, 2)
         # Of three axes, or not contiguous, patches would be multiplied image by image.
         y = F.linear(patches.flatten(0, 1), self.weight.flatten(1), self.bias)
-        y = y.unflatten(0, patches.shape[:2]).transpose(1, 2)
+        y = y.view(*patches.shape[:2], -1).transpose(1, 2)
         return y.contiguous().view(len(x), -1, height // 2, width // 2)
 
 
