@@ -38,6 +38,8 @@ class Attributes(TranslationData):
     Of what the measures of bias ask for, `wanted` and `wanted_value` are missing: the target of
     each translation is what is wanted, and a flip has no value of its own.
 
+    Labels that are values of one attribute, as `hair=blond` and `hair=black`, exclude each other.
+
     Args:
         source: Where the images come from.
         attributes: Names of those with two values, of which the second is yes; or `hair=blond`,
@@ -54,6 +56,8 @@ class Attributes(TranslationData):
         augment: Transforms of the training images; see `datamodules.transforms.build_augment`.
         num_workers: Processes that prepare batches; 0 is fastest for images in memory.
         seed: Of the orders of the images and of their augmentation.
+        exclusive_groups: Groups of attributes of files of which an image has at most one, such as
+            `[[Black_Hair, Blond_Hair, Brown_Hair]]`: who gets one of them loses the others.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Attributes(TranslationData):
         augment: list[TransformSpec] | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        exclusive_groups: list[list[str]] | None = None,
     ) -> None:
         steps = build_augment(augment) if augment else None
         super().__init__({SET: [IMAGE]}, batch_size, num_workers, seed, steps)
@@ -87,6 +92,21 @@ class Attributes(TranslationData):
         }
         self.counts = {"train": ALL if images is None else images, "val": n_val, "test": n_test}
         self.n_judging, self.balanced = n_judging, balanced
+        self._declared = [list(group) for group in exclusive_groups or []]
+        check_groups(self._declared, self.names)
+        if self._declared and self.aligned:
+            raise DataError(
+                f"exclusive_groups is {self._declared}, but a world rolls its attributes apart: "
+                "leave it out, or give values of one attribute, which exclude each other."
+            )
+
+    @property
+    def exclusive_groups(self) -> list[list[str]]:
+        """Labels of which an image has at most one: those declared, and values of one attribute."""
+        values: dict[str, list[str]] = {}
+        for name in self.names:
+            values.setdefault(name.partition("=")[0], []).append(name)
+        return [*self._declared, *(group for group in values.values() if len(group) > 1)]
 
     @property
     def attributes(self) -> Mapping[str, Sequence[str]]:
@@ -212,6 +232,7 @@ class Attributes(TranslationData):
             "source": type(self.source).__name__,
             "image_size": self.source.image_size,
             "attributes": self.names,
+            "exclusive_groups": self.exclusive_groups,
             "unwanted": self.unwanted,
             "balanced": self.balanced,
         }
@@ -277,6 +298,16 @@ class _Labelled(Scenes):
     def pictures(self, index: Tensor) -> Batch:
         flips = {name: to_unit_range(pixels[index]) for name, pixels in self.flips.items()}
         return {IMAGE: self.source.images(index), **flips}
+
+
+def check_groups(groups: Sequence[Sequence[str]], names: Sequence[str]) -> None:
+    """Raise DataError unless every group has two attributes or more, all of them named."""
+    for group in groups:
+        if len(set(group)) < 2 or not set(group) <= set(names):
+            raise DataError(
+                f"exclusive_groups has {', '.join(group) or 'an empty group'}; give each group two "
+                f"or more of attributes, {', '.join(names)}."
+            )
 
 
 def _as_the_source_says(fields: Batch) -> Batch:

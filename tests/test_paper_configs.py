@@ -82,7 +82,7 @@ def write_sources(path):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 34
+    assert len(CONFIGS) == 37
     assert len(OF_GANS) == 21
     assert len(OF_TRANSLATORS) >= 16
     assert len(OF_EXTRACTORS) == 4

@@ -13,6 +13,7 @@ from lit_synth.batches.labels import (
     check_data,
     label_translations,
     labelled,
+    rivals,
     save_labels,
     target_labels,
 )
@@ -54,11 +55,15 @@ class IcGAN(Method):
         domains: Names of the labels, in their order: domains, or attributes.
         stages: Usually `gan`, `encoder_z` and `encoder_y`, each of the weight of this name.
         exclusive: Has an image one label, its domain? Otherwise it has any number of attributes.
+        exclusive_groups: Groups of attributes of which an image has at most one, such as the
+            colours of its hair, as the data has them: one that is turned on turns the others off.
         lr: Adam learning rate of G and D.
         betas: Adam's decay rates of G and D.
         lr_encoder: Adam learning rate of both encoders.
         betas_encoder: Adam's decay rates of both encoders.
     """
+
+    rivals: Tensor
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class IcGAN(Method):
         domains: list[str],
         stages: list[Stage],
         exclusive: bool = True,
+        exclusive_groups: list[list[str]] | None = None,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
         lr_encoder: float = 1e-4,
@@ -87,14 +93,19 @@ class IcGAN(Method):
         self.generator, self.discriminator = generator, discriminator
         self.encoder_z, self.encoder_y = encoder_z, encoder_y
         self.domains, self.exclusive = domains, exclusive
+        self.exclusive_groups = exclusive_groups or []
+        self.register_buffer("rivals", rivals(domains, self.exclusive_groups), persistent=False)
         self.lr, self.betas = lr, betas
         self.lr_encoder, self.betas_encoder = lr_encoder, betas_encoder
 
     def configure_optimizers(self) -> list[Optimizer]:
         game, encoders = (self.generator, self.discriminator), (self.encoder_z, self.encoder_y)
         return [
-            *(Adam(net.parameters(), self.lr, self.betas) for net in game),
-            *(Adam(net.parameters(), self.lr_encoder, self.betas_encoder) for net in encoders),
+            *(Adam(net.parameters(), self.lr, self.betas, fused=True) for net in game),
+            *(
+                Adam(net.parameters(), self.lr_encoder, self.betas_encoder, fused=True)
+                for net in encoders
+            ),
         ]
 
     def training_step(self, batch: Nested) -> None:
@@ -185,7 +196,7 @@ class IcGAN(Method):
         else:
             c = (self.encoder_y(image) > 0).to(image)
             c[:, k] = 0
-        return image, target_labels(c, k)
+        return image, target_labels(c, k, self.rivals[k])
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.translate(batch, self.translations()[0])

@@ -23,10 +23,12 @@ class HasLabels(Protocol):
     Attributes:
         domains: Names of the labels, in their order.
         exclusive: Has an image one of them?
+        exclusive_groups: Where it has any number, groups of which it has at most one each.
     """
 
     domains: list[str]
     exclusive: bool
+    exclusive_groups: list[list[str]]
 
 
 def labelled(batch: Nested, names: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -67,14 +69,39 @@ def label_translations(names: Sequence[str], exclusive: bool) -> list[Translatio
     return [Translation((IMAGE,), (name,)) for name in names]
 
 
-def target_labels(known: Tensor, k: int) -> Tensor:
-    """Return labels (N, K) in {0, 1} with label k reversed.
+def rivals(names: Sequence[str], groups: Sequence[Sequence[str]]) -> Tensor:
+    """Return which labels exclude which: (K, K), 1 where an image has at most one of two, else 0.
+
+    Args:
+        names: Of the labels.
+        groups: Names of labels of which an image has at most one.
+
+    Raises:
+        InputError: If a group has fewer than two labels, or one that does not exist.
+    """
+    excludes = torch.zeros(len(names), len(names))
+    for group in groups:
+        if len(set(group)) < 2 or not set(group) <= set(names):
+            raise InputError(
+                f"exclusive_groups has {', '.join(group) or 'an empty group'}: give each group two "
+                f"or more of {', '.join(names)}."
+            )
+        places = torch.tensor([names.index(name) for name in group])
+        excludes[places[:, None], places] = 1
+    return excludes.fill_diagonal_(0)
+
+
+def target_labels(known: Tensor, k: int, excluded: Tensor) -> Tensor:
+    """Return labels (N, K) in {0, 1} with label k reversed; become 1, it turns others to 0.
 
     Args:
         known: Labels (N, K) in {0, 1}; of domains all 0, so that k is the one that is asked for.
         k: Position of a label.
+        excluded: Labels that no image has beside k, (K,), 1 or 0.
     """
-    return torch.cat([known[:, :k], 1 - known[:, k : k + 1], known[:, k + 1 :]], dim=1)
+    asked = 1 - known[:, k : k + 1]
+    others = known * (1 - asked * excluded.to(known))
+    return torch.cat([others[:, :k], asked, others[:, k + 1 :]], dim=1)
 
 
 # Whose labels fit.
@@ -86,7 +113,8 @@ def check_data(method: HasLabels, data: object) -> None:
     Args:
         method: Of labels.
         data: A data module: the `names` of its images' attributes, if it has any, are the labels,
-            and otherwise its `modalities`. None, or one that has neither, may have any.
+            with its `exclusive_groups`, and otherwise its `modalities`. None, or one that has
+            neither, may have any.
 
     Raises:
         InputError: If they are others, or in another order.
@@ -104,6 +132,7 @@ def check_data(method: HasLabels, data: object) -> None:
                 f"the method has the attributes {ours}, but the data {theirs}: give both the same, "
                 "in the same order."
             )
+        check_groups(method.exclusive_groups, getattr(data, "exclusive_groups", []))
     elif (modalities := getattr(data, "modalities", None)) is not None:
         theirs = ", ".join(modalities)
         if not method.exclusive and IMAGE not in modalities:
@@ -116,6 +145,16 @@ def check_data(method: HasLabels, data: object) -> None:
                 f"the method has the domains {ours}, but the data {theirs}: name the method's "
                 "domains as the data does."
             )
+
+
+def check_groups(ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]]) -> None:
+    """Raise InputError unless a method and its data have the same groups of exclusive labels."""
+    if set(map(frozenset, ours)) != set(map(frozenset, theirs)):
+        given = f"[{', '.join('[' + ', '.join(group) + ']' for group in theirs)}]"
+        raise InputError(
+            f"the method has exclusive_groups {list(map(list, ours))}, but images of the data have "
+            f"at most one label of each of {given}: give the method exclusive_groups: {given}."
+        )
 
 
 def save_labels(method: HasLabels, checkpoint: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Penalties on a critic's input gradient, always in float32."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -8,6 +9,25 @@ from torch import Tensor
 from lit_synth.errors import InputError
 
 Critic = Callable[[Tensor], Tensor]
+SlopeOf = Literal["mean", "sum"]
+
+_OF_MAP: dict[SlopeOf, Callable[..., Tensor]] = {"mean": torch.mean, "sum": torch.sum}
+
+
+def map_score(realness: Tensor, of: SlopeOf) -> Tensor:
+    """Return the number whose slope a penalty looks at, of critics that score many places.
+
+    Args:
+        realness: Scores (N, 1, h, w).
+        of: The `mean` of each image's map: what the adversarial terms see, so that their weight
+            against the penalty's does not depend on the size of the map. Or its `sum`, as in
+            StarGAN's code (https://github.com/yunjey/stargan at 94dd002): against the same penalty
+            the adversarial terms of a map of h w scores then have an h w-th of that weight.
+
+    Returns:
+        A score (N,) of each image.
+    """
+    return _OF_MAP[of](realness.flatten(1), dim=1)
 
 
 def gradient_penalty(critic: Critic, x_real: Tensor, x_fake: Tensor, alpha: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from lit_synth.batches.labels import (
     ATTRIBUTES,
@@ -12,6 +13,7 @@ from lit_synth.batches.labels import (
     check_data,
     label_translations,
     labelled,
+    rivals,
     save_labels,
     target_labels,
 )
@@ -19,7 +21,7 @@ from lit_synth.batches.sets import Nested
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
-from lit_synth.losses.penalties import gradient_penalty
+from lit_synth.losses.penalties import SlopeOf, gradient_penalty, map_score
 from lit_synth.method import Method
 from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
 from lit_synth.networks.stargan import check_n_labels
@@ -36,8 +38,8 @@ class SDIT(Method):
     10 and lambda_rec 800; the authors have since said that it is the other way round. At 32 pixels
     lambda_lat 800 leaves the other terms no say.
 
-    Scores enter by their mean over D's map, slopes by that of the sum, as in the code: on a map
-    larger than the published 2x2 the adversarial terms weigh accordingly less.
+    An image's score is the mean over D's map, so that a weight means the same on a map of any size.
+    In the code the penalty holds the slope of the sum: `slope_of: sum`.
 
     A stage with `weights: {identity: w}` warms up: G alone learns G(x, c, z) = x, an L1 of weight
     w, c being the image's own label.
@@ -49,8 +51,12 @@ class SDIT(Method):
         stages: Usually one at a constant learning rate and one with `decay: linear`.
         exclusive: Has an image one label, its domain, so that D is asked for the cross-entropy?
             Otherwise it has any number of attributes, and D is asked for the binary ones, summed.
+        exclusive_groups: Groups of attributes of which an image has at most one, such as the
+            colours of its hair, as the data has them: one that is turned on turns the others off.
         lambda_adv: Weight of the adversarial terms.
         lambda_gp: Weight of the gradient penalty.
+        slope_of: Each image has a map of scores: the penalty holds the slope of their `mean` to 1,
+            or, as published, that of their `sum`.
         lambda_cls: Weight of reading the labels (eq. 6.3, 6.4).
         lambda_rec: Weight of the way back (eq. 6.7).
         lambda_lat: Weight of guessing z (eq. 6.6); 0: no such term.
@@ -65,6 +71,8 @@ class SDIT(Method):
         betas: Adam's decay rates.
     """
 
+    rivals: Tensor
+
     def __init__(
         self,
         generator: SDITGenerator,
@@ -72,8 +80,10 @@ class SDIT(Method):
         domains: list[str],
         stages: list[Stage],
         exclusive: bool = True,
+        exclusive_groups: list[list[str]] | None = None,
         lambda_adv: float = 1.0,
         lambda_gp: float = 10.0,
+        slope_of: SlopeOf = "mean",
         lambda_cls: float = 1.0,
         lambda_rec: float = 10.0,
         lambda_lat: float = 800.0,
@@ -97,7 +107,10 @@ class SDIT(Method):
         self.generator = generator.to(memory_format=torch.channels_last)
         self.discriminator = discriminator
         self.domains, self.exclusive = domains, exclusive
+        self.exclusive_groups = exclusive_groups or []
+        self.register_buffer("rivals", rivals(domains, self.exclusive_groups), persistent=False)
         self.lambda_adv, self.lambda_gp, self.lambda_cls = lambda_adv, lambda_gp, lambda_cls
+        self.slope_of = slope_of
         self.lambda_rec, self.lambda_lat = lambda_rec, lambda_lat
         self.lambda_identity = lambda_identity
         self.d_lambda_lat = lambda_lat if train_code_head else 0.0
@@ -105,7 +118,7 @@ class SDIT(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.discriminator)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [Adam(net.parameters(), self.lr, self.betas, fused=True) for net in nets]
 
     def training_step(self, batch: Nested) -> None:
         x, c = labelled(batch, self.domains)
@@ -126,15 +139,18 @@ class SDIT(Method):
         """Take a step of the game with images (N, C, H, W) of labels (N, K)."""
         n, c_trg, z = len(x), self.shuffled(c), self.style(len(x))
         opt_g, opt_d = self.optimizers()
+        g_moves = (self.iteration + 1) % self.n_critic == 0
+
+        # Both players look at the same y: the discriminator's step leaves the generator as it is.
+        with self.toggled_optimizer(opt_g), torch.set_grad_enabled(g_moves):
+            y = self.generator(x, c_trg, z)
 
         # Discriminator: score real above fake (eq. 6.1, as WGAN-GP), read the labels of the real
         # (eq. 6.4), guess the codes of the fake (eq. 6.6).
         with self.toggled_optimizer(opt_d):
-            with torch.no_grad():
-                y = self.generator(x, c_trg, z)
-            realness, logits, code = self.discriminator(torch.cat([x, y]))
+            realness, logits, code = self.discriminator(torch.cat([x, y.detach()]))
             d_adv = wasserstein_critic_loss(*realness.chunk(2))
-            d_gp = gradient_penalty(self.realness, x, y, self.rand(n, 1, 1, 1))
+            d_gp = gradient_penalty(self.penalised, x, y.detach(), self.rand(n, 1, 1, 1))
             d_cls = self.label_loss(logits[:n], c)
             d_lat = F.l1_loss(code[n:], z)
             d_game = self.lambda_adv * d_adv + self.lambda_gp * d_gp
@@ -143,9 +159,8 @@ class SDIT(Method):
 
         # Generator: raise the score (eq. 6.1), be read as the target (eq. 6.3), show the code
         # (eq. 6.6), find the way back (eq. 6.7).
-        if (self.iteration + 1) % self.n_critic == 0:
+        if g_moves:
             with self.toggled_optimizer(opt_g):
-                y = self.generator(x, c_trg, z)
                 realness, logits, code = self.discriminator(y)
                 g_adv = wasserstein_generator_loss(realness)
                 g_cls = self.label_loss(logits, c_trg)
@@ -172,9 +187,9 @@ class SDIT(Method):
         """Return the codes of the way back from those of the way there, (N, style_dim)."""
         return self.style(len(z)) if self.fresh_style else z
 
-    def realness(self, x: Tensor) -> Tensor:
-        """Return the discriminator's scores (N, 1, h, w) of images (N, C, H, W)."""
-        return self.discriminator(x).realness
+    def penalised(self, x: Tensor) -> Tensor:
+        """Return the scores (N,) of images (N, C, H, W) whose slopes the penalty holds to 1."""
+        return map_score(self.discriminator(x).realness, self.slope_of)
 
     def label_loss(self, logits: Tensor, c: Tensor) -> Tensor:
         """Return the cross-entropy of labels (N, K), mean over images; binary ones are summed."""
@@ -212,7 +227,7 @@ class SDIT(Method):
         image, k = x[translation.sources[0]], self.domains.index(translation.target)
         known = None if self.exclusive else x.get(ATTRIBUTES)
         c = image.new_zeros(len(image), len(self.domains)) if known is None else known.to(image)
-        return image, target_labels(c, k)
+        return image, target_labels(c, k, self.rivals[k])
 
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.translate(batch, self.translations()[0])

@@ -39,11 +39,11 @@ def binary(logits, c):
     return -(c * p.log() + (1 - c) * (1 - p).log()).sum() / len(c)
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_losses_and_gradients_equal_the_published_formulas(exclusive):
+@pytest.mark.parametrize(("exclusive", "slope_of"), [(True, "sum"), (False, "sum"), (True, "mean")])
+def test_losses_and_gradients_equal_the_published_formulas(exclusive, slope_of):
     names = DOMAINS if exclusive else ["hat", "smile"]
     batch, classify = (tiny_domains.batch(2), cross_entropy) if exclusive else (faces(), binary)
-    method = stargan(domains=names, exclusive=exclusive)
+    method = stargan(domains=names, exclusive=exclusive, slope_of=slope_of)
     before, rng, record = tiny.iterate(method, batch)
     x, c = (each.double() for each in labelled(batch, names))
     make, judge, n = before.generator, before.discriminator, len(x)
@@ -53,7 +53,10 @@ def test_losses_and_gradients_equal_the_published_formulas(exclusive):
     x_fake = make(x, c_trg).detach()
     real, logits = judge(x)
     loss = 3 * (judge(x_fake)[0].mean() - real.mean()) + 2 * classify(logits, c)
-    loss = loss + 7 * tiny.slow_gradient_penalty(lambda mix: judge(mix)[0], x, x_fake, alpha)
+    places = {"sum": 1, "mean": 4 * 4}[slope_of]  # of a map the gradients of all scores add up
+    loss = loss + 7 * tiny.slow_gradient_penalty(
+        lambda mix: judge(mix)[0] / places, x, x_fake, alpha
+    )
     torch.testing.assert_close(record.losses[0], loss.detach())
     torch.testing.assert_close(record.of(0, "discriminator"), list(tiny.gradients(loss, judge)))
 

@@ -94,6 +94,15 @@ def test_a_value_of_several_is_a_binary_attribute_too():
         data(Hats).setup("fit")
 
 
+def test_values_of_one_attribute_exclude_each_other():
+    assert data(
+        Hats, attributes=["texture=flat", "colour", "texture=striped"]
+    ).exclusive_groups == [["texture=flat", "texture=striped"]]
+    assert data().exclusive_groups == []
+    with pytest.raises(DataError, match="a world rolls its attributes apart"):
+        data(exclusive_groups=[["colour", "texture"]])
+
+
 def test_balanced_draws_take_turns_among_the_labels_of_all_attributes():
     n, count = 50, 3
     labels = torch.zeros(n, count)

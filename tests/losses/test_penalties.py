@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from lit_synth.errors import InputError
-from lit_synth.losses.penalties import gradient_penalty, r1_penalty
+from lit_synth.losses.adversarial import wasserstein_critic_loss
+from lit_synth.losses.penalties import gradient_penalty, map_score, r1_penalty
 
 SHAPE = (4, 2, 3, 3)
 
@@ -46,6 +47,46 @@ def test_penalty_equals_a_plain_derivation_with_one_alpha_per_image():
         total += (gradient.square().sum().sqrt().item() - 1) ** 2
     penalty = gradient_penalty(critic, x_real, x_fake, alpha)
     torch.testing.assert_close(penalty.item(), total / 4)
+
+
+def tiled(critic, size, x):
+    """Scores of every place of a map, all of them the critic's of the whole image."""
+    return critic(x)[:, :, None, None].expand(-1, -1, size, size)
+
+
+def game_gradients(critic, size, of):
+    """Gradients of the adversarial term and of the penalty in the weights of a tiled critic."""
+    x_real, x_fake, alpha = images()
+    d_adv = wasserstein_critic_loss(tiled(critic, size, x_real), tiled(critic, size, x_fake))
+    d_gp = gradient_penalty(lambda x: map_score(tiled(critic, size, x), of), x_real, x_fake, alpha)
+    weights = [critic[1].weight, critic[3].weight]
+    found = [torch.autograd.grad(term, weights) for term in (d_adv, d_gp)]
+    return [torch.cat([each.flatten() for each in gradients]) for gradients in found]
+
+
+def test_the_size_of_a_map_does_not_change_the_weight_of_the_game_against_the_penalty():
+    critic = smooth_critic()
+    one, *larger = [game_gradients(critic, size, "mean") for size in (1, 2, 4)]
+    for d_adv, d_gp in larger:
+        torch.testing.assert_close(d_adv, one[0])
+        torch.testing.assert_close(d_gp, one[1])
+
+
+def test_of_the_sum_the_penalty_is_the_published_one_and_grows_with_the_map():
+    x_real, x_fake, alpha = images()
+    critic, places = smooth_critic(), 4
+    x_mix = (alpha * x_real + (1 - alpha) * x_fake).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x_mix).sum(), x_mix)
+    norm = places * slope.flatten(1).square().sum(1).sqrt()  # every place adds its own slope
+    published = (norm - 1).square().mean()
+
+    def score(x):
+        return map_score(tiled(critic, 2, x), "sum")
+
+    torch.testing.assert_close(gradient_penalty(score, x_real, x_fake, alpha), published)
+    torch.testing.assert_close(
+        game_gradients(critic, 2, "sum")[0], game_gradients(critic, 1, "sum")[0]
+    )
 
 
 def test_weights_get_the_numeric_gradient_and_images_get_none():

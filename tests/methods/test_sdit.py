@@ -31,7 +31,9 @@ def faces(n=6):
     return {"faces": {"image": tiny.images(n).float(), "attributes": attributes}}
 
 
-def slow_steps(record, before, after, rng, x, c, classify, fresh=False, identity=0.0):
+def slow_steps(
+    record, before, after, rng, x, c, classify, fresh=False, identity=0.0, slope_of="mean"
+):
     """Compare both recorded steps with the formulas; `after` has the discriminator's step."""
     make, judge, n = before.generator, before.discriminator, len(x)
     c_trg = c[torch.randperm(n, generator=rng)]
@@ -40,7 +42,10 @@ def slow_steps(record, before, after, rng, x, c, classify, fresh=False, identity
     y = make(x, c_trg, z).detach()
     real, fake = judge(x), judge(y)
     loss = 3 * (fake.realness.mean() - real.realness.mean())
-    loss = loss + 7 * tiny.slow_gradient_penalty(lambda mix: judge(mix).realness, x, y, alpha)
+    places = {"sum": 1, "mean": 4 * 4}[slope_of]  # of a map the gradients of all scores add up
+    loss = loss + 7 * tiny.slow_gradient_penalty(
+        lambda mix: judge(mix).realness / places, x, y, alpha
+    )
     loss = loss + 2 * classify(real.logits, c) + 11 * (fake.code - z).abs().mean()
     torch.testing.assert_close(record.losses[0], loss.detach())
     torch.testing.assert_close(record.of(0, "discriminator"), list(tiny.gradients(loss, judge)))
@@ -56,16 +61,20 @@ def slow_steps(record, before, after, rng, x, c, classify, fresh=False, identity
     torch.testing.assert_close(record.of(1, "generator"), list(tiny.gradients(loss, make)))
 
 
-@pytest.mark.parametrize(("fresh", "identity"), [(False, 0.0), (True, 0.0), (False, 13.0)])
-def test_losses_and_gradients_equal_the_formulas(fresh, identity):
-    method, batch = sdit(fresh_style=fresh, lambda_identity=identity), tiny_domains.batch(2)
+@pytest.mark.parametrize(
+    ("fresh", "identity", "slope_of"),
+    [(False, 0.0, "sum"), (True, 0.0, "sum"), (False, 13.0, "mean")],
+)
+def test_losses_and_gradients_equal_the_formulas(fresh, identity, slope_of):
+    method = sdit(fresh_style=fresh, lambda_identity=identity, slope_of=slope_of)
+    batch = tiny_domains.batch(2)
     before, rng, record = tiny.iterate(method, batch)
     x, c = (each.double() for each in labelled(batch, DOMAINS))
 
     def cross_entropy(logits, c):
         return -(logits.log_softmax(dim=1) * c).sum() / len(c)
 
-    slow_steps(record, before, method, rng, x, c, cross_entropy, fresh, identity)
+    slow_steps(record, before, method, rng, x, c, cross_entropy, fresh, identity, slope_of)
     assert record.moved == [{"discriminator"}, {"generator"}]
 
 

@@ -138,7 +138,7 @@ def released(game: Game) -> None:
     y = make(x, game.c_trg, game.z)
     fake = judge(y.detach())
     d_adv = wasserstein_critic_loss(real.realness, fake.realness)
-    d_gp = gradient_penalty(method.realness, x, y.detach(), game.alpha)
+    d_gp = gradient_penalty(method.penalised, x, y.detach(), game.alpha)
     d_cls, d_lat = method.label_loss(real.logits, c), F.l1_loss(fake.code, game.z)
     d_game = method.lambda_adv * d_adv + method.lambda_gp * d_gp
     method.minimize(d_game + method.lambda_cls * d_cls + method.d_lambda_lat * d_lat, opt_d)

@@ -7,6 +7,20 @@ from scene_trees import write_image
 from datamodules.attributes import Attributes
 from datamodules.datasets.celeba import CelebA
 from datamodules.errors import DataError
+from lit_synth.baselines import IcGAN, StarGAN
+from lit_synth.batches.labels import check_data
+from lit_synth.errors import InputError
+from lit_synth.methods import SDIT
+from lit_synth.networks import (
+    IcGANDiscriminator,
+    IcGANEncoder,
+    IcGANGenerator,
+    SDITDiscriminator,
+    SDITGenerator,
+    StarGANDiscriminator,
+    StarGANGenerator,
+)
+from lit_synth.stages import Stage
 
 NAMES = ["Bangs", "Male", "Young"]
 EVERYTHING = [{"images": "all"}]
@@ -91,6 +105,58 @@ def test_it_feeds_attributes(root):
         assert c[k % 3] == k // 3
     items = data.split("test").fetch(range(10))
     assert torch.equal(items["attributes"][:, 1].long(), items["image/Male"])
+
+
+HAIR = ["Black_Hair", "Blond_Hair"]
+
+
+def sdit(names, **settings):
+    networks = SDITGenerator(3, 3, 4, 1, 1, 1, 1), SDITDiscriminator(3, 16, 3, width=4, n_layers=2)
+    return SDIT(*networks, names, [Stage("train", 1)], exclusive=False, **settings)
+
+
+def stargan(names, **settings):
+    networks = StarGANGenerator(3, 3, 4, 1, 1), StarGANDiscriminator(3, 16, 3, 4, 2)
+    return StarGAN(*networks, names, [Stage("train", 1)], exclusive=False, **settings)
+
+
+def icgan(names, **settings):
+    players = IcGANGenerator(16, 3, 3, 4, 4), IcGANDiscriminator(16, 3, 3, 4)
+    encoders = IcGANEncoder(16, 3, 4, 4, 8), IcGANEncoder(16, 3, 3, 4, 8)
+    stages = [Stage("gan", 1, weights={"gan": 1.0})]
+    return IcGAN(*players, *encoders, names, stages, exclusive=False, **settings)
+
+
+@pytest.mark.parametrize("build", [sdit, stargan, icgan])
+def test_one_colour_of_hair_turns_the_others_off(root, build):
+    edit(root / "list_attr_celeba.txt", " ".join(NAMES), "Black_Hair Male Blond_Hair")
+    names = ["Black_Hair", "Male", "Blond_Hair"]
+    data = Attributes(CelebA(str(root), 16), names, n_val=8, n_test=10, exclusive_groups=[HAIR])
+    method = build(names, exclusive_groups=[HAIR[::-1]])
+    check_data(method, data)
+    items = data.split("test").fetch(range(10))
+    for translation in method.translations():
+        _, c = method.asked(items, translation)
+        for known, target in zip(items["attributes"].tolist(), c.tolist(), strict=True):
+            expected = dict(zip(names, known, strict=True))
+            expected[translation.target] = 1 - expected[translation.target]
+            if translation.target in HAIR and expected[translation.target]:
+                (other,) = set(HAIR) - {translation.target}
+                expected[other] = 0
+            assert target == list(expected.values())
+    both = method.asked(items, method.translations()[0])[1] == items["attributes"]
+    assert not both[:, 2].all(), "some blond has become black"
+
+
+def test_groups_are_those_of_the_data_and_of_its_attributes(root):
+    source = CelebA(str(root), 16)
+    data = Attributes(source, NAMES, exclusive_groups=[["Bangs", "Young"]])
+    with pytest.raises(InputError, match=r"give the method exclusive_groups: \[\[Bangs, Young\]\]"):
+        check_data(stargan(NAMES), data)
+    with pytest.raises(InputError, match="has Bangs, Hat: give each group two or more of Bangs"):
+        stargan(NAMES, exclusive_groups=[["Bangs", "Hat"]])
+    with pytest.raises(DataError, match="has Young; give each group two or more of attributes"):
+        Attributes(source, NAMES, exclusive_groups=[["Young"]])
 
 
 @pytest.mark.parametrize(
