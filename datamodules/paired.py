@@ -8,6 +8,7 @@ from datamodules.decoding import Resize
 from datamodules.errors import DataError
 from datamodules.modality_files import ModalitySpec
 from datamodules.scene_files import Found, Picture, find, find_aligned
+from datamodules.sources import is_clutter
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut
 from datamodules.translation_folders import TranslationFolders
@@ -101,7 +102,8 @@ class Paired(TranslationFolders):
         train = self.root / "train"
         if self.layout != "auto" or not train.is_dir():
             return self.layout == "side_by_side"
-        folders = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+        entries = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+        folders = [name for name in entries if not is_clutter(name)]
         if folders and not set(folders) & set(self.modalities):
             raise DataError(
                 f"{train} has the folders {', '.join(folders)}; name two of them in modalities, "

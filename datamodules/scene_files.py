@@ -21,7 +21,7 @@ from datamodules.modalities import Modality
 from datamodules.modality_files import FileModality, decode, fit
 from datamodules.scan_cache import Facts, ScanCache
 from datamodules.scenes import MemoryScenes, Scenes
-from datamodules.sources import Directory
+from datamodules.sources import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Directory
 from datamodules.splits import Batch
 
 Part = Literal["whole", "left", "right"]
@@ -147,15 +147,17 @@ class FileScenes(Scenes):
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """Return the files under a folder by their stems: relative paths without suffix, sorted.
+    """Return the pictures under a folder by their stems: relative paths without suffix, sorted.
 
     Raises:
-        DataError: There is no such folder, no file in it, or two of one stem.
+        DataError: There is no such folder, no picture in it, or two of one stem.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}; make it, with one file per scene.")
     files: dict[str, Path] = {}
-    for name in Directory(folder).names:
+    source = Directory(folder, IMAGE_SUFFIXES | ARRAY_SUFFIXES)
+    source.tell_skipped()
+    for name in source.names:
         stem = PurePosixPath(name).with_suffix("").as_posix()
         if stem in files:
             raise DataError(
@@ -164,7 +166,7 @@ def find(folder: Path) -> dict[str, Path]:
             )
         files[stem] = folder / name
     if not files:
-        raise DataError(f"{folder} holds no files; fill or remove it.")
+        raise DataError(f"{folder} holds no pictures; fill or remove it.")
     return dict(sorted(files.items()))
 
 

@@ -20,6 +20,7 @@ from datamodules.scene_files import (
     scan,
 )
 from datamodules.scenes import Scenes
+from datamodules.sources import is_clutter
 from datamodules.transforms import TransformSpec
 from datamodules.translation import HeldOut
 from datamodules.translation_folders import TranslationFolders, existing_folder
@@ -148,7 +149,8 @@ def _domains(root: Path) -> dict[str, str]:
     """Return the domains that have training images, by the names of their folders."""
     nested = root / "train"
     if nested.is_dir():
-        names = [entry.name for entry in nested.iterdir() if entry.is_dir()]
+        entries = [entry.name for entry in nested.iterdir() if entry.is_dir()]
+        names = [name for name in entries if not is_clutter(name)]
     else:
         names = [p.name.removeprefix("train") for p in root.glob("train?*") if p.is_dir()]
     if len(names) < 2:
