@@ -57,7 +57,7 @@ def to_pixels(image: Image.Image, size: int, channels: int, resize: Resize) -> T
     Transparent pixels show white; 16-bit values are divided by 257; colour becomes grey by
     Rec. 601 luma and grey becomes colour by repetition.
     """
-    flat = _flatten(image).convert("L" if channels == 1 else "RGB")
+    flat = flatten(image).convert("L" if channels == 1 else "RGB")
     lanczos = Image.Resampling.LANCZOS
     if flat.size == (size, size):
         fitted = flat
@@ -69,7 +69,8 @@ def to_pixels(image: Image.Image, size: int, channels: int, resize: Resize) -> T
     return pixels.reshape(size, size, channels).permute(2, 0, 1).contiguous()
 
 
-def _flatten(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits without transparency, whatever its colours are."""
     kind = kind_of(image)
     if kind == "transparent":
         rgba = image.convert("RGBA")

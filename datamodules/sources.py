@@ -13,8 +13,11 @@ from datamodules.errors import DataError
 
 LABEL_FILE = "dataset.json"
 IMAGE_SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .webp .avif .heic .heif .bmp .dib .gif .tif .tiff .ppm .pgm "
-    ".pbm .pnm .tga .jp2".split()
+    f".{ending}"
+    for ending in (
+        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "jp2", "webp", "avif", "heic", "heif"),
+        *("bmp", "dib", "gif", "tif", "tiff", "tga", "ppm", "pgm", "pbm", "pnm"),
+    )
 )
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})  # of depth
 _CLUTTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
