@@ -11,9 +11,19 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.folders import IN_MEMORY_BYTES
 from datamodules.inspection import copies
+from datamodules.inspection.layouts import read
 from datamodules.inspection.looks import Look, look_at
-from datamodules.inspection.readings import Folder, Part, Reading, open_folder, read, shortened
-from datamodules.sources import ARRAY_SUFFIXES, named, suffix_of
+from datamodules.inspection.readings import SPLITS, Folder, Part, Reading, shortened
+from datamodules.sources import (
+    ARRAY_SUFFIXES,
+    IMAGE_SUFFIXES,
+    Archive,
+    Directory,
+    Source,
+    is_clutter,
+    named,
+    suffix_of,
+)
 from datamodules.unconditional import held_out
 
 MIB = 2**20
@@ -27,6 +37,7 @@ _LOADED = 286 / 256  # CycleGAN's and pix2pix's load_size to image_size
 _GREY = ("grey", "16-bit grey")
 _BYTES = {"depth": 4, "labels": 1}  # of a pixel that is kept
 _WORKERS = 8
+_WRAPPERS = 5  # folders in folders
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,8 @@ def inspect(root: Path, progress: Callable[[Iterator[Look], int], Iterator[Look]
     """
     if not root.exists():
         raise DataError(f"{root} does not exist; give a folder of images or a zip archive of them.")
-    source = open_folder(root)
+    root = _unwrapped(root)
+    source = _open(root)
     looks = list(progress(look_at(source, source.names), len(source.names)))
     folder = Folder(root, source, looks)
     if not folder.usable:
@@ -100,6 +112,27 @@ def inspect(root: Path, progress: Callable[[Iterator[Look], int], Iterator[Look]
         found = f"only {named(others)}" if others else "nothing"
         raise DataError(f"{root} holds no image that can be read, {found}; give another folder.")
     return judge(folder, read(folder))
+
+
+def _unwrapped(root: Path) -> Path:
+    """Return the folder that a folder holds and nothing else, as an unpacked archive may."""
+    for _ in range(_WRAPPERS):
+        entries = (
+            [entry for entry in root.iterdir() if not is_clutter(entry.name)]
+            if root.is_dir()
+            else []
+        )
+        if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.startswith(SPLITS):
+            break
+        root = entries[0]
+    return root
+
+
+def _open(root: Path) -> Source:
+    """Return the pictures of a folder or archive, arrays of depth among them."""
+    if root.is_dir():
+        return Directory(root, IMAGE_SUFFIXES | ARRAY_SUFFIXES)
+    return Archive(root)
 
 
 def judge(folder: Folder, reading: Reading) -> Report:

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from datamodules.inspection.copies import across, exact, near
+from datamodules.inspection.layouts import read
 from datamodules.inspection.looks import classes, look
-from datamodules.inspection.readings import Folder, declared, kind_of, read
+from datamodules.inspection.readings import Folder
+from datamodules.inspection.scenes import declared, kind_of
 from datamodules.sources import Directory
 
 
