@@ -116,12 +116,8 @@ def inspect(root: Path, progress: Callable[[Iterator[Look], int], Iterator[Look]
 
 def _unwrapped(root: Path) -> Path:
     """Return the folder that a folder holds and nothing else, as an unpacked archive may."""
-    for _ in range(_WRAPPERS):
-        entries = (
-            [entry for entry in root.iterdir() if not is_clutter(entry.name)]
-            if root.is_dir()
-            else []
-        )
+    for _ in range(_WRAPPERS if root.is_dir() else 0):
+        entries = [entry for entry in root.iterdir() if not is_clutter(entry.name)]
         if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.startswith(SPLITS):
             break
         root = entries[0]

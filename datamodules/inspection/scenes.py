@@ -57,7 +57,7 @@ def kind_of(name: str, looks: Sequence[Look]) -> Kind:
 
 
 def _says(name: str, words: Sequence[str]) -> bool:
-    """Tell whether a part of a name begins with one of the words; with one of two letters, is it."""
+    """Tell whether a part of a name begins with a word, or is one of two letters."""
     parts = re.split("[^a-z]+", name.lower())
     return any(
         part == word if len(word) < _LONG else part.startswith(word)
