@@ -42,8 +42,9 @@ def _celeba(folder: Folder, tree: Tree) -> Reading:
         {
             "source": {"class_path": "CelebA", "init_args": {"root": str(folder.root)}},
             "attributes": wanted,
+            **_held_out(len(tree[CELEBA_IMAGES])),
         },
-        [Part(CELEBA_IMAGES, tree[CELEBA_IMAGES])], names=wanted,
+        [Part(CELEBA_IMAGES, tree[CELEBA_IMAGES])], names=wanted, tables=CELEBA_LISTS,
         mend=[f"{name} is missing: add it" for name in lacking],
     )  # fmt: skip
 
@@ -59,7 +60,7 @@ def _csv(folder: Folder, table: str) -> Reading | None:
         return None
     column, base = found
     named = [f"{base}{row[column]}" for row in rows]
-    looks = [there[name] for name in named if name in there]
+    looks = [there[name] for name in dict.fromkeys(named) if name in there]
     wanted = _attributes(rows, column)
     if not wanted:
         return None
@@ -68,17 +69,22 @@ def _csv(folder: Folder, table: str) -> Reading | None:
     source: dict[str, Any] = {"root": str(root), "table": "../" * depth + table, "file": column}
     columns = list(dict.fromkeys(name.partition("=")[0] for name in wanted))
     source["attributes"] = columns
-    held_out = {name: max(1, min(most, len(rows) // 10)) for name, most in _HELD_OUT.items()}
     return Reading(
         f"images with a table, {table}: attributes {shortened(columns)}", "attributes",
         "Attributes",
         {
             "source": {"class_path": "AttributeTable", "init_args": source},
             "attributes": wanted,
-            **held_out,
+            **_held_out(len(rows)),
         },
-        [Part(base.rstrip("/"), looks)], names=wanted, mend=_strangers(table, named, base, there),
+        [Part(base.rstrip("/"), looks)], names=wanted, tables=[table],
+        mend=_strangers(table, named, base, there),
     )  # fmt: skip
+
+
+def _held_out(n: int) -> dict[str, int]:
+    """Return how many of `n` images are for val and test: a tenth each, if that is not too many."""
+    return {name: max(1, min(most, n // 10)) for name, most in _HELD_OUT.items()}
 
 
 def _file_column(rows: Sequence[Row], there: Mapping[str, object]) -> tuple[str, str] | None:

@@ -20,6 +20,8 @@ from datamodules.inspection.readings import (
 from datamodules.inspection.scenes import are_partners, scenes
 from datamodules.sources import Archive
 
+BOTH_HALVES = "both halves"  # in place of a modality
+
 _HALVES = 0.9  # share of files twice as wide as high, from which they are two halves
 
 
@@ -126,8 +128,7 @@ def _in_train(folder: Folder, tree: Tree) -> Reading | None:
         return _plain_splits(folder, tree)
     if are_partners({name: train[name] for name in folders}, "train/"):
         if len(folders) == 2:
-            options: dict[str, Any] = {"root": str(folder.root), "layout": "folders"}
-            return scenes("Paired", options, parts, [folders])
+            return scenes("Paired", {"root": str(folder.root)}, parts, [folders])
         return scenes("Disjoint", {"root": str(folder.root)}, parts, [folders], ["train"])
     return _domains(folder, folders, parts, "{split}/{domain}")
 
@@ -139,11 +140,11 @@ def _halves(folder: Folder, tree: Tree) -> Reading | None:
     wide = [each for each in looks if each.size[0] == 2 * each.size[1]]
     if len(wide) < _HALVES * len(looks):
         return None
-    parts = [Part(s, tree[s], s, "both halves") for s in SPLITS if s in tree]
+    parts = [Part(s, tree[s], s, BOTH_HALVES) for s in SPLITS if s in tree]
     odd = [each for part in parts for each in part.looks if each.size[0] % 2]
     return Reading(
         "pairs side by side: a is the left half, b the right one",
-        "pairs", "Paired", {"root": str(folder.root), "layout": "side_by_side"}, parts,
+        "pairs", "Paired", {"root": str(folder.root)}, parts,
         modalities={"a": {}, "b": {}}, pair=("a", "b"),
         mend=[f"{each.name} is {each.size[0]} pixels wide: it has no two halves" for each in odd],
     )  # fmt: skip

@@ -65,6 +65,7 @@ class Reading:
         modalities: Name -> declaration, of scenes.
         pair: Source and target, where there are pairs.
         names: Of domains, classes or attributes.
+        tables: Files that say what the images show.
         mend: What a run would refuse.
         notes: What else is worth knowing.
     """
@@ -77,6 +78,7 @@ class Reading:
     modalities: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pair: tuple[str, str] | None = None
     names: Sequence[str] = ()
+    tables: Sequence[str] = ()
     mend: Sequence[str] = ()
     notes: Sequence[str] = ()
 

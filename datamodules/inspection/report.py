@@ -11,7 +11,7 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.folders import IN_MEMORY_BYTES
 from datamodules.inspection import copies
-from datamodules.inspection.layouts import read
+from datamodules.inspection.layouts import BOTH_HALVES, read
 from datamodules.inspection.looks import Look, look_at
 from datamodules.inspection.readings import SPLITS, Folder, Part, Reading, shortened
 from datamodules.sources import (
@@ -72,6 +72,11 @@ class Report:
     notes: Sequence[str]
     decoded: int
 
+    @property
+    def skipped(self) -> list[str]:
+        """Files that are neither images nor tables of them."""
+        return [n for n in self.folder.source.skipped if n not in self.reading.tables]
+
     def as_json(self) -> dict[str, Any]:
         """Return the report in JSON-able values."""
         return {
@@ -79,7 +84,7 @@ class Report:
             "what": self.reading.what,
             "task": self.reading.task,
             "parts": [summary(part) for part in self.reading.parts],
-            "skipped": self.folder.source.skipped,
+            "skipped": self.skipped,
             "exact_copies": self.exact,
             "near_copies": self.near,
             "leaks": self.leaks,
@@ -217,7 +222,7 @@ def _decoded(reading: Reading, parts: Sequence[Part], channels: int) -> int:
     for part in parts:
         kind = reading.modalities.get(part.modality, {}).get("kind", "image")
         per_pixel = channels if kind == "image" else _BYTES[kind]
-        halves = 2 if reading.options.get("layout") == "side_by_side" else 1
+        halves = 2 if part.modality == BOTH_HALVES else 1
         owner = "" if reading.task == "classes" else _owner(reading, part)
         sets[owner] += per_pixel * halves * len(part.looks)
     return max(sets.values())

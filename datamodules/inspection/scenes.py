@@ -17,6 +17,7 @@ _PAIR_WORDS = (
     "target", "edge", "sketch", "normal", "nir", "ir", "source", "before", "after", "left", "right",
 )  # fmt: skip
 _LONG = 3  # letters, from which a word may go on: masks, segmentation
+_DEFAULT: dict[str, Any] = {"a": {}, "b": {}}  # modalities of `Paired`
 _ALIGNED = 0.8  # share of files with partners, from which they are meant to be pairs
 _RARE = 0.01  # share of files: an id beyond a gap that fewer have is stray
 _MANY = 10  # files, from which that can be told
@@ -82,7 +83,7 @@ def scenes(
         specs[name], found = declared(name, kinds[name], every[name])
         notes += found
     first = sorted(sets[0], key=lambda name: kinds[name] != "image")  # what is seen comes first
-    more: dict[str, Any] = {"modalities": specs}
+    more: dict[str, Any] = {} if specs == _DEFAULT else {"modalities": specs}
     if set_names:
         more["sets"] = dict(zip(set_names, sets, strict=True))
     phrase = ", ".join(

@@ -79,4 +79,4 @@ def _coloured(labels: np.ndarray) -> Image.Image:
     """Return label ids in colours, and black where they are to be ignored."""
     colours = [*rainbow(MOST_IDS), *[(0, 0, 0)] * (256 - MOST_IDS)]
     spread = np.array([colours[(7 * i) % MOST_IDS if i < IGNORE else i] for i in range(256)])
-    return Image.fromarray(spread[labels % 256].astype(np.uint8))
+    return Image.fromarray(spread[labels.astype(np.int64) % 256].astype(np.uint8))

@@ -70,7 +70,7 @@ def _print(report: "Report", console: "Console") -> None:
     from datamodules.inspection.report import summary
 
     _say(console, f"{report.folder.root}: {report.reading.what}", "bold")
-    table = Table("part", "files", "unreadable", "pixels high and wide", "kinds", box=None)
+    table = Table("part", "files", "unreadable", "width x height", "kinds", box=None)
     for row in map(summary, report.reading.parts[:_PARTS]):
         kinds = ", ".join(f"{n} {name}" for name, n in row["pixels"].items())
         table.add_row(
@@ -91,14 +91,14 @@ def _print(report: "Report", console: "Console") -> None:
     ):
         _list(console, title, [_group(group) for group in groups], style)
     _list(console, "Nearly one colour", report.flat, "yellow")
-    _list(console, "Skipped, no images", report.folder.source.skipped, "dim")
+    _list(console, "Skipped, no images", report.skipped, "dim")
     _list(console, "Good to know", [*report.notes, _memory(report)], "")
 
 
 def _sizes(row: dict[str, Any]) -> str:
     if not row["smallest"]:
         return ""
-    smallest, largest = ("x".join(map(str, reversed(row[key]))) for key in ("smallest", "largest"))
+    smallest, largest = ("x".join(map(str, row[key])) for key in ("smallest", "largest"))
     return smallest if smallest == largest else f"{smallest} to {largest}"
 
 
@@ -111,10 +111,11 @@ def _memory(report: "Report") -> str:
     """Say what fits into memory, and what that asks for."""
     from datamodules.inspection.report import MIB
 
-    rule = f"at {report.image_size} pixels the largest set takes {report.decoded / MIB:,.1f} MiB"
+    size = f"{max(report.decoded / MIB, 0.1):,.1f} MiB"
+    rule = f"at {report.image_size} pixels the largest set takes {size}"
     if "num_workers" in report.options:
         return (
-            f"{rule}, more than the 1 GiB that is kept in memory: files are read whenever they "
+            f"{rule}, decoded, more than the 1 GiB that is kept: files are read whenever they "
             f"are needed, by {report.options['num_workers']} workers"
         )
     return f"{rule} decoded: it is kept in memory, where num_workers 0 is fastest"

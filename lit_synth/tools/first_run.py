@@ -14,6 +14,7 @@ Arguments = dict[str, Any]
 
 _WHOLE = 256  # pixels, from which CycleGAN's generators have nine blocks
 _FEW_BLOCKS = 6
+_TWO_IMAGES = 6  # channels
 
 
 @dataclass(frozen=True)
@@ -84,23 +85,21 @@ def _labels(report: Report, model: Arguments) -> FirstRun:
 
 
 def _pairs(report: Report) -> FirstRun:
+    """Return the run of pix2pix; its config has two RGB images, a and b."""
     source, target = report.reading.pair or ("a", "b")
-    codings = [_coding(report.reading.modalities[name]) for name in (source, target)]
-    seen, made = (coding["channels"] for coding in codings)
-    is_image = codings[1]["kind"] == "image"
-    model = {
-        "source": source,
-        "target": target,
-        "source_coding": codings[0],
-        "target_coding": {**codings[1], "loss": "l1"} if is_image else codings[1],
-        "generator": {
-            "in_channels": seen,
-            "out_channels": made,
-            "image_size": report.image_size,
-            **({} if is_image else {"tanh": False}),
-        },
-        "discriminator": {"channels": seen + made},
-    }
+    seen, made = (_coding(report.reading.modalities[name]) for name in (source, target))
+    generator: Arguments = {"image_size": report.image_size}
+    model: Arguments = {"generator": generator}
+    if (source, target) != ("a", "b"):
+        model |= {"source": source, "target": target}
+    if seen["kind"] != "image":
+        model["source_coding"] = seen
+        generator["in_channels"] = seen["channels"]
+    if made["kind"] != "image":
+        model["target_coding"] = made
+        generator |= {"out_channels": made["channels"], "tanh": False}
+    if (channels := seen["channels"] + made["channels"]) != _TWO_IMAGES:
+        model["discriminator"] = {"channels": channels}
     return FirstRun("pix2pix", 1, model, {})
 
 
