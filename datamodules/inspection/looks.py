@@ -19,8 +19,7 @@ MOST_IDS = 64  # more values than these are no classes
 
 _SMALL = (64, 64)  # a JPEG is decoded at an eighth to a half of its size, but not below this
 _FLAT = 8  # of 255: an image whose values are not further apart shows nothing
-_UPRIGHT = (1, None)  # values of EXIF's orientation
-_SIDEWAYS = (5, 6, 7, 8)
+_TURNED, _SIDEWAYS = range(2, 9), range(5, 9)  # values of EXIF's orientation
 _ORIENTATION = 0x0112
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP")
 _CHUNK = 256  # files that wait for the threads
@@ -90,7 +89,7 @@ def _picture(known: Look, data: bytes) -> Look:
     stored, values = image.format, None
     if image.format == "JPEG":
         image.draft(image.mode, _SMALL)  # the same data are read, and fewer pixels made of them
-    image = ImageOps.exif_transpose(_loaded(image, data))
+    image = _loaded(image, data)
     if stored not in _LOSSY and (image.mode in ("1", "L", "P") or image.mode.startswith("I")):
         values = _few(image)
     thumb, gradient, flat = _small(image)
@@ -100,7 +99,7 @@ def _picture(known: Look, data: bytes) -> Look:
         known.sha256,
         size=(height, width) if turn in _SIDEWAYS else (width, height),
         pixels=pixels,
-        turned=turn not in _UPRIGHT,
+        turned=turn in _TURNED,
         flat=flat,
         thumb=thumb,
         gradient=gradient,
@@ -109,6 +108,7 @@ def _picture(known: Look, data: bytes) -> Look:
 
 
 def _opened(data: bytes) -> Image.Image:
+    image: Image.Image
     try:
         image = Image.open(io.BytesIO(data))
         image.getexif()
@@ -122,9 +122,9 @@ def _opened(data: bytes) -> Image.Image:
 def _loaded(image: Image.Image, data: bytes) -> Image.Image:
     try:
         image.load()
+        return ImageOps.exif_transpose(image)
     except Exception:  # decoders raise what they like; ours says what is wrong
         return open_image(data)
-    return image
 
 
 def _few(image: Image.Image) -> tuple[int, ...] | None:
@@ -141,10 +141,10 @@ def _small(image: Image.Image) -> tuple[np.ndarray, int, bool]:
     """Return the thumb, its gradient, and whether the picture is flat."""
     image = as_rgb(image)
     extremes = image.getextrema()
-    flat = all(high - low <= _FLAT for low, high in extremes)  # type: ignore[misc,operator]  # bands
-    box = Image.Resampling.BOX
-    thumb = np.asarray(image.resize((THUMB, THUMB), box, reducing_gap=2))
-    grey = np.asarray(image.convert("L").resize((THUMB + 1, THUMB), box, reducing_gap=2))
+    flat = all(high - low <= _FLAT for low, high in extremes)  # type: ignore[misc]  # of each band
+    triangle = Image.Resampling.BILINEAR  # whose average moves little with the picture's own size
+    thumb = np.asarray(image.resize((THUMB, THUMB), triangle, reducing_gap=2))
+    grey = np.asarray(image.convert("L").resize((THUMB + 1, THUMB), triangle, reducing_gap=2))
     bits = (grey[:, 1:] > grey[:, :-1]).ravel()
     return thumb, int.from_bytes(np.packbits(bits).tobytes()), flat
 

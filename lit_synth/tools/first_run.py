@@ -106,7 +106,7 @@ def _pairs(report: Report) -> FirstRun:
 def _coding(spec: Mapping[str, Any]) -> Arguments:
     kind = spec.get("kind", "image")
     channels = {"image": 3, "depth": 1, "labels": spec.get("channels")}[kind]
-    return {"kind": kind, "channels": channels}
+    return {"kind": kind, "channels": channels, "loss": None}  # the kind's own
 
 
 _PLANS = {
