@@ -1,7 +1,7 @@
 """Layouts: which of those that data modules read a folder has."""
 
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from datamodules.errors import DataError
@@ -94,7 +94,13 @@ def _domains(folder: Folder, domains: list[str], parts: list[Part], place: str) 
         if 0 < len(lacking) < len(domains):
             names = ", ".join(place.format(split=split, domain=name) for name in lacking)
             mend.append(f"{names} is missing: fill it, or leave {split} out for all domains")
-    mend += [f"{each.name} is of one colour" for each in flat(parts)]
+    mend += [
+        f"{each.name} is of one colour"
+        for part in parts
+        if part.split == "train"
+        for each in part.looks
+        if each.spread == 0
+    ]
     options = {"root": str(folder.root), "domains": {name: name for name in domains}}
     return Reading(
         f"{len(domains)} domains without partners: {shortened(domains)}", "domains", "Unpaired",
@@ -102,17 +108,18 @@ def _domains(folder: Folder, domains: list[str], parts: list[Part], place: str) 
     )  # fmt: skip
 
 
-def flat(parts: Sequence[Part]) -> list[Look]:
-    """Return the training images that show nothing."""
-    return [
-        each for part in parts if part.split in ("", "train") for each in part.looks if each.flat
-    ]
-
-
 def _in_train(folder: Folder, tree: Tree) -> Reading | None:
     """Return the reading of what lies in train, and maybe val and test."""
-    if "train" not in tree or set(tree) - {*SPLITS, ""}:
+    if "train" not in tree:
         return None
+    unread = [
+        f"{name} is not read: only {', '.join(SPLITS)} are" for name in {*tree} - {*SPLITS, ""}
+    ]
+    reading = _split_folders(folder, tree)
+    return replace(reading, notes=[*reading.notes, *sorted(unread)])
+
+
+def _split_folders(folder: Folder, tree: Tree) -> Reading:
     inner = {s: by_folder(folder.looks, f"{s}/") for s in SPLITS if s in tree}
     train = inner["train"]
     folders = [name for name in train if name]

@@ -37,7 +37,7 @@ class Look:
         size: Width and height of the upright picture in pixels.
         pixels: `grey`, `16-bit grey`, `RGB`, `RGBA`, `palette`, `CMYK`, `float` or as Pillow says.
         turned: Does EXIF turn it?
-        flat: Is it of one colour, or nearly?
+        spread: How far apart its values are, 0 to 255, in the channel where they are farthest.
         thumb: uint8 (8, 8, 3) of the whole picture; None where there is none.
         gradient: Whether the picture grows brighter from left to right, in 8x8 places: 64 bits.
         ids: The values of a picture stored without loss, if there are few; None: not few.
@@ -50,10 +50,15 @@ class Look:
     size: tuple[int, int] = (0, 0)
     pixels: str = ""
     turned: bool = False
-    flat: bool = False
+    spread: int = 255
     thumb: np.ndarray | None = None
     gradient: int = 0
     ids: tuple[int, ...] | None = None
+
+    @property
+    def flat(self) -> bool:
+        """Is it of one colour, or nearly?"""
+        return self.spread <= _FLAT
 
 
 _PIXELS = {
@@ -92,7 +97,7 @@ def _picture(known: Look, data: bytes) -> Look:
     image = _loaded(image, data)
     if stored not in _LOSSY and (image.mode in ("1", "L", "P") or image.mode.startswith("I")):
         values = _few(image)
-    thumb, gradient, flat = _small(image)
+    thumb, gradient, spread = _small(image)
     return Look(
         known.name,
         known.n_bytes,
@@ -100,7 +105,7 @@ def _picture(known: Look, data: bytes) -> Look:
         size=(height, width) if turn in _SIDEWAYS else (width, height),
         pixels=pixels,
         turned=turn in _TURNED,
-        flat=flat,
+        spread=spread,
         thumb=thumb,
         gradient=gradient,
         ids=values,
@@ -137,16 +142,16 @@ def _few(image: Image.Image) -> tuple[int, ...] | None:
     return tuple(int(value) for value in values) if len(values) <= MOST_IDS else None
 
 
-def _small(image: Image.Image) -> tuple[np.ndarray, int, bool]:
-    """Return the thumb, its gradient, and whether the picture is flat."""
+def _small(image: Image.Image) -> tuple[np.ndarray, int, int]:
+    """Return the thumb, its gradient, and the spread of a picture."""
     image = as_rgb(image)
     extremes = image.getextrema()
-    flat = all(high - low <= _FLAT for low, high in extremes)  # type: ignore[misc]  # of each band
+    spread = max(int(high - low) for low, high in extremes)  # type: ignore[misc]  # of each band
     triangle = Image.Resampling.BILINEAR  # whose average moves little with the picture's own size
     thumb = np.asarray(image.resize((THUMB, THUMB), triangle, reducing_gap=2))
     grey = np.asarray(image.convert("L").resize((THUMB + 1, THUMB), triangle, reducing_gap=2))
     bits = (grey[:, 1:] > grey[:, :-1]).ravel()
-    return thumb, int.from_bytes(np.packbits(bits).tobytes()), flat
+    return thumb, int.from_bytes(np.packbits(bits).tobytes()), spread
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -183,6 +188,8 @@ def classes(looks: Sequence[Look]) -> dict[int, list[str]] | None:
             return None
         for value in each.ids:
             files.setdefault(value, []).append(each.name)
+    if len(files) > MOST_IDS:
+        return None
     if set(files) != {0, IGNORE}:
         files.pop(IGNORE, None)
     return dict(sorted(files.items()))

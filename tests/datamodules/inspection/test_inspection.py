@@ -178,3 +178,23 @@ def test_a_table_names_what_is_missing(tmp_path):
         "labels.csv has several rows of 2.png",
         "labels.csv has no row of 3.png",
     ]
+
+
+def test_folders_beside_train_are_told_and_not_taken_for_classes(tmp_path):
+    for seed, name in enumerate(("train/1", "train/2", "valid/3", "test/4")):
+        write(tmp_path, f"{name}.png", photo(seed))
+    found = reading(tmp_path)
+    assert found.options["root"] == str(tmp_path / "train")
+    assert found.options["test_root"] == str(tmp_path / "test")
+    assert found.notes == ["valid is not read: only train, val, test are"]
+
+
+def test_only_what_has_one_colour_is_refused(tmp_path):
+    for seed in range(3):
+        write(tmp_path, f"trainA/{seed}.png", photo(seed))
+        write(tmp_path, f"trainB/{seed}.png", photo(seed + 3))
+    write(tmp_path, "trainA/red.png", Image.new("RGB", (20, 20), "red"))
+    nearly = Image.new("RGB", (20, 20), "red")
+    nearly.putpixel((3, 3), (250, 0, 0))
+    write(tmp_path, "trainA/nearly.png", nearly)
+    assert list(reading(tmp_path).mend) == ["trainA/red.png is of one colour"]
