@@ -7,7 +7,6 @@ from typing import Any
 from datamodules.errors import DataError
 from datamodules.folders import class_names
 from datamodules.inspection.attribute_files import read_table
-from datamodules.inspection.looks import Look
 from datamodules.inspection.readings import (
     SPLITS,
     Folder,

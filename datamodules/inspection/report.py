@@ -290,7 +290,9 @@ def _notes(reading: Reading, usable: Sequence[Look], channels: int) -> Iterator[
             "all images are grey, so channels is 1; for a source, critic or network of RGB images "
             "give --data.init_args.channels 3, which repeats the grey"
         )
-    elif len(pixels) > 1 or not {"RGB"} >= set(pixels):
+    elif reading.task == "generate":
+        yield "for a grey source or critic give --data.init_args.channels 1"
+    if channels == 3 and (len(pixels) > 1 or not {"RGB"} >= set(pixels)):
         yield f"{', '.join(f'{n} {name}' for name, n in pixels.most_common())}: all become RGB"
     if turned := sum(each.turned for each in usable):
         yield f"{turned} are turned by EXIF, and read upright"

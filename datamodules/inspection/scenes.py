@@ -99,6 +99,10 @@ def scenes(
 
 def declared(name: str, kind: Kind, looks: Sequence[Look]) -> tuple[dict[str, Any], list[str]]:
     """Return the declaration of a modality, and what is to be known of it."""
+    if kind == "image" and _says(name, _LABEL_WORDS):
+        return {}, [f"{name} is read as images; labels are PNGs whose grey or palette index counts"]
+    if kind == "image" and _says(name, _DEPTH_WORDS):
+        return {}, [f"{name} is read as images; depth has 16 bits, or is a float TIFF, npy or npz"]
     if kind == "image":
         return {}, []
     if kind == "depth":

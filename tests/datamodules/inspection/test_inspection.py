@@ -119,6 +119,15 @@ def test_an_id_out_of_range_is_named_and_ignored():
     assert "m has the label 40 in 1 of 15 files: 14.png; proposed: ignore it" in notes
 
 
+def test_what_is_called_labels_or_depth_and_is_neither_is_told():
+    photos = [look("a.jpg", encoded(photo(), "JPEG"))]
+    for name, sentence in (("masks", "labels are PNGs"), ("depth", "depth has 16 bits")):
+        assert kind_of(name, photos) == "image"
+        spec, (note,) = declared(name, "image", photos)
+        assert spec == {}
+        assert sentence in note
+
+
 def test_kinds_of_folders():
     assert kind_of("x", maps([[0, 1], [2, 3]])) == "labels"
     assert kind_of("edges", maps([[0, 255]])) == "image"
