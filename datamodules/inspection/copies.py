@@ -20,7 +20,8 @@ def exact(looks: Sequence[Look]) -> list[Group]:
     """Return the groups of files with the same bytes."""
     names: dict[str, Group] = defaultdict(list)
     for each in looks:
-        names[each.sha256].append(each.name)
+        if each.sha256:  # of what could be read
+            names[each.sha256].append(each.name)
     return [group for group in names.values() if len(group) > 1]
 
 

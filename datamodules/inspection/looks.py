@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -72,7 +73,14 @@ def look_at(source: Source, names: Sequence[str]) -> Iterator[Look]:
     with ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, len(names), _CHUNK):
             chunk = names[start : start + _CHUNK]
-            yield from pool.map(lambda name: look(name, source.read(name)), chunk)
+            yield from pool.map(partial(_read, source), chunk)
+
+
+def _read(source: Source, name: str) -> Look:
+    try:
+        return look(name, source.read(name))
+    except Exception as error:  # no permission, or an archive that is damaged or encrypted
+        return Look(name, 0, "", problem=f"cannot be read ({error})")
 
 
 def look(name: str, data: bytes) -> Look:
