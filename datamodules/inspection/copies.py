@@ -32,8 +32,10 @@ def near(looks: Sequence[Look]) -> list[Group]:
     by 4 of 255 on average. Flat pictures are left out. Of each set of exact copies the first
     counts.
     """
-    first = list({each.sha256: each for each in reversed(looks)}.values())[::-1]
-    usable = [each for each in first if each.thumb is not None and not each.flat]
+    first: dict[str, Look] = {}
+    for each in looks:
+        first.setdefault(each.sha256, each)
+    usable = [each for each in first.values() if each.thumb is not None and not each.flat]
     if len(usable) < 2:
         return []
     gradients = np.array([each.gradient for each in usable], dtype=np.uint64)

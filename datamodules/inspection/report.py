@@ -212,7 +212,7 @@ def _image_size(reading: Reading, usable: Sequence[Look]) -> int:
 
 def _kept_side(reading: Reading, image_size: int) -> int:
     """Return the side at which images are kept, larger where they are cropped at random."""
-    cropped = reading.task in ("domains", "pairs") and "sets" not in reading.options
+    cropped = reading.task == "pairs" or (reading.task == "domains" and len(reading.names) == 2)
     return round(image_size * _LOADED) if cropped else image_size
 
 
