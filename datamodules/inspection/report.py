@@ -205,14 +205,19 @@ def _owner(reading: Reading, part: Part) -> str:
 
 def _image_size(reading: Reading, usable: Sequence[Look]) -> int:
     """Return the largest power of two that most images have, within what is quick to train."""
-    least, most = _SIDES[reading.task]
+    by_label = reading.task == "domains" and not _are_two(reading)  # as attributes are
+    least, most = _SIDES["attributes" if by_label else reading.task]
     side = int(median(min(each.size) for each in usable))
     return max(least, min(most, 2 ** (max(side, 1).bit_length() - 1)))
 
 
+def _are_two(reading: Reading) -> bool:
+    return len(reading.names) == 2
+
+
 def _kept_side(reading: Reading, image_size: int) -> int:
     """Return the side at which images are kept, larger where they are cropped at random."""
-    cropped = reading.task == "pairs" or (reading.task == "domains" and len(reading.names) == 2)
+    cropped = reading.task == "pairs" or (reading.task == "domains" and _are_two(reading))
     return round(image_size * _LOADED) if cropped else image_size
 
 

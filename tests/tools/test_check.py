@@ -82,7 +82,7 @@ def lettered(root):
 
 def several_domains(root):
     for number, name in enumerate(("cat", "dog", "fox")):
-        images(root / "train" / name, 4, 4 * number)
+        images(root / "train" / name, 4, 4 * number, size=(70, 66))
     return "Unpaired", "sdit", "3 domains without partners: cat, dog, fox"
 
 
