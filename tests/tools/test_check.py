@@ -165,10 +165,8 @@ def test_each_layout_is_known_and_its_command_trains(layout, tmp_path, capsys, m
 
 
 def test_what_is_wrong_is_named(tmp_path, capsys):
-    for part in ("trainA", "trainB", "testA", "testB"):
-        images(tmp_path / part, 3, 10 * len(part) + ord(part[-1]) + ord(part[1]))
-    copy = next((tmp_path / "trainA").iterdir())
-    (tmp_path / "testB/copy.png").write_bytes(copy.read_bytes())
+    lettered(tmp_path)
+    (tmp_path / "testB/copy.png").write_bytes((tmp_path / "trainA/1.png").read_bytes())
     (tmp_path / "trainB/broken.jpg").write_bytes(b"no image")
     Image.new("RGB", (32, 32), "red").save(tmp_path / "trainB/red.png")
     (tmp_path / "trainB/notes.txt").touch()
