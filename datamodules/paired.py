@@ -7,6 +7,7 @@ from typing import Literal, get_args
 from datamodules.augment.images import TransformSpec
 from datamodules.base.translation_data import HeldOut
 from datamodules.errors import DataError
+from datamodules.files.archives import is_clutter
 from datamodules.files.decoding import Resize
 from datamodules.files.modalities import ModalitySpec
 from datamodules.files.scenes import Found, Picture, find, find_aligned
@@ -101,7 +102,8 @@ class Paired(TranslationFolders):
         train = self.root / "train"
         if self.layout != "auto" or not train.is_dir():
             return self.layout == "side_by_side"
-        folders = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+        entries = sorted(entry.name for entry in train.iterdir() if entry.is_dir())
+        folders = [name for name in entries if not is_clutter(name)]
         if folders and not set(folders) & set(self.modalities):
             raise DataError(
                 f"{train} has the folders {', '.join(folders)}; name two of them in modalities, "

@@ -29,8 +29,8 @@ from datamodules.items.splits import Batch, Split
 class Unconditional(ImageDataModule):
     """A folder of images: nested, mixed formats and sizes, class folders, or a StyleGAN zip.
 
-    All files are decoded before training starts, and every one that is unreadable or unlike the
-    others is named in one error.
+    All images are decoded before training starts, and every one that is unreadable is named in one
+    error. Other files are named and skipped.
 
     Args:
         root: Folder or zip archive of the training images, and of those held out.
@@ -44,8 +44,8 @@ class Unconditional(ImageDataModule):
         test_fraction: Share of `root` held out for the test; 0 for no test split.
         split_seed: Of the choice of what is held out.
         resize: `crop` takes the central square, `stretch` the whole image.
-        on_mismatch: Whether grey among colour images (or 16-bit, or transparent ones) is an
-            `error`, or to `convert` them.
+        on_mismatch: Whether to `convert` grey among colour images, 16-bit or transparent ones, or
+            to make an `error` of them.
         in_memory: Whether to decode all images once; `auto` does so up to 1 GiB a split.
         batch_size: Images per batch and process.
         num_workers: Processes that prepare batches; 0 is fastest for images in memory.
@@ -65,7 +65,7 @@ class Unconditional(ImageDataModule):
         test_fraction: float = 0.1,
         split_seed: int = 0,
         resize: Resize = "crop",
-        on_mismatch: Mismatch = "error",
+        on_mismatch: Mismatch = "convert",
         in_memory: bool | Literal["auto"] = "auto",
         batch_size: int = 64,
         num_workers: int = 0,

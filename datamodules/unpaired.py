@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from datamodules.augment.images import TransformSpec
 from datamodules.base.translation_data import HeldOut
 from datamodules.errors import DataError
+from datamodules.files.archives import is_clutter
 from datamodules.files.decoding import Resize
 from datamodules.files.modalities import ModalitySpec
 from datamodules.files.scenes import (
@@ -148,7 +149,8 @@ def _domains(root: Path) -> dict[str, str]:
     """Return the domains that have training images, by the names of their folders."""
     nested = root / "train"
     if nested.is_dir():
-        names = [entry.name for entry in nested.iterdir() if entry.is_dir()]
+        entries = [entry.name for entry in nested.iterdir() if entry.is_dir()]
+        names = [name for name in entries if not is_clutter(name)]
     else:
         names = [p.name.removeprefix("train") for p in root.glob("train?*") if p.is_dir()]
     if len(names) < 2:

@@ -20,6 +20,7 @@ TRAINING = {
     "predict": "write a run's images to a folder",
 }
 COMMANDS = {
+    "check": "say what a folder of data is, what is wrong with it, and how to train on it",
     "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
     "rank-sources": "rank pretrained GANs for a target folder",
     "train-classifier": "train the classifier whose features measure images",

@@ -148,7 +148,7 @@ def test_empty_folder(saved, workdir, capsys):
     config = write_config(workdir, data=unconditional("empty"))
     before = digests(saved)
     said = refused(capsys, *fit(config, "--run_id", "new"))
-    assert "empty holds no files" in said
+    assert "empty holds no images" in said
     assert digests(saved) == before
 
 
@@ -162,14 +162,15 @@ def test_corrupt_png(workdir, capsys):
     assert "L3.png is corrupt" in said
 
 
-def test_grey_among_colour_images(workdir, capsys):
+def test_grey_among_colour_images_where_it_is_to_be_an_error(workdir, capsys):
     folder = write_images(workdir / "images", mode="RGB")
     write_images(workdir / "grey", n=1)
     shutil.move(workdir / "grey/L0.png", folder)
-    config = write_config(workdir, data=unconditional(folder, channels=3))
+    data = unconditional(folder, channels=3, on_mismatch="error")
+    config = write_config(workdir, data=data)
     said = refused(capsys, *fit(config), lines=2)
     assert "L0.png is grey among colour images" in said
-    assert "on_mismatch: convert" in said
+    assert "leave out on_mismatch: error" in said
 
 
 def test_class_without_images(workdir, capsys):

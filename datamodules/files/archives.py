@@ -1,44 +1,77 @@
 """Where image files lie: a directory tree or a zip archive, read alike."""
 
 import os
+import sys
 import zipfile
 from abc import ABC, abstractmethod
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from pytorch_lightning.utilities import rank_zero_only
 
 from datamodules.errors import DataError
 
 LABEL_FILE = "dataset.json"
+IMAGE_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("png", "apng", "jpg", "jpeg", "jpe", "jfif", "jp2", "webp", "avif", "heic", "heif"),
+        *("bmp", "dib", "gif", "tif", "tiff", "tga", "ppm", "pgm", "pbm", "pnm"),
+    )
+)
+ARRAY_SUFFIXES = frozenset({".npy", ".npz"})  # of depth
 _CLUTTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_NAMED = 3  # skipped files, before they are only counted
 
 
 class Source(ABC):
     """A named collection of files.
 
-    Hidden files and the clutter of file browsers are left out.
+    A file counts by its suffix. Hidden files and the clutter of file browsers are left out, and so
+    are all others that are no image, which `tell_skipped` names.
+
+    Args:
+        root: The directory or archive.
+        names: Relative paths of all that is in it.
+        folders: Folders of the first level.
+        suffixes: Of the files that count, in small letters.
 
     Attributes:
         root: The directory or archive.
-        names: Relative paths with forward slashes, sorted, without `dataset.json`.
+        names: Relative paths with forward slashes, sorted, of the files that count.
+        skipped: Those of the others, sorted, without `dataset.json`.
         folders: Folders of the first level, sorted, also empty ones.
         has_labels: Whether there is a `dataset.json`.
     """
 
-    def __init__(self, root: Path, names: list[str], folders: set[str]) -> None:
-        kept = [name for name in names if not _is_clutter(name)]
+    def __init__(
+        self,
+        root: Path,
+        names: list[str],
+        folders: set[str],
+        suffixes: frozenset[str] = IMAGE_SUFFIXES,
+    ) -> None:
+        kept = [name for name in names if not is_clutter(name)]
         self.root = root
-        self.names = sorted(name for name in kept if name != LABEL_FILE)
-        self.folders = sorted(folder for folder in folders if not _is_clutter(folder))
+        self.names = sorted(name for name in kept if suffix_of(name) in suffixes)
+        self.skipped = sorted({*kept} - {*self.names, LABEL_FILE})
+        self.folders = sorted(folder for folder in folders if not is_clutter(folder))
         self.has_labels = LABEL_FILE in kept
 
     @abstractmethod
     def read(self, name: str) -> bytes:
         """Return the bytes of a file; safe in several threads and processes."""
 
+    def tell_skipped(self) -> None:
+        """Name the files that are no images, once in a process."""
+        if self.skipped:
+            tell(f"{self.root}: skipped {named(self.skipped)}; only images are read.")
+
 
 class Directory(Source):
     """All files under a directory, at any depth; links to folders are followed once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> None:
         names: list[str] = []
         seen: set[str] = set()
         for folder, inner, files in os.walk(root, followlinks=True):
@@ -48,7 +81,8 @@ class Directory(Source):
                 continue
             seen.add(real)
             names += [(Path(folder) / file).relative_to(root).as_posix() for file in files]
-        super().__init__(root, names, {entry.name for entry in root.iterdir() if entry.is_dir()})
+        inner_folders = {entry.name for entry in root.iterdir() if entry.is_dir()}
+        super().__init__(root, names, inner_folders, suffixes)
 
     def read(self, name: str) -> bytes:
         return (self.root / name).read_bytes()
@@ -83,9 +117,33 @@ def open_source(root: Path) -> Source:
         raise DataError(f"{root} does not exist; give a folder of images or a zip archive of them.")
     source = Directory(root) if root.is_dir() else Archive(root)
     if not source.names:
-        raise DataError(f"{root} holds no files; give a folder or zip archive with images.")
+        others = f", only {named(source.skipped)}" if source.skipped else ""
+        raise DataError(f"{root} holds no images{others}; give a folder or zip archive with some.")
     return source
 
 
-def _is_clutter(name: str) -> bool:
+def suffix_of(name: str) -> str:
+    """Return what says by a file's name what is in it, in small letters."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def named(names: list[str]) -> str:
+    """Return the first names, and how many there are more."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+@cache
+def tell(sentence: str) -> None:
+    """Print what was done with the data and is no error, once in a process, on the first rank."""
+    _print(f"note: {sentence}")
+
+
+@rank_zero_only
+def _print(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def is_clutter(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or left behind by a file browser."""
     return any(part.startswith(".") or part in _CLUTTER for part in name.split("/"))

@@ -30,20 +30,24 @@ def open_image(data: bytes) -> Image.Image:
         image.load()
         upright = ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp":
+            raise UnreadableError("is HEIC or video, which is not read; export a JPEG") from error
         raise UnreadableError("is not an image") from error
     except Exception as error:  # decoders raise what they like on damaged data
         raise UnreadableError(f"is corrupt ({error})") from error
     if upright.mode == "F":
         raise UnreadableError("has floating-point pixels, whose range is unknown")
+    if upright.mode == "LAB":
+        raise UnreadableError("has Lab colours, which are not read; export it as RGB")
     return upright
 
 
 def kind_of(image: Image.Image) -> Kind:
     """Return what an image's pixels are; images of one kind need the same conversion."""
-    if image.has_transparency_data:
-        return "transparent"
     if image.mode.startswith("I"):
         return "16-bit grey"
+    if image.has_transparency_data:
+        return "transparent"
     return "grey" if image.mode in ("1", "L") else "colour"
 
 
@@ -53,7 +57,7 @@ def to_pixels(image: Image.Image, size: int, channels: int, resize: Resize) -> T
     Transparent pixels show white; 16-bit values are divided by 257; colour becomes grey by
     Rec. 601 luma and grey becomes colour by repetition.
     """
-    flat = _flatten(image).convert("L" if channels == 1 else "RGB")
+    flat = flatten(image).convert("L" if channels == 1 else "RGB")
     lanczos = Image.Resampling.LANCZOS
     if flat.size == (size, size):
         fitted = flat
@@ -65,7 +69,8 @@ def to_pixels(image: Image.Image, size: int, channels: int, resize: Resize) -> T
     return pixels.reshape(size, size, channels).permute(2, 0, 1).contiguous()
 
 
-def _flatten(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits without transparency, whatever its colours are."""
     kind = kind_of(image)
     if kind == "transparent":
         rgba = image.convert("RGBA")

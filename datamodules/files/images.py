@@ -15,7 +15,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.files.archives import LABEL_FILE, Source
+from datamodules.files.archives import LABEL_FILE, Source, tell
 from datamodules.files.decoding import Kind, Resize, UnreadableError, kind_of, open_image, to_pixels
 from datamodules.files.scan_cache import ScanCache
 from datamodules.items.splits import Batch, MemoryImages, Split, to_unit_range
@@ -52,6 +52,7 @@ def scan(source: Source) -> list[Verdict]:
     Every file's bytes are read and hashed each time; what decoding said is kept in the cache folder
     under that hash, so a file is decoded again only when its content is new.
     """
+    source.tell_skipped()
     cache = ScanCache(source.root, "images")
     if len(source.names) >= _SLOW:
         rank_zero_info(f"Checking {len(source.names)} files of {source.root} ...")
@@ -68,7 +69,7 @@ def scan(source: Source) -> list[Verdict]:
 
 
 def check(root: Path, verdicts: Sequence[Verdict], on_mismatch: Mismatch) -> None:
-    """Name all unusable files of a scan in one error.
+    """Name all unusable files of a scan in one error, or say what becomes of mixed kinds.
 
     Args:
         root: Where they lie, for the message.
@@ -84,13 +85,16 @@ def check(root: Path, verdicts: Sequence[Verdict], on_mismatch: Mismatch) -> Non
         if on_mismatch == "error" and v.kind not in (None, usual)
     ]
     if not unreadable and not other:
+        if len(kinds) > 1:
+            mixed = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())
+            tell(f"{root}: of {len(verdicts)} images {mixed}; all are converted alike.")
         return
     problems = unreadable + other
     listed = "".join(f"\n  {problem}" for problem in problems[:_LISTED])
     more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
     remedies = ["remove or replace the unreadable ones"] if unreadable else []
     if other:
-        remedies += ["set on_mismatch: convert to accept all kinds (channels 1 or 3 decides)"]
+        remedies += ["leave out on_mismatch: error, so that they are converted"]
     remedy = " and ".join(remedies)
     raise DataError(
         f"{root}: {len(problems)} of {len(verdicts)} files cannot be used; {remedy}:{listed}{more}"

@@ -296,12 +296,13 @@ def _millimetres(values: Tensor, _: Modality) -> Image.Image:
 
 def _indexed(values: Tensor, modality: Modality) -> Image.Image:
     image = Image.fromarray(values.to(torch.uint8).numpy())
-    colours = list(modality.palette) or _rainbow(modality.channels)
+    colours = list(modality.palette) or rainbow(modality.channels)
     black = [(0, 0, 0)] * (256 - len(colours))
     image.putpalette([value for colour in colours + black for value in colour])
     return image
 
 
-def _rainbow(classes: int) -> list[tuple[int, int, int]]:
+def rainbow(classes: int) -> list[tuple[int, int, int]]:
+    """Return an RGB colour in 0..255 for each class."""
     hues = [colorsys.hsv_to_rgb(i / classes, 0.65, 1 - 0.4 * (i % 2)) for i in range(classes)]
     return [(round(255 * r), round(255 * g), round(255 * b)) for r, g, b in hues]

@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.files.archives import Directory
+from datamodules.files.archives import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Directory
 from datamodules.files.decoding import Resize, UnreadableError
 from datamodules.files.modalities import FileModality, decode, fit
 from datamodules.files.scan_cache import Facts, ScanCache
@@ -147,15 +147,17 @@ class FileScenes(Scenes):
 
 
 def find(folder: Path) -> dict[str, Path]:
-    """Return the files under a folder by their stems: relative paths without suffix, sorted.
+    """Return the pictures under a folder by their stems: relative paths without suffix, sorted.
 
     Raises:
-        DataError: There is no such folder, no file in it, or two of one stem.
+        DataError: There is no such folder, no picture in it, or two of one stem.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}; make it, with one file per scene.")
     files: dict[str, Path] = {}
-    for name in Directory(folder).names:
+    source = Directory(folder, IMAGE_SUFFIXES | ARRAY_SUFFIXES)
+    source.tell_skipped()
+    for name in source.names:
         stem = PurePosixPath(name).with_suffix("").as_posix()
         if stem in files:
             raise DataError(
@@ -164,7 +166,7 @@ def find(folder: Path) -> dict[str, Path]:
             )
         files[stem] = folder / name
     if not files:
-        raise DataError(f"{folder} holds no files; fill or remove it.")
+        raise DataError(f"{folder} holds no pictures; fill or remove it.")
     return dict(sorted(files.items()))
 
 

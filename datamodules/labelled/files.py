@@ -254,7 +254,8 @@ def listed(names: Sequence[str]) -> str:
 
 def _refuse_strangers(folder: Path, table: Path, files: Sequence[str]) -> None:
     """Raise DataError unless table and folder name the same images, each once."""
-    there, known = set(Directory(folder).names), set(files)
+    source, known = Directory(folder), set(files)
+    there = {*source.names, *source.skipped}
     missing = [name for name in files if name not in there]
     if missing:
         raise DataError(

@@ -175,7 +175,7 @@ def test_missing_and_empty_folders_are_named(root, part):
     shutil.rmtree(root / part)
     assert f"There is no folder {root / part}" in message(root)
     (root / part).mkdir()
-    expected = f"There is no folder {root / part / 'rgb'}" if part == "rd" else "holds no files"
+    expected = f"There is no folder {root / part / 'rgb'}" if part == "rd" else "holds no pictures"
     assert expected in message(root)
 
 

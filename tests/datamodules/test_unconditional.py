@@ -111,17 +111,21 @@ def test_one_error_names_every_bad_file(tmp_path):
     whole = save(tmp_path / "x/cut.jpg", picture(size=(64, 64))).read_bytes()
     (tmp_path / "x/cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.png").touch()
-    (tmp_path / "notes.txt").write_text("not pixels")
+    (tmp_path / "notes.jpg").write_text("not pixels")
+    (tmp_path / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(16))
     save(tmp_path / "grey.png", picture(mode="L"))
     save(tmp_path / "float.tiff", Image.new("F", (8, 8)))
-    error = message(tmp_path)
-    assert "5 of 8 files cannot be used" in error
+    save(tmp_path / "lab.tiff", Image.new("LAB", (8, 8)))
+    error = message(tmp_path, on_mismatch="error")
+    assert "7 of 10 files cannot be used" in error
     assert "empty.png is empty" in error
-    assert "notes.txt is not an image" in error
+    assert "notes.jpg is not an image" in error
+    assert "phone.HEIC is HEIC or video" in error
+    assert "lab.tiff has Lab colours" in error
     assert "x/cut.jpg is corrupt (" in error
     assert "float.tiff has floating-point pixels" in error
     assert "grey.png is grey among colour images" in error
-    assert "set on_mismatch: convert" in error
+    assert "leave out on_mismatch: error" in error
     assert "remove or replace the unreadable ones" in error
     assert "good" not in error
 
@@ -134,11 +138,36 @@ def test_the_list_of_bad_files_ends_with_a_count(tmp_path):
     assert error.endswith("and 3 more")
 
 
-def test_mismatches_can_be_converted(tmp_path):
-    save(tmp_path / "a.png")
-    save(tmp_path / "b.png", picture(mode="L"))
-    assert "1 of 2" in message(tmp_path)
-    assert everything(tmp_path, on_mismatch="convert").fetch([0, 1])["image"].shape[1] == 3
+def test_mixed_kinds_are_converted_and_told_unless_they_are_to_be_an_error(tmp_path, capfd):
+    for name, mode in (("a.png", "RGB"), ("b.png", "L"), ("c.png", "RGBA"), ("d.jpg", "CMYK")):
+        save(tmp_path / name, picture(mode=mode))
+    Image.new("I;16", (8, 8), 65535).save(tmp_path / "e.png")
+    for channels in (1, 3):
+        batch = everything(tmp_path, channels=channels).fetch(range(5))["image"]
+        assert batch.shape[1] == channels
+    grey = everything(tmp_path).fetch([1])["image"][0]
+    assert torch.equal(grey[0], grey[1])
+    assert torch.equal(grey[0], grey[2])
+    told = f"{tmp_path}: of 5 images 2 colour, 1 grey, 1 transparent, 1 16-bit grey; all are"
+    assert capfd.readouterr().err.count(told) == 1
+    assert "3 of 5" in message(tmp_path, on_mismatch="error")
+
+
+def test_stray_files_are_named_once_and_skipped(tmp_path, capfd):
+    save(tmp_path / "a/1.PNG")
+    save(tmp_path / "b/2.jpeg")
+    for name in ("readme.txt", "a/data.mdb", "b/list.csv", "b/model.pt"):
+        (tmp_path / name).write_text("no image")
+    for clutter in ("Thumbs.db", ".DS_Store", "desktop.ini", "a/.hidden.png"):
+        (tmp_path / clutter).write_text("clutter")
+    assert len(everything(tmp_path, labels="folders")) == 2
+    assert len(everything(tmp_path)) == 2
+    err = capfd.readouterr().err
+    assert err.count("skipped a/data.mdb, b/list.csv, b/model.pt and 1 more; only images") == 1
+    assert "Thumbs" not in err
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c/notes.txt").touch()
+    assert "c holds no images, only notes.txt" in message(tmp_path / "c")
 
 
 def test_class_folders(tmp_path):
@@ -207,7 +236,7 @@ def test_bad_label_files_are_explained(tmp_path, labels, expected):
 def test_missing_empty_and_broken_roots(tmp_path):
     assert "does not exist" in message(tmp_path / "nowhere")
     (tmp_path / "void").mkdir()
-    assert "holds no files" in message(tmp_path / "void")
+    assert "holds no images" in message(tmp_path / "void")
     (tmp_path / "bad.zip").write_bytes(b"PK nonsense")
     assert "not a readable zip" in message(tmp_path / "bad.zip")
 

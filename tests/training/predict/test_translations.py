@@ -127,7 +127,7 @@ def test_an_empty_folder(run, capsys):
     (run / "empty").mkdir()
     assert predict("--source", "depth", "--target", "rgb", "--input", "empty") == 2
     err = capsys.readouterr().err
-    assert "empty holds no files" in err
+    assert "empty holds no pictures" in err
     assert "Traceback" not in err
 
 

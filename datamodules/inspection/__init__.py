@@ -1,0 +1,1 @@
+"""What a folder of data holds, before any of it is trained on."""
