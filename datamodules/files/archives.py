@@ -1,6 +1,9 @@
 """Where image files lie: a directory tree or a zip archive, read alike."""
 
+import io
 import os
+import shutil
+import stat
 import sys
 import zipfile
 from abc import ABC, abstractmethod
@@ -10,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from pytorch_lightning.utilities import rank_zero_only
 
 from datamodules.errors import DataError
+from datamodules.files.decoding import UnreadableError
 
 LABEL_FILE = "dataset.json"
 IMAGE_SUFFIXES = frozenset(
@@ -20,6 +24,9 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})  # of depth
+MOST_RATIO = 100  # of an archive's file, unpacked to packed
+MOST_BYTES = 2**28  # of one file, unpacked: the largest image that is decoded, uncompressed
+_PIECE, _SMALL = 2**12, 2**24  # bytes read at once; that may be packed any number of times
 _CLUTTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _NAMED = 3  # skipped files, before they are only counted
 
@@ -60,7 +67,11 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file; safe in several threads and processes."""
+        """Return the bytes of a file; safe in several threads and processes.
+
+        Raises:
+            UnreadableError: It is no regular file, too large, damaged or locked.
+        """
 
     def tell_skipped(self) -> None:
         """Name the files that are no images, once in a process."""
@@ -85,7 +96,7 @@ class Directory(Source):
         super().__init__(root, names, inner_folders, suffixes)
 
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        return read_file(self.root / name)
 
 
 class Archive(Source):
@@ -96,7 +107,7 @@ class Archive(Source):
         try:
             with zipfile.ZipFile(root) as archive:
                 entries = archive.namelist()
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
             raise DataError(f"{root} is not a readable zip archive: {error}.") from error
         files = [entry for entry in entries if not entry.endswith("/")]
         super().__init__(root, files, {e.split("/")[0] for e in entries if "/" in e})
@@ -105,16 +116,51 @@ class Archive(Source):
         # A forked worker must not share the file position of its parent.
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = os.getpid(), zipfile.ZipFile(self.root)
-        return self._opened[1].read(name)
+        archive = self._opened[1]
+        told, unpacked = archive.getinfo(name), io.BytesIO()
+        _refuse_size(told.file_size)
+        if told.file_size > max(_SMALL, MOST_RATIO * told.compress_size):
+            raise UnreadableError(f"unpacks to more than {MOST_RATIO} times its size")
+        try:
+            with archive.open(name) as file:
+                # Piece by piece, as what the archive tells of sizes may be a lie.
+                shutil.copyfileobj(file, unpacked, _PIECE)
+            return unpacked.getvalue()
+        except Exception as error:  # decompressors raise what they like on damaged data
+            raise UnreadableError(f"cannot be unpacked ({error})") from error
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_opened": None}
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a regular file; raise `UnreadableError` if that fails."""
+    try:
+        # A pipe would have us wait for somebody to write into it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise UnreadableError("is no regular file")
+            _refuse_size(facts.st_size)
+            return file.read()
+    except OSError as error:
+        raise UnreadableError(f"cannot be read ({error.strerror})") from error
+
+
+def _refuse_size(n_bytes: int) -> None:
+    if n_bytes > MOST_BYTES:
+        raise UnreadableError(
+            f"has {n_bytes / 2**20:,.0f} MiB, more than the {MOST_BYTES // 2**20} that are read"
+        )
 
 
 def open_source(root: Path) -> Source:
     """Return the files of a directory or zip archive; there must be some."""
     if not root.exists():
         raise DataError(f"{root} does not exist; give a folder of images or a zip archive of them.")
+    if not root.is_dir() and not root.is_file():
+        raise DataError(f"{root} is no folder or file; give a folder of images or a zip archive.")
     source = Directory(root) if root.is_dir() else Archive(root)
     if not source.names:
         others = f", only {named(source.skipped)}" if source.skipped else ""

@@ -27,12 +27,18 @@ def open_image(data: bytes) -> Image.Image:
         raise UnreadableError("is empty")
     try:
         image = Image.open(io.BytesIO(data))
+        if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError
         image.load()
         upright = ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
         if data[4:8] == b"ftyp":
             raise UnreadableError("is HEIC or video, which is not read; export a JPEG") from error
         raise UnreadableError("is not an image") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableError(
+            f"has more than the {Image.MAX_IMAGE_PIXELS} pixels that are decoded"
+        ) from error
     except Exception as error:  # decoders raise what they like on damaged data
         raise UnreadableError(f"is corrupt ({error})") from error
     if upright.mode == "F":

@@ -25,6 +25,7 @@ Mismatch = Literal["error", "convert"]
 T = TypeVar("T")
 
 IN_MEMORY_BYTES = 2**30
+MOST_CLASSES = 100_000
 _LISTED = 20
 _SLOW = 2000  # files whose check takes long enough to be announced
 
@@ -58,7 +59,10 @@ def scan(source: Source) -> list[Verdict]:
         rank_zero_info(f"Checking {len(source.names)} files of {source.root} ...")
 
     def judge(name: str) -> Verdict:
-        data = source.read(name)
+        try:
+            data = source.read(name)
+        except UnreadableError as error:
+            return Verdict(name, "", None, str(error))
         sha256 = hashlib.sha256(data).hexdigest()
         kind, problem = cache.recall(sha256, lambda: list(_judge(data)))
         return Verdict(name, sha256, kind, problem)
@@ -187,7 +191,7 @@ class FileImages(Split):
     def _pixels(self, name: str) -> Tensor:
         try:
             image = open_image(self.source.read(name))
-        except (UnreadableError, OSError) as error:
+        except UnreadableError as error:
             raise DataError(
                 f"{self.source.root}: {name} could be read when training began but now {error}; "
                 "put it back or start again without it."
@@ -231,14 +235,17 @@ def _json_labels(source: Source, required: bool) -> dict[str, int]:
     try:
         labels = json.loads(source.read(LABEL_FILE))["labels"]
         by_name = dict(labels or [])
-    except (ValueError, KeyError, TypeError) as error:
+    except (UnreadableError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f'{where} is not of the form {{"labels": [["name.png", 0], ...]}}; correct it or set '
             "labels: none."
         ) from error
     for name, label in by_name.items():
-        if type(label) is not int or label < 0:
-            raise DataError(f"{where} gives {name} the label {label}; give whole numbers from 0.")
+        if type(label) is not int or not 0 <= label < MOST_CLASSES:
+            raise DataError(
+                f"{where} gives {name} the label {label!r:.40}; give whole numbers from 0 to "
+                f"{MOST_CLASSES - 1}."
+            )
     if required and not by_name:
         raise DataError(f"{where} has no labels; add them or set labels: none.")
     return by_name

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from datamodules.augment.images import TransformSpec
 from datamodules.errors import DataError
+from datamodules.files.archives import read_file
 from datamodules.files.decoding import UnreadableError, open_image, to_pixels
 from datamodules.items.modalities import Modality
 from datamodules.items.scenes import Scenes
@@ -103,8 +104,8 @@ class LazyScenes(Scenes):
     def _open(self, name: str, position: int) -> Image.Image:
         file = self.files[name][position]
         try:
-            return open_image((self.root / file).read_bytes())
-        except (UnreadableError, OSError) as error:
+            return open_image(read_file(self.root / file))
+        except UnreadableError as error:
             raise DataError(
                 f"{self.root}: {file} {error}; replace it by a fresh copy of the data set's."
             ) from error

@@ -2,6 +2,7 @@
 
 import colorsys
 import io
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from datamodules.errors import DataError
+from datamodules.files.archives import MOST_BYTES, read_file
 from datamodules.files.decoding import Resize, UnreadableError, open_image, to_pixels
 from datamodules.items.modalities import IGNORE, UNKNOWN, Kind, Modality
 
@@ -115,10 +117,8 @@ def read_modality(
         DataError: The file cannot be used; the message says why.
     """
     try:
-        data = file.read_bytes() if isinstance(file, Path) else file
+        data = read_file(file) if isinstance(file, Path) else file
         return fit(decode(data, modality), modality, size, resize)
-    except OSError as error:
-        raise DataError(f"{name} cannot be read ({error.strerror}); correct its path.") from error
     except UnreadableError as error:
         raise DataError(f"{name} {error}; replace or remove it.") from error
 
@@ -223,6 +223,10 @@ def _metres(data: bytes, per_metre: float) -> np.ndarray:
 
 def _array(data: bytes) -> np.ndarray:
     try:
+        if data.startswith(_NPZ):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                if sum(info.file_size for info in archive.infolist()) > MOST_BYTES:
+                    raise ValueError(f"it unpacks to more than {MOST_BYTES // 2**20} MiB")
         stored = np.load(io.BytesIO(data), allow_pickle=False)
         arrays = [stored[key] for key in stored.files] if data.startswith(_NPZ) else [stored]
     except Exception as error:  # numpy raises what it likes on damaged data

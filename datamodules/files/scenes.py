@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.files.archives import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Directory
+from datamodules.files.archives import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Directory, read_file
 from datamodules.files.decoding import Resize, UnreadableError
 from datamodules.files.modalities import FileModality, decode, fit
 from datamodules.files.scan_cache import Facts, ScanCache
@@ -137,8 +137,8 @@ class FileScenes(Scenes):
     def _read(self, name: str, position: int) -> Tensor:
         picture, modality = self.found[name][position], self.modalities[name]
         try:
-            whole = picture.decode(picture.file.read_bytes(), modality)
-        except (UnreadableError, OSError) as error:
+            whole = picture.decode(read_file(picture.file), modality)
+        except UnreadableError as error:
             raise DataError(
                 f"{picture.file} could be read when it was checked but now {error}; put it back "
                 "or start again without it."
@@ -303,9 +303,9 @@ def _images(root: Path, scenes: FileScenes) -> Iterator[tuple[str, str]]:
 
 def _judge(cache: ScanCache, modality: Modality, picture: Picture) -> Verdict:
     try:
-        data = picture.file.read_bytes()
-    except OSError as error:
-        return Verdict("", (0, 0), f"cannot be read ({error.strerror})")
+        data = read_file(picture.file)
+    except UnreadableError as error:
+        return Verdict("", (0, 0), str(error))
 
     def decoded() -> Facts:
         try:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.files.archives import Directory, Source
+from datamodules.files.archives import Directory, Source, read_file
 from datamodules.files.decoding import RESIZE_RULES, Resize, UnreadableError, open_image, to_pixels
 from datamodules.files.images import IN_MEMORY_BYTES, FileImages, Verdict, check, scan
 from datamodules.files.translation_folders import existing_folder
@@ -210,7 +210,7 @@ class _Files(Source):
         self.names = names
 
     def read(self, name: str) -> bytes:
-        return (self.root / name).read_bytes()
+        return read_file(self.root / name)
 
 
 class _CentralImages(FileImages):
@@ -231,7 +231,7 @@ class _CentralImages(FileImages):
     def _pixels(self, name: str) -> Tensor:
         try:
             image = open_image(self.source.read(name))
-        except (UnreadableError, OSError) as error:
+        except UnreadableError as error:
             raise DataError(
                 f"{self.source.root}: {name} could be read when it was checked but now {error}; "
                 "put it back or start again without it."

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, cast
 
@@ -24,7 +25,7 @@ from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.runs.files import warn, write_atomically, writing
 from lit_synth.runs.metrics_csv import CSVLogger
-from lit_synth.runs.resume import checkpoint_folder
+from lit_synth.runs.resume import check_same_architecture, checkpoint_folder
 from lit_synth.tensors.processes import of_all_processes
 
 # SLURM's notice before the time limit, a polite kill, Ctrl+C.
@@ -86,7 +87,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        self._resumed = {key: checkpoint[key] for key in ("iteration", "random")}
+        self._resumed = {key: checkpoint.get(key) for key in ("iteration", "random", "rows")}
 
     # When.
 
@@ -100,7 +101,8 @@ class Checkpoint(pl.callbacks.Checkpoint):
         self._saved = self._resumed.get("iteration")
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
-                logger.rewind(self._saved)
+                own = Path(trainer.default_root_dir) in Path(trainer.ckpt_path or "").parents
+                logger.rewind(self._saved, self._resumed.get("rows") if own else None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         method = cast("Method", pl_module)
@@ -114,7 +116,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if threading.current_thread() is threading.main_thread():
             for signum in SIGNALS:  # Lightning puts the handlers before ours back when it is done.
                 signal.signal(signum, self._note)
-        states = self._resumed.pop("random", [])
+        states = self._resumed.pop("random", None) or []
         if len(states) == trainer.world_size:
             _set_random_state(states[trainer.global_rank], trainer.strategy.root_device)
         elif states:
@@ -199,12 +201,45 @@ class Checkpoint(pl.callbacks.Checkpoint):
             self._saved, self._clock = method.iteration, time.monotonic()
 
 
+def misfit(method: Method, checkpoint: dict[str, Any]) -> str | None:
+    """Say why a method cannot go on from what a checkpoint holds; None if it can."""
+    try:
+        check_same_architecture(method.state_dict(), checkpoint["state_dict"])
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
+        if progress["processed"] != checkpoint["iteration"]:
+            return "is damaged: its loops and its iteration do not agree"
+        torch.Generator().set_state(checkpoint["rng"])
+        ours, theirs = _optimizers(method), checkpoint["optimizer_states"]
+        if _groups([optimizer.state_dict() for optimizer in ours]) != _groups(theirs):
+            return "is damaged, or of other settings: its optimizers are not those of the method"
+        untouched = all(not state["state"] for state in theirs)
+        if untouched and checkpoint["iteration"] and not isinstance(ours[0], torch.optim.SGD):
+            return "is damaged: its optimizers have forgotten their moments"
+    except InputError as error:
+        return f"does not fit: {error}".removesuffix(".")
+    except (LookupError, TypeError, AttributeError, RuntimeError):
+        return "is damaged: a part that a run goes on from is missing"
+    return None
+
+
+def _optimizers(method: Method) -> list[torch.optim.Optimizer]:
+    configured: Any = method.configure_optimizers()
+    return configured if isinstance(configured, list) else [configured]
+
+
+def _groups(optimizer_states: list[dict[str, Any]]) -> list[list[Any]]:
+    """Return which parameters each group of each optimizer has."""
+    return [[group["params"] for group in state["param_groups"]] for state in optimizer_states]
+
+
 def _write(trainer: pl.Trainer, checkpoint: dict[str, Any], names: list[str]) -> None:
     """Write a checkpoint under `names`, after all that was logged up to it."""
     folder = checkpoint_folder(trainer.default_root_dir)
     with writing(folder):
         for logger in trainer.loggers:
             logger.save()
+            if isinstance(logger, CSVLogger):
+                checkpoint["rows"] = logger.rows
         # Through memory: torch reports a full disk as an internal error.
         serialised = io.BytesIO()
         torch.save(checkpoint, serialised)

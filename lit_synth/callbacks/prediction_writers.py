@@ -153,29 +153,70 @@ class TranslationWriter(pl.Callback):
         print(f"{len(self.files)} translations in {self.out}")
 
 
-def _refuse_foreign(out: Path, overwrite: bool) -> bool:
-    """Make the folder; InputError if it holds what is not ours. Return whether it is ours."""
+def _refuse_foreign(out: Path, overwrite: bool) -> list[str] | None:
+    """Make the folder; InputError if it holds what is not ours.
+
+    Returns:
+        What an earlier prediction has noted to have written by name; None if there was none.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    ours = (out / MARK).is_file()
-    if not ours and not overwrite and any(out.iterdir()):
+    if os.path.lexists(out / MARK):
+        return _noted(out)
+    if not overwrite and any(out.iterdir()):
         raise InputError(
             f"{out} is not empty, and what it holds was not written by `predict`: give "
             "another folder with --out."
         )
-    return ours
+    return None
+
+
+def _noted(out: Path) -> list[str]:
+    """Return the names that the folder's mark holds; InputError unless they lie in the folder."""
+    mark = out / MARK
+    if not mark.is_file() or mark.is_symlink():
+        raise InputError(f"{mark} is no file of `predict`: give another folder with --out.")
+    try:
+        facts = json.loads(mark.read_bytes())
+        names = facts.get("names", []) if isinstance(facts, dict) else None
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{mark} is damaged: give another folder with --out, or empty {out}.")
+    _refuse_outside(out, names)
+    return names
+
+
+def _refuse_outside(out: Path, names: Sequence[str]) -> None:
+    """Raise InputError if a name, or a link on its way, leads out of the folder."""
+    inside, seen = out.resolve(), set()
+    for name in names:
+        folder = (out / name).parent
+        leads_out = not name or "\0" in name or ".." in Path(name).parts
+        if not leads_out and folder not in seen:
+            leads_out = not folder.resolve().is_relative_to(inside)
+            seen.add(folder)
+        if leads_out:
+            raise InputError(
+                f"{name!r} is not in {out}, where {MARK} or a link puts it: give another folder "
+                "with --out."
+            )
 
 
 def _claim(out: Path, overwrite: bool, names: Sequence[str] = ()) -> None:
     """Remove what an earlier prediction wrote from the folder, and note what will be there."""
-    ours = _refuse_foreign(out, overwrite)
-    if ours:
-        written = json.loads((out / MARK).read_text()).get("names", [])
+    written = _refuse_foreign(out, overwrite)
+    _refuse_outside(out, names)
+    if written is not None:
         for name in [*written, PREVIEW] if written else []:
             for suffix in SUFFIXES:
                 (out / f"{name}{suffix}").unlink(missing_ok=True)
         for path in out.iterdir():
             if re.fullmatch(r"\d{6,}\.png", path.name):
                 path.unlink()
+        for name in [*names, PREVIEW]:
+            for path in (out / f"{name}{suffix}" for suffix in SUFFIXES):
+                if path.is_symlink():  # would be followed
+                    path.unlink()
     write_atomically(out / MARK, json.dumps({"names": list(names)}).encode())
 
 
@@ -190,5 +231,6 @@ def _mark(out: Path, trainer: pl.Trainer, pl_module: pl.LightningModule, **facts
 def _write(path: Path, pixels: Tensor) -> None:
     """Write one image whole or not at all, without waiting for the disk."""
     partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)  # a link there would be followed
     partial.write_bytes(png(pixels))
     os.replace(partial, path)

@@ -89,17 +89,11 @@ def coloured_shapes(image_size: int, channels: int) -> "tuple[Labelled, Labelled
 
 def read_recipe(path: Path) -> "Recipe":
     """Read training settings from YAML; those left out keep their defaults."""
-    import yaml
-
     from lit_synth.features.classifier import Architecture, Recipe
     from lit_synth.networks.classifier import SmallClassifier
+    from lit_synth.runs.reading import read_mapping
 
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise InputError(
-            f"The recipe {path} cannot be read ({error}); give a YAML file."
-        ) from error
+    settings = read_mapping(path, "the recipe")
     known = {name: type(default) for name, default in Recipe().facts().items()}
     defaults = cast("dict[str, object]", SmallClassifier().init_args)
     of_network = {name: type(defaults[name]) for name in Architecture.__annotations__}

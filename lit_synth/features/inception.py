@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.random import as_rgb
+from lit_synth.runs.reading import load_tensors
 from lit_synth.tensors.pixels import as_uint8
 
 URL = (
@@ -71,7 +72,7 @@ def _load(path: Path) -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
         # torch-fidelity would unpickle the file with the right to run code in it, so it is handed
         # one that we have written.
         with tempfile.NamedTemporaryFile(suffix=".pth") as clean:

@@ -13,6 +13,7 @@ from lit_synth.errors import InputError
 from lit_synth.features.random import as_rgb
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.format import load_release
+from lit_synth.runs.reading import load_tensors
 from lit_synth.tensors.precision import full_float32
 
 BUNDLED = "object-classifier"
@@ -142,7 +143,7 @@ def _alexnet(path: Path) -> dict[str, Tensor]:
     from torchvision.models import alexnet
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
         with torch.device("meta"):
             alexnet().load_state_dict(state, assign=True)
     except Exception as error:  # a file that is no state dict can fail in any way

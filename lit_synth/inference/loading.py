@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentParser
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -17,7 +16,7 @@ from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.releases.format import find_release
 from lit_synth.runs import prepared
-from lit_synth.runs.settings import CONFIG
+from lit_synth.runs.settings import CONFIG, settings_of
 
 
 def load_method(release: str | Path) -> Method:
@@ -47,7 +46,7 @@ def _settings(run: Path, release: Path) -> dict[str, Any]:
         raise InputError(
             f"the release {release} is in no run folder: expected the run's settings in {path}."
         )
-    settings = yaml.safe_load(path.read_text())
+    settings = settings_of(run)
     needed = prepared.needed(settings, run.parents[1], settings["seed_everything"])
     for each in needed:
         prepared.require(each)

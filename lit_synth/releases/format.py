@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from lit_synth.errors import InputError
+from lit_synth.runs.reading import read_mapping
 
 FORMAT = 1
 TRUST = "LIT_SYNTH_TRUST"  # packages of networks of your own, joined by commas
@@ -118,16 +119,17 @@ def load_release(name: str | Path) -> Release:
         InputError: No release there, a class that is not trusted, or weights of another shape.
     """
     folder = find_release(name)
-    try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        tensors = load_file(folder / "model.safetensors")
-    except (SafetensorError, yaml.YAMLError) as error:
-        raise InputError(f"the release {folder} cannot be read: {error}") from error
+    config = read_mapping(folder / "config.yaml", "the settings of the release")
     if config.get("lit_synth_release") != FORMAT:
         raise InputError(
             f"{folder}/config.yaml is not a release of format {FORMAT}: it says "
             f"{config.get('lit_synth_release')}."
         )
+    _check_config(config, folder)
+    try:
+        tensors = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"the release {folder} cannot be read: {error}") from error
     networks = {}
     for key, spec in config["networks"].items():
         network = _build(spec["class_path"], spec["init_args"], folder)
@@ -136,10 +138,32 @@ def load_release(name: str | Path) -> Release:
         try:
             network.load_state_dict(state)
         except RuntimeError as error:
-            raise InputError(f"the weights of '{key}' in {folder} do not fit: {error}") from error
+            reason = " ".join(str(error).split())
+            raise InputError(f"the weights of '{key}' in {folder} do not fit: {reason}") from error
         networks[key] = network.eval()
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     return Release(folder, networks, config.get("extra", {}), digest)
+
+
+def _check_config(config: dict[str, Any], folder: Path) -> None:
+    """Raise InputError unless it names networks, each by its class and arguments."""
+    networks = config.get("networks")
+    extra = config.get("extra", {})
+    if not isinstance(networks, dict) or not networks or not isinstance(extra, dict):
+        networks = {"networks": None}
+    for name, spec in networks.items():
+        given = spec if isinstance(spec, dict) else {}
+        class_path, init_args = given.get("class_path"), given.get("init_args")
+        if not (
+            isinstance(name, str)
+            and isinstance(class_path, str)
+            and isinstance(init_args, dict)
+            and all(isinstance(key, str) for key in init_args)
+        ):
+            raise InputError(
+                f"{folder}/config.yaml is damaged at '{name}': expected `networks`, each with a "
+                "class_path and init_args; get the release again."
+            )
 
 
 def _build(class_path: str, init_args: dict[str, Any], folder: Path) -> nn.Module:
@@ -151,8 +175,21 @@ def _build(class_path: str, init_args: dict[str, Any], folder: Path) -> nn.Modul
             f"{', '.join(trusted)} are built from a release: if you trust its package, list it in "
             f"the environment variable {TRUST}."
         )
-    with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
-        network = getattr(importlib.import_module(module), name)(**init_args)
-    if not isinstance(network, nn.Module):
+    try:
+        network_class = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"{folder}/config.yaml asks for the class {class_path}, but there is none: the release "
+            "may be of another version of lit-synth."
+        ) from error
+    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
         raise InputError(f"{folder}/config.yaml names {class_path}, which is not a network.")
-    return network
+    try:
+        with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
+            return network_class(**init_args)
+    except Exception as error:  # wrong arguments can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{folder}/config.yaml gives {class_path} arguments with which it cannot be built: "
+            f"{reason}"
+        ) from error

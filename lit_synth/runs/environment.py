@@ -5,8 +5,10 @@ import re
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,30 @@ import torch
 from lit_synth.runs.files import write_atomically
 
 LIBRARIES = ("torch", "torchvision", "pytorch-lightning", "numpy", "torchmetrics", "lit-synth")
-_SECRET = re.compile(r"(key|token|secret|password)[^=\s]*=\S+", re.IGNORECASE)
+_SECRET = re.compile(r"((?:key|token|secret|password)[^=:]*[=:]).*", re.IGNORECASE | re.DOTALL)
+_SECRET_FLAG = re.compile(r"-[^=]*(key|token|secret|password)[^=:]*", re.IGNORECASE)
 
 
 def environment() -> dict[str, Any]:
     """Describe where a run takes place, in JSON values, without secrets."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [_SECRET.sub(r"\1=***", argument) for argument in sys.argv],
+        "command": _without_secrets(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "revision": _revision(),
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
+
+
+def _without_secrets(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which *** stands for what follows `key`, `token` and the like."""
+    shown = []
+    for before, argument in pairwise(["", *arguments]):
+        told = _SECRET_FLAG.fullmatch(before) and not argument.startswith("--")
+        shown.append("***" if told else _SECRET.sub(r"\1***", argument))
+    return shown
 
 
 def _version(name: str) -> str | None:

@@ -39,6 +39,7 @@ def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = N
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
+    partial.unlink(missing_ok=True)  # a link there would be followed
     try:
         with partial.open("wb") as file:
             file.write(data)

@@ -81,6 +81,22 @@ def _lock(folder: Path) -> None:
     _locks.append(file)
 
 
+def in_use(folder: Path) -> bool:
+    """Tell whether another process holds a folder."""
+    try:
+        file = (folder / ".lock").open("r+")
+    except OSError:
+        return False  # nothing has run there
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return True
+        except OSError:
+            return False  # a file system without locks
+    return False
+
+
 def _next_free(folder: Path) -> Path:
     taken = {path.name for path in folder.parent.iterdir()}
     return next(

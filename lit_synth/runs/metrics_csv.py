@@ -11,7 +11,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from lit_synth.runs.files import write_atomically
+from lit_synth.runs.files import warn, write_atomically
 
 METRICS_FILE = "metrics.csv"
 KEY = "iteration"
@@ -26,6 +26,9 @@ class CSVLogger(Logger):
 
     Args:
         save_dir: The run's folder.
+
+    Attributes:
+        rows: How many rows the file holds, once it has been looked at.
     """
 
     def __init__(self, save_dir: str) -> None:
@@ -36,6 +39,7 @@ class CSVLogger(Logger):
         self._row: dict[str, str] = {}
         self._columns: list[str] | None = None
         self._last = -1
+        self.rows = 0
 
     @property
     def name(self) -> str:
@@ -73,10 +77,20 @@ class CSVLogger(Logger):
         self._write_row()
 
     @rank_zero_only
-    def rewind(self, iteration: int | None) -> None:
-        """Forget the rows after `iteration`, or all rows if it is None."""
-        _, rows = self._read()
-        kept = {i: row for i, row in rows.items() if iteration is not None and i <= iteration}
+    def rewind(self, iteration: int | None, rows: int | None = None) -> None:
+        """Forget the rows after `iteration`, or all rows if it is None.
+
+        Args:
+            iteration: The one to go on from.
+            rows: How many the file had then; the user is told if it has fewer. None: unknown.
+        """
+        _, found = self._read()
+        kept = {i: row for i, row in found.items() if iteration is not None and i <= iteration}
+        if rows is not None and len(kept) < rows:
+            warn(
+                f"{self.path} has lost {rows - len(kept)} of the {rows} rows up to iteration "
+                f"{iteration}: the run goes on without them."
+            )
         self._write(kept)
 
     def _write_row(self) -> None:
@@ -84,11 +98,11 @@ class CSVLogger(Logger):
             return
         if self._columns is None:
             self._columns, rows = self._read()
-            self._last = max(rows, default=-1)
+            self._last, self.rows = max(rows, default=-1), len(rows)
         if self._iteration > self._last and self._row.keys() <= set(self._columns):
             with self.path.open("a") as file:
                 file.write(_line([str(self._iteration), *map(self._row.get, self._columns)]))
-            self._last = self._iteration
+            self._last, self.rows = self._iteration, self.rows + 1
         else:
             _, rows = self._read()
             rows[self._iteration] = rows.get(self._iteration, {}) | self._row
@@ -96,18 +110,21 @@ class CSVLogger(Logger):
         self._row = {}
 
     def _read(self) -> tuple[list[str], dict[int, dict[str, str]]]:
-        """Return the columns and the rows by iteration; a row cut short by a crash is left out."""
+        """Return the columns and the rows by iteration; damaged rows are left out."""
         if not self.path.exists():
             return [], {}
-        with self.path.open(newline="") as file:
-            header, *lines = list(csv.reader(file)) or [[KEY]]
+        try:
+            with self.path.open(newline="", errors="replace") as file:
+                header, *lines = list(csv.reader(file)) or [[KEY]]
+        except csv.Error:
+            return [], {}
         columns = header[1:]
+        whole = [line for line in lines if len(line) == len(header) and line[0].isdecimal()]
         rows = {
             int(line[0]): {name: text for name, text in zip(columns, line[1:], strict=True) if text}
-            for line in lines
-            if len(line) == len(header)
+            for line in whole
         }
-        return columns, rows
+        return (columns, rows) if header[:1] == [KEY] else ([], {})
 
     def _write(self, rows: dict[int, dict[str, str]]) -> None:
         """Replace the file; its columns are those that have a value, in order of appearance."""
@@ -116,7 +133,7 @@ class CSVLogger(Logger):
         lines = [_line([str(i), *map(row.get, columns)]) for i, row in rows.items()]
         text = _line([KEY, *columns]) + "".join(lines)
         write_atomically(self.path, text.encode())
-        self._columns, self._last = columns, max(rows, default=-1)
+        self._columns, self._last, self.rows = columns, max(rows, default=-1), len(rows)
 
 
 def _text(value: float | Tensor) -> str:

@@ -7,6 +7,7 @@ lies, the releases are found beside the run.
 
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -20,12 +21,13 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from lit_synth.errors import InputError
-from lit_synth.runs.folder import run_folder
+from lit_synth.runs.folder import in_use, run_folder
 from lit_synth.runs.resume import checkpoint_folder
 from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
 
 RELEASE = "release"
 NAME = re.compile(r"\$prepare\.(\w+)")
+POLL_S = 0.5  # between two looks at a run that another process trains
 # Passed on to the run that is being prepared, which saves itself: SLURM's notice before the time
 # limit, a polite kill, Ctrl+C; and a closed terminal.
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -169,6 +171,10 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
         check_same_settings(run.folder, dict(settings))
     except InputError as error:
         raise InputError(f"prepare.{run.name}: {error}") from error
+    if in_use(run.folder):
+        _say(run, f"another process is training it in {run.folder}: waiting for that one.")
+        while in_use(run.folder):
+            time.sleep(POLL_S)
     if finished(run, settings):
         _say(run, f"{run.release} is there.")
         return
@@ -201,6 +207,8 @@ def _say(run: Prepared, words: str) -> None:
 def _command(arguments: Sequence[str]) -> int:
     """Run the command line in a process of its own that gets our signals; return its exit code.
 
+    However this process ends, that one saves itself and ends too.
+
     Returns:
         128 + n where signal n has ended it, or came too late for it.
     """
@@ -212,16 +220,36 @@ def _command(arguments: Sequence[str]) -> int:
         if child is not None:
             child.send_signal(signum)
 
+    watched, held = os.pipe()  # the end held here closes with this process, even a killed one
     with _handling(pass_on):
         # In a session of its own: Ctrl+C in a terminal would reach it twice, which is once too
         # often for it to save itself.
         child = subprocess.Popen(
-            [sys.executable, "-m", "lit_synth.cli", *arguments], start_new_session=True
+            [sys.executable, "-c", _CHILD, str(watched), *arguments],
+            start_new_session=True,
+            pass_fds=[watched],
         )
         code = child.wait()
+    os.close(watched)
+    os.close(held)
     if code < 0:
         return 128 - code
     return code or (128 + came[-1] if came else 0)
+
+
+_CHILD = f"from {__name__} import run_as_child; run_as_child()"
+
+
+def run_as_child() -> None:
+    """Run the command line `sys.argv[2:]`, saving and stopping when the pipe `sys.argv[1]` ends."""
+    pipe = int(sys.argv.pop(1))
+
+    def stop_with_parent() -> None:
+        os.read(pipe, 1)  # returns when the parent is gone: it writes nothing
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_with_parent, daemon=True).start()
+    runpy.run_module("lit_synth.cli", run_name="__main__", alter_sys=True)
 
 
 @contextmanager

@@ -2,16 +2,27 @@
 
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.runs.files import warn
+from lit_synth.runs.reading import load_tensors
 
 AUTO, FRESH = "auto", "fresh"
-CHECKPOINT_KEYS = {"iteration", "state_dict", "optimizer_states", "loops", "callbacks"}
+Misfit: TypeAlias = Callable[[dict[str, Any]], str | None]  # says why a checkpoint does not fit
+
+# What a checkpoint of a run holds, and of which kind each is.
+CHECKPOINT_KEYS: dict[str, type] = {
+    "iteration": int,
+    "rng": torch.Tensor,
+    **dict.fromkeys(("random", "tracked", "optimizer_states"), list),
+    **dict.fromkeys(("state_dict", "loops", "callbacks"), dict),
+}
 
 
 def checkpoint_folder(folder: str | Path) -> Path:
@@ -19,13 +30,16 @@ def checkpoint_folder(folder: str | Path) -> Path:
     return Path(folder) / "checkpoints"
 
 
-def find_checkpoint(folder: Path, ckpt_path: str | None = None) -> Path | None:
+def find_checkpoint(
+    folder: Path, ckpt_path: str | None = None, misfit: Misfit = lambda _: None
+) -> Path | None:
     """Return the checkpoint to start from, or None to start from nothing.
 
     Args:
         folder: The run's folder.
         ckpt_path: None or 'auto' for the newest usable checkpoint of the run; 'fresh' for none; the
             name of one of the run's checkpoints, such as 'best'; or a path.
+        misfit: Says why what a checkpoint holds does not fit the method, None if it does.
 
     Raises:
         InputError: The checkpoint asked for cannot be used, or none of the run's can.
@@ -33,18 +47,18 @@ def find_checkpoint(folder: Path, ckpt_path: str | None = None) -> Path | None:
     if ckpt_path == FRESH:
         return None
     if ckpt_path in (None, AUTO):
-        return _newest_usable(folder)
+        return _newest_usable(folder, misfit)
     named = checkpoint_folder(folder) / f"{ckpt_path}.ckpt"
     path = named if named.is_file() else Path(str(ckpt_path))
-    if problem := _problem(path):
+    if problem := _problem(path, misfit):
         raise InputError(f"--ckpt_path {ckpt_path} cannot be used: {path} {problem}.")
     return path
 
 
-def _newest_usable(folder: Path) -> Path | None:
+def _newest_usable(folder: Path, misfit: Misfit) -> Path | None:
     unusable = []
     for path in checkpoints_of(folder):
-        problem = _problem(path)
+        problem = _problem(path, misfit)
         if problem is None:
             return path
         unusable.append(path)
@@ -65,25 +79,30 @@ def checkpoints_of(folder: Path) -> list[Path]:
     return [path for path in (last, previous, *numbered, best) if path.is_file()]
 
 
-def _problem(path: Path) -> str | None:
+def _problem(path: Path, misfit: Misfit) -> str | None:
     """Say what is wrong with a checkpoint file, or return None; nothing in it is executed."""
     try:
+        if path.exists() and not path.is_file():
+            return "is not a file"
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             return f"is damaged in {damaged}"
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = load_tensors(path, mmap=True)
     except FileNotFoundError:
         return "does not exist"
     except zipfile.BadZipFile:
         return "is not a complete checkpoint"
-    except pickle.UnpicklingError:
-        return "holds more than tensors and plain values, and such a file could execute code"
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        return f"cannot be read ({str(error).splitlines()[0]})"
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= CHECKPOINT_KEYS:
+    except pickle.UnpicklingError as error:
+        return str(error)
+    except Exception as error:  # an archive that torch has not written can fail in any way
+        return f"cannot be read ({(str(error) or repr(error)).splitlines()[0]})"
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() & CHECKPOINT_KEYS.keys():
         return "is not a checkpoint of a lit-synth run"
-    return None
+    for key, kind in CHECKPOINT_KEYS.items():
+        if not isinstance(checkpoint.get(key), kind):
+            return f"is damaged: its '{key}' is missing or no {kind.__name__}"
+    return misfit(checkpoint)
 
 
 def check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:

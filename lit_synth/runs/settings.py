@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_synth.errors import InputError
+from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.resume import checkpoints_of
 
 CONFIG = "config.yaml"
 
@@ -18,6 +18,12 @@ _MAY_CHANGE = re.compile(r"model\.init_args\.stages\.\d+\.iterations|data\.init_
 
 def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
     """Raise InputError if the run in `folder` has settings with which it may not go on."""
+    if checkpoints_of(folder) and not (folder / CONFIG).exists():
+        raise InputError(
+            f"{folder} holds checkpoints but no {CONFIG}, which says what they are of: put it "
+            "back, or use --run_id NEW for a new run beside it, or --ckpt_path fresh to start "
+            "again."
+        )
     for name, (before, now) in changed_settings(folder, config).items():
         if not _MAY_CHANGE.fullmatch(name):
             raise InputError(
@@ -28,10 +34,9 @@ def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
 
 def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the settings that decide a run's results and differ: name -> before and now."""
-    path = folder / CONFIG
-    if not path.is_file():
+    if not (folder / CONFIG).exists():
         return {}
-    before, now = _settings(yaml.safe_load(path.read_text())), _settings(config)
+    before, now = _settings(settings_of(folder)), _settings(config)
     return {
         name: (before.get(name), now.get(name))
         for name in sorted(before.keys() | now.keys())
@@ -42,7 +47,7 @@ def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[An
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the results of a run, flattened to dotted names."""
     chosen = {key: config.get(key) for key in ("model", "data", "seed_everything", "prepare")}
-    return dict(_flatten(json.loads(json.dumps(chosen)), ""))
+    return dict(_flatten(json.loads(json.dumps(chosen, default=str)), ""))
 
 
 def _flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -52,3 +57,13 @@ def _flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flatten(child, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Return the settings of the run in `folder`, which its last start wrote."""
+    try:
+        return read_mapping(folder / CONFIG, "the settings of the run,")
+    except InputError as error:
+        raise InputError(
+            f"{error} Put the file back, or use --run_id NEW for a new run, or --ckpt_path fresh."
+        ) from error

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_synth.errors import InputError
+from lit_synth.runs.reading import read_mapping
 from lit_synth.studies.code_hash import code_hash
 from lit_synth.studies.plan import Plan, Recipe, Values, fill
 
@@ -115,7 +114,7 @@ def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]
         raise InputError(
             f"the arm '{recipe.name}' has no configuration: {recipe.config} is missing."
         )
-    config = yaml.safe_load(recipe.config.read_text())
+    config = read_mapping(recipe.config, f"the configuration of the arm '{recipe.name}',")
     for key, value in recipe.set.items():
         set_dotted(config, key, copy.deepcopy(value))
     config["seed_everything"] = seed

@@ -15,15 +15,23 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lit_synth.errors import InputError
+from lit_synth.runs.reading import read_mapping
 
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
 RECIPE_KEYS = {"config", "set", "for", "classifier", "define", "per_seed"}
 LATER = ("notes", "plot", "curves", "paper")
 TESTS = ("less", "between", "same_order")
+KINDS: list[tuple[type, str, tuple[str, ...]]] = [
+    (str, "a text", ("id", "claim", "protocol")),
+    (list, "a list", ("source_tables", "seeds", "expects", "curves", "notes")),
+    (
+        dict,
+        "names with values",
+        ("scales", "arms", "metrics", "common", "prepare", "plot", "paper"),
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -124,22 +132,37 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         InputError: If the file is not a plan: an unknown key, name, arm or metric.
     """
     path = Path(path)
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"the study {path} cannot be read: {reason}") from error
+    raw = read_mapping(path, "the study")
     optional = {"common", "prepare", "curves", "plot", "paper", "notes"}
     required = {each.name for each in fields(Plan)} - optional - {"scale", "sha256"} | {"scales"}
     _check_keys(raw, required | optional, f"the study {path}")
     if missing := sorted(required - set(raw)):
         raise InputError(f"the study {path} lacks '{missing[0]}': give it.")
+    for kind, expected, keys in KINDS:
+        for key in keys:
+            if key in raw and not isinstance(raw[key], kind):
+                given = f"{raw[key]!r:.80}"
+                raise InputError(f"the study {path} has {key}: {given}; expected {expected}.")
     scales = raw["scales"]
     if scale not in scales:
-        raise InputError(f"{path} has no scale '{scale}': it has {', '.join(scales)}.")
-    sizes = scales[scale]
+        raise InputError(f"{path} has no scale '{scale}': it has {', '.join(map(str, scales))}.")
+    try:
+        plan = _expanded(raw, scale)
+        _check_terms(plan)
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the study {path} has something of another kind than a plan has there "
+            f"({type(error).__name__}: {error}): compare it with another study's file."
+        ) from error
+    return plan
+
+
+def _expanded(raw: Values, scale: str) -> Plan:
+    sizes = raw["scales"][scale]
     common = raw.get("common", {})
-    plan = Plan(
+    return Plan(
         id=raw["id"],
         claim=raw["claim"],
         source_tables=raw["source_tables"],
@@ -156,8 +179,6 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         notes=raw.get("notes", []),
         sha256=_hash(raw, sizes),
     )
-    _check_terms(plan)
-    return plan
 
 
 def fill(value: Any, values: Values) -> Any:
@@ -265,10 +286,12 @@ def _expectation(spec: Values, test: str, values: Values) -> Expectation:
 
 
 def _check_keys(spec: Values, known: set[str], what: str) -> None:
+    if not isinstance(spec, Mapping):
+        raise InputError(f"{what} is {spec!r:.80}: expected names with values.")
     unknown = set(spec) - known
     if unknown:
         raise InputError(
-            f"{what} has the key '{sorted(unknown)[0]}': expected {', '.join(sorted(known))}."
+            f"{what} has the key '{min(map(str, unknown))}': expected {', '.join(sorted(known))}."
         )
 
 

@@ -3,6 +3,8 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,16 @@ import datamodules  # noqa: F401  registers the data modules by class name
 import lit_synth.networks
 from datamodules.errors import DataError
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
+from lit_synth.callbacks.checkpoint import misfit
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.inputs import PriorBatches
 from lit_synth.method import Method
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
+from lit_synth.runs.reading import read_mapping
 from lit_synth.runs.resume import find_checkpoint
-from lit_synth.runs.settings import CONFIG
+from lit_synth.runs.settings import CONFIG, settings_of
 from lit_synth.training.predict import translations
 from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
 
@@ -78,6 +82,8 @@ class SynthCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # Lightning would warn that sys.argv holds arguments too: here they are the same.
+        for path in _configurations(args):
+            read_mapping(path, "the configuration")
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -132,7 +138,7 @@ class SynthCLI(LightningCLI):
         settings = self._settings
         seed, own = settings.seed_everything, self.folder / CONFIG
         if self.subcommand != "fit" and own.is_file():  # may be asked for with another seed
-            seed = yaml.safe_load(own.read_text())["seed_everything"]
+            seed = settings_of(self.folder).get("seed_everything", seed)
         needed = prepared.needed(self.config_dump, self.folder.parents[1], seed)
         for run in needed:
             if self.subcommand == "fit" and prepared.trains_here():
@@ -147,6 +153,7 @@ class SynthCLI(LightningCLI):
 
     def _settings_of(self, run: prepared.Prepared) -> dict[str, Any]:
         """Return all settings of another run, as its config.yaml would hold them."""
+        read_mapping(run.config, "the configuration")
         config = self.parser.parse_args(run.arguments())
         settings = config[config.subcommand]
         if settings.prepare:
@@ -185,7 +192,7 @@ class SynthCLI(LightningCLI):
         return ImageWriter(out)
 
     def before_fit(self) -> None:
-        self._load_from(find_checkpoint(self.folder, self._settings.ckpt_path))
+        self._load_from(self._checkpoint())
         # Evaluation during training is the Evaluate callback's, at its own iterations.
         self.trainer.limit_val_batches = 0
 
@@ -199,10 +206,14 @@ class SynthCLI(LightningCLI):
         self._require_checkpoint()
 
     def _require_checkpoint(self) -> None:
-        found = find_checkpoint(self.folder, self._settings.ckpt_path)
+        found = self._checkpoint()
         if found is None:
             raise InputError(f"no checkpoint in {self.folder}: train first with `lit-synth fit`.")
         self._load_from(found)
+
+    def _checkpoint(self) -> Path | None:
+        fits = partial(misfit, self.model)
+        return find_checkpoint(self.folder, self._settings.ckpt_path, fits)
 
     def _load_from(self, checkpoint: Path | None) -> None:
         self.config_init[self.subcommand].ckpt_path = checkpoint
@@ -224,6 +235,13 @@ class SynthCLI(LightningCLI):
         )
 
 
+def _configurations(args: Sequence[str]) -> list[Path]:
+    """Return the existing files that a command line names with --config."""
+    given = [after for before, after in pairwise(args) if before in ("-c", "--config")]
+    given += [each.partition("=")[2] for each in args if each.startswith("--config=")]
+    return [Path(each) for each in given if Path(each).exists()]
+
+
 def _run_folder(settings: Any, config: Path | None) -> Path:
     """Return the folder of the run that settings from `config` belong to.
 
@@ -233,6 +251,6 @@ def _run_folder(settings: Any, config: Path | None) -> Path:
     own = run_with(config) if config else None
     if config is None or own is None:
         return run_folder(settings.runs_dir, config.stem if config else "run", run_id)
-    untold = settings.runs_dir == yaml.safe_load(config.read_text()).get("runs_dir")
+    untold = settings.runs_dir == settings_of(own).get("runs_dir")
     runs_dir = own.parent.parent if untold else settings.runs_dir
     return run_folder(runs_dir, own.parent.name, run_id)

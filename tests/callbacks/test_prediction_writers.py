@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import pil_to_tensor
 from toy_run import ToyGAN, trainer_of
 
-from lit_synth.callbacks.prediction_writers import ImageWriter
+from lit_synth.callbacks.prediction_writers import ImageWriter, _claim
 from lit_synth.errors import InputError
 from lit_synth.tensors.pixels import as_uint8
 
@@ -85,3 +85,75 @@ def test_images_that_are_not_finite(tmp_path):
 
     with pytest.raises(InputError, match="not finite"):
         predict(tmp_path / "out", method=Broken())
+
+
+# What an earlier prediction is said to have written.
+
+
+@pytest.fixture
+def victims(tmp_path):
+    """Files beside the folder `out`, and a link in it that leads to them; all must survive."""
+    out = tmp_path / "out"
+    predict(out)
+    (tmp_path / "elsewhere").mkdir()
+    paths = [tmp_path / "victim.png", tmp_path / "elsewhere" / "victim.png"]
+    for path in paths:
+        path.write_text("mine")
+    (out / "link").symlink_to(tmp_path / "elsewhere")
+    yield out
+    assert [path.read_text() for path in paths] == ["mine"] * 2
+
+
+@pytest.mark.parametrize("name", ["../victim", "ABSOLUTE/victim", "a/../../victim", "link/victim"])
+def test_names_that_lead_out_of_the_folder_are_refused(victims, name):
+    absolute = name.replace("ABSOLUTE", str(victims.parent))
+    mark = victims / ".predictions.json"
+    mark.write_text(json.dumps({"names": ["000003", absolute]}))
+    before = names(victims)
+    with pytest.raises(InputError, match="give another folder with --out"):
+        predict(victims)
+    assert names(victims) == before
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "[1]", '{"names": "ab"}', '{"names": [1]}', '{"names": [""]}', "[" * 10**5]
+)
+def test_a_damaged_mark_is_one_sentence_and_nothing_is_removed(tmp_path, content):
+    out = tmp_path / "out"
+    predict(out)
+    (out / ".predictions.json").write_text(content)
+    before = names(out)
+    with pytest.raises(InputError, match="give another folder with --out"):
+        predict(out)
+    assert names(out) == before
+
+
+def test_a_mark_that_is_a_link_is_refused(tmp_path):
+    out = tmp_path / "out"
+    predict(out)
+    (out / ".predictions.json").rename(tmp_path / "mark.json")
+    (out / ".predictions.json").symlink_to(tmp_path / "mark.json")
+    with pytest.raises(InputError, match="give another folder with --out"):
+        predict(out)
+    assert (out / "000000.png").is_file()
+
+
+def test_links_to_files_are_replaced_not_followed(victims):
+    victim = victims.parent / "victim.png"
+    for name in ("000001.png", "000002.partial", ".predictions.json.partial"):
+        (victims / name).unlink(missing_ok=True)
+        (victims / name).symlink_to(victim)
+    predict(victims)
+    assert not (victims / "000001.png").is_symlink()
+
+
+def test_a_translation_replaces_a_link(tmp_path):
+    out, victim = tmp_path / "out", tmp_path / "victim.png"
+    victim.write_text("mine")
+    _claim(out, overwrite=False, names=["a"])
+    (out / "a.png").symlink_to(victim)
+    _claim(out, overwrite=False, names=["b"])  # a.png is of the earlier one
+    (out / "c.png").symlink_to(victim)
+    _claim(out, overwrite=False, names=["c"])
+    assert names(out) == [".predictions.json"]
+    assert victim.read_text() == "mine"

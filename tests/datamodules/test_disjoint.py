@@ -149,7 +149,10 @@ def test_a_copied_image_of_another_name_is_named(root):
 
 def test_equal_label_maps_are_no_copies(root):
     shutil.copy(root / "rs/seg/s1.png", root / "val/seg/s21.png")
-    disjoint(root).setup("fit")
+    data = disjoint(root)
+    data.setup("fit")
+    ours, held_out = data.training_set("rs").fetch([0]), data.split("val").fetch([0])
+    assert torch.equal(ours["seg"], held_out["seg"])
 
 
 def test_frames_of_one_video_are_one_scene(tmp_path):

@@ -96,7 +96,10 @@ def test_the_crop_comes_after_the_other_transforms(tmp_path):
 def test_domains_need_not_be_of_one_size(tmp_path):
     write_domains(tmp_path, {("train", "A"): 2, ("train", "B"): 1})
     write_image(tmp_path / "trainB/other.png", 9, (20, 30))
-    Unpaired(str(tmp_path), 12).setup("fit")
+    data = Unpaired(str(tmp_path), 12)
+    data.setup("fit")
+    assert data.training_set("B").ids == ["train/B/0", "train/B/other"]
+    assert data.training_set("B").fetch([0, 1])["B"].shape == (2, 3, 12, 12)
 
 
 def test_one_domain_is_too_few(tmp_path):

@@ -12,12 +12,17 @@ import torch
 import yaml
 
 from lit_synth.errors import InputError
-from lit_synth.runs.environment import wandb_id
+from lit_synth.runs.environment import environment, wandb_id
 from lit_synth.runs.files import write_atomically
 from lit_synth.runs.folder import claim_folder, run_folder
 from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 
-GOOD = {"iteration": 3, "state_dict": {}, "optimizer_states": [], "loops": {}, "callbacks": {}}
+GOOD = {
+    "iteration": 3,
+    "rng": torch.Generator().get_state(),
+    **{key: [] for key in ("random", "tracked", "optimizer_states")},
+    **{key: {} for key in ("state_dict", "loops", "callbacks")},
+}
 
 
 def settings(iterations=10, lr=0.1, seed=0, **data):
@@ -74,6 +79,21 @@ def test_prepare_writes_settings_and_environment(folder, monkeypatch):
     assert not list(folder.glob("*.partial"))
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (["--x.api_key", "hunter2", "--lr", "1"], ["--x.api_key", "***", "--lr", "1"]),
+        (["--Password=a b", "c"], ["--Password=***", "c"]),
+        (["--logger", '{"api_key": "hunter2"}'], ["--logger", '{"api_key":***']),
+        (["--token", "--lr", "1"], ["--token", "--lr", "1"]),
+        (["--config", "monkey.yaml"], ["--config", "monkey.yaml"]),
+    ],
+)
+def test_secrets_are_not_kept(monkeypatch, given, shown):
+    monkeypatch.setattr(sys, "argv", ["lit-synth", *given])
+    assert environment()["command"] == ["lit-synth", *shown]
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "runs").write_text("a file where the folder should be")
     with pytest.raises(InputError, match="cannot be written"):
@@ -111,6 +131,25 @@ def test_other_settings_are_fine_before_anything_is_saved(folder):
     claim_folder(folder, settings())
     claim_folder(folder, settings(lr=0.2))
     assert yaml.safe_load((folder / "config.yaml").read_text()) == settings(lr=0.2)
+
+
+@pytest.mark.parametrize("damage", ["", "- 1\n", "model: [", "\x00\x01"])
+def test_damaged_settings_are_one_sentence(folder, damage):
+    claim_folder(folder, settings())
+    put(folder)
+    (folder / "config.yaml").write_text(damage)
+    with pytest.raises(InputError, match=r"the settings of the run, .*--ckpt_path fresh"):
+        claim_folder(folder, settings())
+    assert (folder / "config.yaml").read_text() == damage
+    claim_folder(folder, settings(), "fresh")
+
+
+def test_checkpoints_without_settings_are_not_gone_on_with(folder):
+    claim_folder(folder, settings())
+    put(folder)
+    (folder / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"holds checkpoints but no config\.yaml"):
+        claim_folder(folder, settings(lr=0.2))
 
 
 def test_fresh_keeps_the_earlier_runs_whole(folder):
@@ -215,7 +254,18 @@ def other_archive(path):
         archive.writestr("readme.txt", "hello")
 
 
-SPOILT = [cut, flip, empty, other_contents, not_a_dict, attack, plain_pickle, other_archive]
+def without_rng(path):
+    torch.save({key: value for key, value in GOOD.items() if key != "rng"}, path)
+
+
+def no_number(path):
+    torch.save(GOOD | {"iteration": "three"}, path)
+
+
+SPOILT = [
+    *(cut, flip, empty, other_contents, not_a_dict, attack, plain_pickle, other_archive),
+    *(without_rng, no_number),
+]
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
@@ -231,8 +281,9 @@ def test_an_unusable_last_checkpoint_falls_back_to_the_previous(folder, spoil, c
 def test_an_unusable_checkpoint_asked_for_is_an_error(folder, spoil):
     path = put(folder)
     spoil(path)
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="cannot be used") as error:
         find_checkpoint(folder, str(path))
+    assert "weights_only" not in str(error.value)  # torch's advice would execute the file
     assert not path.with_name("executed").exists()
 
 
@@ -245,6 +296,17 @@ def test_a_run_without_usable_checkpoints_is_not_started_over(folder):
     cut(put(folder))
     with pytest.raises(InputError, match="none of the 1 checkpoints"):
         find_checkpoint(folder)
+
+
+def test_a_checkpoint_that_does_not_fit_falls_back_too(folder, capsys):
+    previous = put(folder, "previous")
+    last = put(folder, iteration=4)
+
+    def misfit(checkpoint):
+        return "is of another architecture" if checkpoint["iteration"] == 4 else None
+
+    assert find_checkpoint(folder, misfit=misfit) == previous
+    assert f"not used: {last} is of another architecture." in capsys.readouterr().err
 
 
 def test_the_newest_numbered_checkpoint_comes_before_the_best(folder):

@@ -70,6 +70,39 @@ def test_a_row_cut_short_is_left_out(tmp_path):
     assert log(tmp_path, [(12, {"train/d_adv": 1.0})], resumed=100).endswith("11.5\n12,1.0,,\n")
 
 
+def lose_the_file(path):
+    path.unlink()
+
+
+def lose_the_end(path):
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+
+
+def damage_a_row(path):
+    path.write_text(path.read_text().replace("\n4,", "\nfour,"))
+
+
+def damage_the_header(path):
+    path.write_bytes(b"\x00\xff" + path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [(lose_the_file, 4), (lose_the_end, 2), (damage_a_row, 1), (damage_the_header, 4)],
+)
+def test_lost_rows_are_told(tmp_path, damage, lost, capsys):
+    log(tmp_path)
+    logger = CSVLogger(str(tmp_path))
+    logger.rewind(8)
+    assert logger.rows == 4
+    damage(tmp_path / "metrics.csv")
+    logger.rewind(8, 4)
+    assert f"metrics.csv has lost {lost} of the 4 rows up to iteration 8" in capsys.readouterr().err
+    log(tmp_path, resumed=None)
+    logger.rewind(8, 4)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_row_on_disk_is_merged_with(tmp_path):
     log(tmp_path)
     logger = CSVLogger(str(tmp_path))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from forkserver import server
 
 from lit_synth.cli import main
 from lit_synth.runs import prepared
@@ -288,3 +289,49 @@ def test_a_signal_reaches_it_and_the_same_command_goes_on(monkeypatch, capfd):
     assert fit() == 0
     assert iterations_of("plain") == reached + 1
     assert (RUNS / "mine/seed0/release").is_dir()
+
+
+def wait_until(true, seconds=90):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux for children")
+def test_it_ends_with_a_killed_parent_and_the_same_command_takes_over(home):
+    long = copy.deepcopy(PLAIN)
+    long["model"]["init_args"]["stages"][0]["iterations"] = 10**6
+    long["checkpoint"] = {"every_n_iterations": 10**6}
+    write(plain=long)
+    command = ["fit", "--config", home / "configs/mine.yaml", "--runs_dir", home / RUNS]
+    parent = server().start(home / "first.log", *command)
+    metrics = RUNS / "plain/seed0/metrics.csv"
+    wait_until(lambda: metrics.is_file() and metrics.read_text().count("\n") > 1)
+    child = int(Path(f"/proc/{parent}/task/{parent}/children").read_text())
+    os.kill(parent, signal.SIGKILL)
+    assert server().wait(parent) == -signal.SIGKILL
+    write(plain=PLAIN)
+    assert server().run(home / "second.log", *command) == 0, (home / "second.log").read_text()
+    assert not Path(f"/proc/{child}").exists()
+    assert "stopped by SIGTERM and saved at iteration" in (home / "first.log").read_text()
+    assert iterations_of("plain") > 2  # those of the first, which were enough
+    assert (RUNS / "mine/seed0/release").is_dir()
+
+
+def test_a_run_that_another_process_trains_is_waited_for(commands, capsys):
+    folder = RUNS / "plain/seed0"
+    held, hold = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        folder.prepare(folder, {})
+        (folder / "config.yaml").unlink()  # of no settings: nothing to agree with
+        os.write(hold, b"held")
+        time.sleep(1)
+        os._exit(0)
+    assert os.read(held, 4) == b"held"
+    assert fit() == 0
+    os.waitpid(pid, 0)
+    said = capsys.readouterr().out
+    assert "prepare.plain: another process is training it in runs/plain/seed0" in said
+    assert commands == ["plain"]

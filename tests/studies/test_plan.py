@@ -96,6 +96,15 @@ def test_terms():
             "names the arm 'nobody'",
         ),
         ({"expects": [{"says": "s", "metric": "fid"}]}, "has 0 tests"),
+        ({"arms": ["a"]}, "has arms: .*; expected names with values"),
+        ({"arms": {"x": ["a"]}}, "'x' is .*: expected names with values"),
+        ({"seeds": "three"}, "has seeds: 'three'; expected a list"),
+        ({"id": 3}, "has id: 3; expected a text"),
+        ({"expects": ["a < b"]}, "an expectation is 'a < b': expected names with values"),
+        ({"scales": {"default": 1, "smoke": {}}}, "of another kind than a plan has there"),
+        ({"expects": [{"metric": "fid", "less": ["a", "b"]}]}, "of another kind than a plan has"),
+        ({"expects": [{"says": "s", "metric": "fid", "less": 3}]}, "of another kind"),
+        ({"arms": {"x": {"config": "base.yaml", "for": {"n": 3}}}}, "of another kind"),
     ],
 )
 def test_a_mistake_is_one_sentence(write_plan, change, message):

@@ -5,10 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lit_synth.errors import InputError
+from lit_synth.runs.reading import load_tensors
 
 VGG16 = [[64, 64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
@@ -48,7 +48,7 @@ def read_state(path: Path, argument: str, expected: str) -> Mapping[str, Any]:
         InputError: The file is missing, or holds something else than tensors by name.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
     except Exception as error:  # a file that is no state dict can fail in any way
         raise InputError(
             f"{argument} '{path}' cannot be read ({first_line(error)}): give {expected}."
