@@ -1,25 +1,25 @@
 """Data modules, one per relation between domains; importing this lets bare class names resolve."""
 
+from datamodules.attributes import Attributes
 from datamodules.biased import Biased
-from datamodules.celeba import CelebA
-from datamodules.digits import Digits
+from datamodules.datasets.celeba import CelebA
+from datamodules.datasets.digits import Digits
+from datamodules.datasets.freiburg_forest import FreiburgForest
+from datamodules.datasets.scenenet import SceneNet
+from datamodules.datasets.sun_rgbd import SunRGBD
 from datamodules.disjoint import Disjoint
 from datamodules.errors import DataError
-from datamodules.freiburg_forest import FreiburgForest
+from datamodules.labelled.table import AttributeTable
 from datamodules.labelled_images import LabelledImages
-from datamodules.multidomain import Attributes
 from datamodules.paired import Paired
-from datamodules.scenenet import SceneNet
-from datamodules.sun_rgbd import SunRGBD
-from datamodules.tables import AttributeTable
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
-from datamodules.worlds.bags import Bags
-from datamodules.worlds.objects import ObjectColours, Objects
-from datamodules.worlds.opponents import Flowers, Opponents
-from datamodules.worlds.portraits import Portraits
-from datamodules.worlds.rooms import Rooms
-from datamodules.worlds.vehicles import Vehicles
+from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.objects.world import ObjectColours, Objects
+from datamodules.worlds.opponents.world import Flowers, Opponents
+from datamodules.worlds.portraits.world import Portraits
+from datamodules.worlds.rooms.world import Rooms
+from datamodules.worlds.vehicles.world import Vehicles
 
 __all__ = [
     "AttributeTable",

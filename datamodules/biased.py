@@ -7,19 +7,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from datamodules.augment.images import TransformSpec
+from datamodules.augment.scenes import build_joint_augment
+from datamodules.base.translation_data import HeldOut, TranslationData, refuse_leaks
 from datamodules.errors import DataError
-from datamodules.joint_transforms import build_joint_augment
-from datamodules.labelled import (
-    Hand,
-    LabelledSource,
-    Portion,
-    balanced,
-    count,
-    given_values,
-    value_number,
-)
-from datamodules.modalities import Modality
-from datamodules.portions import (
+from datamodules.items.modalities import Modality
+from datamodules.items.scenes import Scenes
+from datamodules.items.splits import Batch, MemoryImages, Split, to_unit_range
+from datamodules.labelled.portions import (
     Attributes,
     Dial,
     Mixes,
@@ -29,10 +24,15 @@ from datamodules.portions import (
     scaled,
     turned,
 )
-from datamodules.scenes import Scenes
-from datamodules.splits import Batch, MemoryImages, Split, to_unit_range
-from datamodules.transforms import TransformSpec
-from datamodules.translation import HeldOut, TranslationData, refuse_leaks
+from datamodules.labelled.source import (
+    Hand,
+    LabelledSource,
+    Portion,
+    balanced,
+    count,
+    given_values,
+    value_number,
+)
 
 
 class Biased(TranslationData):

@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from datamodules.decoding import Resize
+from datamodules.augment.images import TransformSpec
+from datamodules.base.translation_data import HeldOut
 from datamodules.errors import DataError
-from datamodules.modality_files import ModalitySpec
-from datamodules.scene_files import Found, find_aligned
-from datamodules.transforms import TransformSpec
-from datamodules.translation import HeldOut
-from datamodules.translation_folders import TranslationFolders
+from datamodules.files.decoding import Resize
+from datamodules.files.modalities import ModalitySpec
+from datamodules.files.scenes import Found, find_aligned
+from datamodules.files.translation_folders import TranslationFolders
 
 
 class Disjoint(TranslationFolders):

@@ -3,11 +3,11 @@
 import copy
 from functools import cached_property
 
-from datamodules.base import ImageDataModule, SplitName
+from datamodules.augment.images import TransformSpec
+from datamodules.base.image_data import ImageDataModule, SplitName
 from datamodules.errors import DataError
-from datamodules.labelled import Hand, LabelledSource, balanced, value_number
-from datamodules.splits import Split
-from datamodules.transforms import TransformSpec
+from datamodules.items.splits import Split
+from datamodules.labelled.source import Hand, LabelledSource, balanced, value_number
 
 _OTHERS = ("train", "val", "test", "judge")  # groups that `Biased` and `Attributes` deal
 

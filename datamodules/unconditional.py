@@ -7,10 +7,12 @@ from typing import Literal
 
 import torch
 
-from datamodules.base import ImageDataModule, SplitName
-from datamodules.decoding import RESIZE_RULES, Resize
+from datamodules.augment.images import TransformSpec
+from datamodules.base.image_data import ImageDataModule, SplitName
 from datamodules.errors import DataError
-from datamodules.folders import (
+from datamodules.files.archives import Source, open_source
+from datamodules.files.decoding import RESIZE_RULES, Resize
+from datamodules.files.images import (
     IN_MEMORY_BYTES,
     FileImages,
     Labels,
@@ -21,9 +23,7 @@ from datamodules.folders import (
     read_labels,
     scan,
 )
-from datamodules.sources import Source, open_source
-from datamodules.splits import Batch, Split
-from datamodules.transforms import TransformSpec
+from datamodules.items.splits import Batch, Split
 
 
 class Unconditional(ImageDataModule):

@@ -5,11 +5,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, get_args
 
-from datamodules.decoding import Resize
+from datamodules.augment.images import TransformSpec
+from datamodules.base.translation_data import HeldOut
 from datamodules.errors import DataError
-from datamodules.modalities import Modality
-from datamodules.modality_files import ModalitySpec
-from datamodules.scene_files import (
+from datamodules.files.decoding import Resize
+from datamodules.files.modalities import ModalitySpec
+from datamodules.files.scenes import (
     FileScenes,
     Found,
     Picture,
@@ -19,10 +20,9 @@ from datamodules.scene_files import (
     refuse_unusable,
     scan,
 )
-from datamodules.scenes import Scenes
-from datamodules.transforms import TransformSpec
-from datamodules.translation import HeldOut
-from datamodules.translation_folders import TranslationFolders, existing_folder
+from datamodules.files.translation_folders import TranslationFolders, existing_folder
+from datamodules.items.modalities import Modality
+from datamodules.items.scenes import Scenes
 
 
 class Unpaired(TranslationFolders):

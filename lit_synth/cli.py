@@ -19,7 +19,7 @@ TRAINING = {
     "test": "evaluate a run's last checkpoint on the test split",
     "predict": "write a run's images to a folder",
 }
-TOOLS = {
+COMMANDS = {
     "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
     "rank-sources": "rank pretrained GANs for a target folder",
     "train-classifier": "train the classifier whose features measure images",
@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb == "--version":
         print(f"lit-synth {__version__}")
         return 0
-    if verb not in TRAINING and verb not in TOOLS:
-        verbs = ", ".join([*TRAINING, *TOOLS])
+    if verb not in TRAINING and verb not in COMMANDS:
+        verbs = ", ".join([*TRAINING, *COMMANDS])
         print(f"lit-synth: there is no verb '{verb}': choose from {verbs}.", file=sys.stderr)
         return EXIT_INPUT
     return _run(verb, argv)
@@ -64,7 +64,7 @@ def _run(verb: str, argv: list[str]) -> int:
 
     try:
         if verb in TRAINING:
-            from lit_synth.training_cli import train
+            from lit_synth.training.cli import train
 
             return train(argv)
         return _tool(verb, argv)
@@ -82,15 +82,15 @@ def _run(verb: str, argv: list[str]) -> int:
 
 
 def _tool(verb: str, argv: list[str]) -> int:
-    module = importlib.import_module(f"lit_synth.tools.{verb.replace('-', '_')}")
+    module = importlib.import_module(f"lit_synth.commands.{verb.replace('-', '_')}")
     parser = WholeWordsParser(prog="lit-synth")
     module.add_parser(parser.add_subparsers())
     return module.run(parser.parse_args(argv))
 
 
 def _help() -> str:
-    width = max(map(len, [*TRAINING, *TOOLS])) + 2
-    rows = [f"  {verb:{width}}{text}" for verb, text in {**TRAINING, **TOOLS}.items()]
+    width = max(map(len, [*TRAINING, *COMMANDS])) + 2
+    rows = [f"  {verb:{width}}{text}" for verb, text in {**TRAINING, **COMMANDS}.items()]
     split = len(TRAINING)
     return "\n".join(
         [

@@ -1,8 +1,13 @@
 """Staged training: what trains, how fast and for how long, as a pure function of the iteration."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import nn
 
 from lit_synth.errors import InputError
 
@@ -43,6 +48,71 @@ class Stage:
             "cosine": COSINE_END + (1 - COSINE_END) * (1 + math.cos(math.pi * done)) / 2,
         }[self.decay]
         return self.lr_scale * falling * min(1.0, (k + 1) / (self.warmup + 1))
+
+
+class Staging:
+    """Applies the stages of a method to its networks and optimizers, iteration by iteration.
+
+    A frozen network is in eval mode; thawed, it is in the mode that it was built in.
+
+    Args:
+        method: Parent of the networks.
+        stages: All stages of the method.
+    """
+
+    def __init__(self, method: nn.Module, stages: list[Stage]) -> None:
+        self.stages = stages
+        self._entered: Stage | None = None
+        names = {name for stage in stages for name in stage.freeze}
+        networks = {name: _network(method, name) for name in names}
+        self._built = {
+            name: (network, network.training, [p for p in network.parameters() if p.requires_grad])
+            for name, network in networks.items()
+        }
+
+    def start(
+        self, optimizers: Sequence[LightningOptimizer], configured: Sequence[torch.optim.Optimizer]
+    ) -> None:
+        """Take the learning rates that are configured, and not those that a checkpoint brings.
+
+        Args:
+            optimizers: What trains.
+            configured: The same, as the settings make them.
+        """
+        for optimizer, fresh in zip(optimizers, configured, strict=True):
+            for group, as_set in zip(optimizer.param_groups, fresh.param_groups, strict=True):
+                group.update({key: value for key, value in as_set.items() if key != "params"})
+                group["full_lr"] = group["lr"]
+
+    def apply(self, iteration: int, optimizers: Sequence[LightningOptimizer]) -> None:
+        """Make everything as the stage of an iteration asks; at its first one, apply its resets."""
+        index, stage = stage_at(self.stages, iteration)
+        first = sum(earlier.iterations for earlier in self.stages[:index])
+        if stage is not self._entered:
+            self._freeze(stage)
+            if iteration == first and stage.reset_optimizers:
+                for optimizer in optimizers:
+                    optimizer.optimizer.state.clear()
+            self._entered = stage
+        factor = stage.lr_factor(iteration - first)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["full_lr"]
+
+    def _freeze(self, stage: Stage) -> None:
+        for name, (network, training, parameters) in self._built.items():
+            frozen = name in stage.freeze
+            for parameter in parameters:
+                parameter.requires_grad_(not frozen)
+            network.train(training and not frozen)
+
+
+def _network(method: nn.Module, name: str) -> nn.Module:
+    try:
+        return method.get_submodule(name)
+    except AttributeError as error:
+        children = ", ".join(child for child, _ in method.named_children())
+        raise InputError(f"a stage freezes '{name}', but the networks are: {children}.") from error
 
 
 def stage_at(stages: list[Stage], iteration: int) -> tuple[int, Stage]:

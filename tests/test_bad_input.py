@@ -21,10 +21,10 @@ import yaml
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from lit_synth.checkpoints.release import save_release
 from lit_synth.cli import main
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
+from lit_synth.releases.format import save_release
 
 SHAPE = {"image_size": 16, "batch_size": 4}
 

@@ -12,10 +12,10 @@ import yaml
 from PIL import Image
 from scene_trees import write_image
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
-from lit_synth.features.hashing import image_digests
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
+from lit_synth.releases.format import load_release, save_release
+from lit_synth.tensors.hashing import image_digests
 
 DOMAINS = ["dark", "grey", "bright"]
 WORLD = {"class_path": "tiny_world.TinyWorld"}

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from lit_synth import __version__
-from lit_synth.cli import TOOLS, TRAINING, main
+from lit_synth.cli import COMMANDS, TRAINING, main
 
 NETWORKS = "lit_synth.networks.small"
 
@@ -83,10 +83,10 @@ def test_help_and_version_import_nothing_heavy():
 def test_help_names_every_verb(capsys):
     assert call("--help") == 0
     out = capsys.readouterr().out
-    assert all(f"  {verb} " in out for verb in (*TRAINING, *TOOLS))
+    assert all(f"  {verb} " in out for verb in (*TRAINING, *COMMANDS))
 
 
-@pytest.mark.parametrize("verb", TOOLS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_tool_has_help(verb, capsys):
     assert call(verb, "--help") == 0
     assert verb in capsys.readouterr().out

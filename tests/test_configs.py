@@ -8,12 +8,12 @@ import torchvision
 import yaml
 
 import lit_synth.methods
-from lit_synth import preparing
-from lit_synth.checkpoints.release import Release, load_release
 from lit_synth.method import Method
 from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import extractor, segnet
-from lit_synth.training_cli import SynthCLI
+from lit_synth.releases.format import Release, load_release
+from lit_synth.runs import prepared
+from lit_synth.training.cli import SynthCLI
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 FOLDERS = [".", "paper", "rooms", "thesis"]
@@ -69,7 +69,7 @@ def _promised(monkeypatch, tmp_path):
         "_torchvision",
         lambda name, weights: torchvision.models.get_model(name, weights=None),  # noqa: ARG005
     )
-    monkeypatch.setattr(preparing, "train", lambda run, *_: None)  # noqa: ARG005
+    monkeypatch.setattr(prepared, "train", lambda run, *_: None)  # noqa: ARG005
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
 
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 from forkserver import server
 
-from lit_synth import runs
+from lit_synth.runs.resume import checkpoint_folder
 
 MINEGAN = {
     "class_path": "MineGAN",
@@ -93,7 +93,7 @@ def logs(home):
 
 
 def last(home, name, run_id):
-    path = runs.checkpoint_folder(home / "runs" / name / run_id) / "last.ckpt"
+    path = checkpoint_folder(home / "runs" / name / run_id) / "last.ckpt"
     return torch.load(path, weights_only=True)
 
 

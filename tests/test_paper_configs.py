@@ -10,12 +10,12 @@ import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lit_synth import preparing
-from lit_synth.checkpoints.release import Release, save_release
 from lit_synth.methods import udit
 from lit_synth.networks import extractor, segnet
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, map_shape
-from lit_synth.training_cli import SynthCLI
+from lit_synth.releases.format import Release, save_release
+from lit_synth.runs import prepared
+from lit_synth.training.cli import SynthCLI
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs/paper").glob("*.yaml"))
@@ -123,7 +123,7 @@ def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch
 def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
-    monkeypatch.setattr(preparing, "train", lambda run, *_: None)  # noqa: ARG005
+    monkeypatch.setattr(prepared, "train", lambda run, *_: None)  # noqa: ARG005
     monkeypatch.setattr(udit, "load_release", lambda folder: tiny_extractor(folder))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     settings = yaml.safe_load((ROOT / "configs/paper" / f"{stem}.yaml").read_text())

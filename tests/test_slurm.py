@@ -11,7 +11,7 @@ import torch
 import yaml
 from forkserver import server
 
-from lit_synth import runs
+from lit_synth.runs.environment import wandb_id
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "configs" / "slurm").glob("*.sbatch"))
 
@@ -155,7 +155,7 @@ def test_the_wandb_run_is_kept(cluster, config):
     env = task() | {"WANDB_SILENT": "true", "HOME": str(cluster)}
     signalled = {"signal_in_iteration": [5, signal.SIGUSR1]}
     assert server().run(log, *command, env=env, **signalled) == 128 + signal.SIGUSR1
-    first = runs.wandb_id(folder)
+    first = wandb_id(folder)
     assert server().run(log, *command, env=env) == 0, log.read_text()
     started = sorted(path.name for path in (folder / "wandb").glob("offline-run-*"))
     assert len(started) == 2

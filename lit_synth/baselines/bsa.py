@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lit_synth.checkpoints.release import load_release
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
-from lit_synth.losses.reconstruction import latent_emd
+from lit_synth.losses.latents import latent_emd
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
-from lit_synth.networks.norms import BatchNorm
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 PIXELS_AT_START = 4 * 4  # every generator's first linear layer makes a map of 4x4 pixels

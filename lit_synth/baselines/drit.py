@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Adam, Optimizer
 
+from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
-from lit_synth.losses.reconstruction import kl_to_standard_normal
-from lit_synth.losses.regression import masked_l1, masked_l2
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.latents import kl_to_standard_normal
+from lit_synth.losses.reconstruction import masked_l1, masked_l2
 from lit_synth.losses.total import total
 from lit_synth.method import Method
-from lit_synth.nested import Nested, examples
-from lit_synth.networks.recording import another
+from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 CONTENT_LR = 1 / 2.5  # share of the learning rate that the content discriminator has
 CLIP = 5.0  # and what the norm of its gradient is cut to

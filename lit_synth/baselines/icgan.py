@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from lit_synth.errors import InputError
-from lit_synth.labels import (
+from lit_synth.batches.labels import (
     ATTRIBUTES,
     check_checkpoint,
     check_data,
@@ -17,14 +16,15 @@ from lit_synth.labels import (
     save_labels,
     target_labels,
 )
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
-from lit_synth.losses.regression import masked_l2
+from lit_synth.batches.sets import Nested
+from lit_synth.contracts.translator import Translation
+from lit_synth.errors import InputError
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.reconstruction import masked_l2
 from lit_synth.method import Method
-from lit_synth.nested import Nested
 from lit_synth.networks.icgan import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
 from lit_synth.networks.stargan import check_n_labels
 from lit_synth.stages import Stage, check_weights
-from lit_synth.translation import Translation
 
 TERMS = ["gan", "encoder_z", "encoder_y"]
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.checkpoints.release import load_release
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.labels import (
+from lit_synth.batches.labels import (
     ATTRIBUTES,
     check_checkpoint,
     check_data,
@@ -15,13 +15,13 @@ from lit_synth.labels import (
     save_labels,
     target_labels,
 )
+from lit_synth.batches.sets import Nested
+from lit_synth.contracts.translator import Translation
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.nested import Nested
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator, check_n_labels
 from lit_synth.stages import Stage, check_weights
-from lit_synth.translation import Translation
 
 
 class StarGAN(Method):

@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
+from lit_synth.batches.sets import Nested, holding
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.nested import Nested, holding
 from lit_synth.networks.stargan_modalities import ModalityDiscriminator, ModalityGenerator
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 
 class Turn(NamedTuple):

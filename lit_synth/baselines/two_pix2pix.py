@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
+from lit_synth.batches.sets import Nested, pairs
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
 from lit_synth.method import Method
-from lit_synth.nested import Nested, pairs
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 
 @dataclass

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from lit_synth.losses.reconstruction import kl_to_standard_normal
+from lit_synth.contracts.generator import as_generator
+from lit_synth.losses.latents import kl_to_standard_normal
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
 from lit_synth.stages import Stage
 
 

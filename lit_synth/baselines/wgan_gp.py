@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from lit_synth.contracts.generator import as_generator
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
 from lit_synth.stages import Stage
 
 

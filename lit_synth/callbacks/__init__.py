@@ -6,12 +6,12 @@ from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.ema import EMA
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.log_terms import LogTerms
-from lit_synth.callbacks.predictions import ImageWriter
+from lit_synth.callbacks.nan_sentinel import NaNSentinel
+from lit_synth.callbacks.prediction_writers import ImageWriter
 from lit_synth.callbacks.progress import TrainingProgress
-from lit_synth.callbacks.release import ReleaseWriter
+from lit_synth.callbacks.release_writer import ReleaseWriter
 from lit_synth.callbacks.report import Report
 from lit_synth.callbacks.sample_grid import SampleGrid
-from lit_synth.callbacks.sentinel import NaNSentinel
 
 __all__ = [
     "EMA",

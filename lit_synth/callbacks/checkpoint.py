@@ -18,12 +18,14 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-from lit_synth import runs
-from lit_synth.callbacks.context import callback_of
 from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.errors import InputError
-from lit_synth.loggers import CSVLogger
-from lit_synth.method import Method, of_all_processes
+from lit_synth.method import Method
+from lit_synth.runs.files import warn, write_atomically, writing
+from lit_synth.runs.metrics_csv import CSVLogger
+from lit_synth.runs.resume import checkpoint_folder
+from lit_synth.tensors.processes import of_all_processes
 
 # SLURM's notice before the time limit, a polite kill, Ctrl+C.
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
@@ -103,7 +105,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         method = cast("Method", pl_module)
         if method.iteration >= method.total_iterations:
-            runs.warn(
+            warn(
                 f"the run is finished, at iteration {method.iteration} of "
                 f"{method.total_iterations}: to train longer, raise the last stage's iterations."
             )
@@ -116,7 +118,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if len(states) == trainer.world_size:
             _set_random_state(states[trainer.global_rank], trainer.strategy.root_device)
         elif states:
-            runs.warn(
+            warn(
                 f"the checkpoint is of {len(states)} processes and this run has "
                 f"{trainer.world_size}: it goes on, but not exactly."
             )
@@ -165,7 +167,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if self.best not in evaluate.latest:
             names = list(evaluate.latest)
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            runs.warn(
+            warn(
                 f"no best.ckpt is kept: checkpoint.best is '{self.best}', but the evaluation "
                 f"measures {', '.join(names[:NAMED])}{more}."
             )
@@ -199,8 +201,8 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
 def _write(trainer: pl.Trainer, checkpoint: dict[str, Any], names: list[str]) -> None:
     """Write a checkpoint under `names`, after all that was logged up to it."""
-    folder = runs.checkpoint_folder(trainer.default_root_dir)
-    with runs.writing(folder):
+    folder = checkpoint_folder(trainer.default_root_dir)
+    with writing(folder):
         for logger in trainer.loggers:
             logger.save()
         # Through memory: torch reports a full disk as an internal error.
@@ -208,7 +210,7 @@ def _write(trainer: pl.Trainer, checkpoint: dict[str, Any], names: list[str]) ->
         torch.save(checkpoint, serialised)
         for name in names:
             previous = folder / "previous.ckpt" if name == "last" else None
-            runs.write_atomically(folder / f"{name}.ckpt", serialised.getbuffer(), keep=previous)
+            write_atomically(folder / f"{name}.ckpt", serialised.getbuffer(), keep=previous)
 
 
 def _agree(trainer: pl.Trainer, *flags: int) -> list[int]:

@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lit_synth.callbacks.context import Batch, callback_of, images_per_iteration
+from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
+from lit_synth.contracts.data import Batch
 from lit_synth.errors import InputError
 
 

@@ -9,32 +9,28 @@ from pytorch_lightning.trainer.states import TrainerFn
 from rich.console import Console
 from rich.table import Table
 
-from lit_synth import runs
-from lit_synth.callbacks.ceilings import Oracle
-from lit_synth.callbacks.context import (
+from lit_synth.callbacks.ema import EMA, averaged_weights
+from lit_synth.callbacks.trainer_queries import (
     callback_of,
     check_period,
     due,
     split_of,
     translation_data,
 )
-from lit_synth.callbacks.ema import EMA, averaged_weights
-from lit_synth.callbacks.judging import (
-    Fakes,
-    choose_extractor,
-    fakes,
-    features_of,
-)
-from lit_synth.callbacks.judging_classifiers import accuracies, card_of
-from lit_synth.callbacks.measuring_translations import Asked, TranslationMeasures
-from lit_synth.classifying import Classifier
+from lit_synth.contracts.classifier import Classifier
+from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.classification import accuracies, card_of
+from lit_synth.evaluation.extractors import choose_extractor, features_of
+from lit_synth.evaluation.generation import Fakes, fakes
+from lit_synth.evaluation.translation.measures import Asked, TranslationMeasures
+from lit_synth.evaluation.translation.oracles import Oracle
 from lit_synth.features.base import Extractor, Features
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
-from lit_synth.translation import Translator
+from lit_synth.runs.files import writing
 
 CLASS = "/iou_"  # begins a metric of a single class of labels
 TEST_METRICS = (
@@ -247,7 +243,7 @@ class Evaluate(pl.Callback):
                 else:
                     values, card = self._compare(trainer, method, split, iteration)
             path = Path(trainer.default_root_dir) / "cards" / f"{card_name}.json"
-            with runs.writing(path.parent):
+            with writing(path.parent):
                 write_card(path, card, values)
             if trainer.state.fn != TrainerFn.FITTING:
                 _print(values, card)

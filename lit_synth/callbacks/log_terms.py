@@ -7,9 +7,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from lit_synth.callbacks.context import Batch, images_per_iteration
-from lit_synth.loggers import CSVLogger
+from lit_synth.callbacks.trainer_queries import images_per_iteration
+from lit_synth.contracts.data import Batch
 from lit_synth.method import Method
+from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.stages import stage_at
 
 
@@ -44,7 +45,7 @@ class LogTerms(pl.Callback):
         last = iteration == method.total_iterations
         if iteration % trainer.log_every_n_steps and not last:  # type: ignore[attr-defined]
             return
-        self.terms = _over_processes(trainer, method.tracked())
+        self.terms = _over_processes(trainer, method.means.read())
         index, _ = stage_at(method.stages, iteration - 1)
         values = {f"train/{name}": mean for name, mean in self.terms.items()}
         values |= {"images_seen": iteration * size, "stage": index}

@@ -9,8 +9,9 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from lit_synth.callbacks.context import Batch, callback_of, images_per_iteration
 from lit_synth.callbacks.log_terms import LogTerms
+from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
+from lit_synth.contracts.data import Batch
 from lit_synth.method import Method
 from lit_synth.stages import stage_at
 

@@ -1,28 +1,19 @@
 """The run on one page: curves, pictures, numbers with their cards, settings."""
 
-import csv
 from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
 
-from lit_synth import loggers, runs
-from lit_synth.callbacks import report_translations
 from lit_synth.callbacks.checkpoint import Checkpoint
-from lit_synth.callbacks.context import callback_of, standing, translation_data
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.page import bars, cells, chart, folded, page, picture, table
-from lit_synth.callbacks.report_translations import Standings
-from lit_synth.classifying import Classifier
+from lit_synth.callbacks.trainer_queries import callback_of, translation_data
+from lit_synth.contracts.data import standing
+from lit_synth.contracts.translator import Translator
 from lit_synth.method import Method
-from lit_synth.metrics.card import read_card
-from lit_synth.translation import Translator
-
-FILE = "report.html"
-SELECTOR = "train/p_"  # shares of a selector belong in one chart
-ACCURACY = "/accuracy"  # and so do the accuracies of a method's classifiers
-
-Curves = dict[str, list[tuple[int, float]]]
+from lit_synth.reports.run import FILE, render
+from lit_synth.runs.files import write_atomically, writing
+from lit_synth.runs.metrics_csv import CSVLogger
 
 
 class Report(pl.Callback):
@@ -49,7 +40,7 @@ class Report(pl.Callback):
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
-            if isinstance(logger, loggers.CSVLogger):
+            if isinstance(logger, CSVLogger):
                 logger.save()
         checkpoint = callback_of(trainer, Checkpoint)
         evaluate = callback_of(trainer, Evaluate)
@@ -61,150 +52,6 @@ class Report(pl.Callback):
             data = translation_data(trainer)
             translations = {each: standing(data, each) for each in method.translations()}
         folder = Path(trainer.default_root_dir)
-        with runs.writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            runs.write_atomically(
-                folder / FILE, render(folder, method, best, translations).encode()
-            )
-
-
-def render(
-    folder: Path,
-    method: Method,
-    best: tuple[str, str] | None = None,
-    translations: Standings | None = None,
-) -> str:
-    """Return the report of the run in `folder` as HTML.
-
-    Args:
-        folder: The run's folder.
-        method: What was trained.
-        best: Column of `metrics.csv` whose `min` or `max` tells the best iteration.
-        translations: What the method translates, and how it stands to the training sets.
-    """
-    curves = read_curves(folder / loggers.FILE)
-    ends, total = [], 0
-    for stage in method.stages:
-        total += stage.iterations
-        ends.append(total)
-    title = f"{folder.parent.name}/{folder.name}: {type(method).__name__}"
-    return page(
-        title,
-        {
-            "Stages": _stages(method),
-            "Samples": _samples(folder / "samples", best_iteration(curves, best), translations),
-            "Numbers": _numbers(folder / "cards", method, translations),
-            "Curves": _charts(curves, ends[:-1], method, translations),
-            "Settings": "".join(
-                folded(name, (folder / name).read_text())
-                for name in ("config.yaml", "environment.json")
-                if (folder / name).is_file()
-            ),
-        },
-    )
-
-
-def read_curves(path: Path) -> Curves:
-    """Read a run's `metrics.csv`: column -> (iteration, value) pairs."""
-    curves: Curves = {}
-    if not path.is_file():
-        return curves
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            iteration = int(row.pop(loggers.KEY))
-            for name, value in row.items():
-                if value and "/" in name:
-                    curves.setdefault(name, []).append((iteration, float(value)))
-    return curves
-
-
-def best_iteration(curves: Curves, best: tuple[str, str] | None) -> int | None:
-    """Return the iteration with the lowest or highest value of a curve, if it was measured."""
-    if best is None or best[0] not in curves:
-        return None
-    name, mode = best
-    choose = min if mode == "min" else max
-    return choose(curves[name], key=lambda point: point[1])[0]
-
-
-def _stages(method: Method) -> str:
-    rows = [
-        (stage.name, str(stage.iterations), ", ".join(stage.freeze) or "-")
-        for stage in method.stages
-    ]
-    return table(("stage", "iterations", "frozen"), rows)
-
-
-def _samples(folder: Path, best: int | None, translations: Standings | None) -> str:
-    """Show the real images, and the first, the middle, the last and the best grid."""
-    grids = {int(path.stem): path for path in sorted(folder.glob("[0-9]*.png"))}
-    chosen: dict[int, list[str]] = {}
-    if grids:
-        iterations = list(grids)
-        chosen.setdefault(iterations[0], []).append("first")
-        chosen.setdefault(iterations[len(iterations) // 2], []).append("middle")
-        if best is not None:
-            nearest = min(iterations, key=lambda iteration: abs(iteration - best))
-            chosen.setdefault(nearest, []).append(f"nearest to the best, at {best}")
-        chosen.setdefault(iterations[-1], []).append("last")
-    captions = {
-        f"iteration {iteration} ({', '.join(words)})": grids[iteration]
-        for iteration, words in sorted(chosen.items())
-    }
-    if (folder / "real.png").is_file():
-        captions = {"real": folder / "real.png", **captions}
-    pictures = [(path.read_bytes(), caption) for caption, path in captions.items()]
-    if translations is not None:  # many columns with words
-        return "".join(picture(*each, wide=True) for each in pictures)
-    return cells([picture(*each) for each in pictures])
-
-
-def _numbers(folder: Path, method: Method, translations: Standings | None) -> str:
-    """Show the last evaluation of training and those of the verbs, each with its card."""
-    paths = sorted(folder.glob("*.json"))
-    in_training = [path for path in paths if "-" in path.stem]
-    parts = []
-    for path in [*in_training[-1:], *(path for path in paths if "-" not in path.stem)]:
-        card, values = read_card(path)
-        if isinstance(method, Classifier):
-            found = {name.removesuffix(ACCURACY): value for name, value in values.items()}
-            parts.append(bars(f"accuracy, {path.stem}", found))
-        elif translations is None:
-            parts.append(table((path.stem, ""), list(values.items())))
-        else:
-            parts.append(f"<p>{path.stem}</p>")
-            parts.append(report_translations.tables(values, translations))
-        parts.append(f"<small>{folded('card', chr(10).join(card.lines()))}</small>")
-    return "".join(parts)
-
-
-def _charts(
-    curves: Curves, stage_ends: list[int], method: Method, translations: Standings | None
-) -> str:
-    together = {}
-    if isinstance(method, Classifier):
-        together = {name: curves[name] for name in curves if name.endswith(ACCURACY)}
-    selector = {
-        name.removeprefix(SELECTOR): points
-        for name, points in curves.items()
-        if name.startswith(SELECTOR)
-    }
-    alone = sorted(
-        (
-            name
-            for name in curves
-            if not name.startswith(SELECTOR)
-            and name not in together
-            and not (translations and report_translations.belongs(name, translations))
-        ),
-        key=lambda name: name.startswith("train/"),
-    )
-    charts = [chart(name, {"": curves[name]}, stage_ends) for name in alone]
-    if selector:
-        charts.insert(0, chart("selector", selector, stage_ends))
-    if together:
-        lines = {name.split("/")[1]: points for name, points in together.items()}
-        charts.insert(0, chart("accuracy", lines, stage_ends))
-    if translations:
-        charts = report_translations.charts(curves, translations, stage_ends) + charts
-    return cells(charts)
+            write_atomically(folder / FILE, render(folder, method, best, translations).encode())

@@ -9,26 +9,27 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
-from lit_synth import runs
-from lit_synth.beside import load_method
-from lit_synth.callbacks.context import (
-    Batch,
-    Images,
-    TranslationData,
+from lit_synth.batches.labels import ATTRIBUTES
+from lit_synth.callbacks.ema import averaged_weights
+from lit_synth.callbacks.trainer_queries import (
     check_period,
     due,
     has_split,
     split_of,
     translation_data,
 )
-from lit_synth.callbacks.drawing import draw, grid, inputs, png
-from lit_synth.callbacks.ema import averaged_weights
-from lit_synth.callbacks.style_grid import style_columns
-from lit_synth.callbacks.translation_grid import columns, sheet, truths
+from lit_synth.contracts.data import Batch, Images, TranslationData
+from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
-from lit_synth.labels import ATTRIBUTES
+from lit_synth.inference.ask import draw
+from lit_synth.inference.inputs import inputs
+from lit_synth.inference.loading import load_method
 from lit_synth.method import Method
-from lit_synth.translation import HasAttention, HasStyles, Translator
+from lit_synth.pictures.grid import grid, png
+from lit_synth.pictures.sheet import sheet
+from lit_synth.pictures.styles import style_columns
+from lit_synth.pictures.translations import columns, truths
+from lit_synth.runs.files import write_atomically, writing
 
 MOST_SCENES = 8  # in a grid of translations
 
@@ -189,9 +190,9 @@ def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
 
 
 def _write(path: Path, pixels: Tensor) -> None:
-    with runs.writing(path.parent):
+    with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_atomically(path, png(pixels))
+        write_atomically(path, png(pixels))
 
 
 def _log(trainer: pl.Trainer, pixels: Tensor, iteration: int) -> None:

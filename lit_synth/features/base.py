@@ -1,11 +1,12 @@
 """The contract of a feature extractor, and how images go through one."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+
+from lit_synth.tensors.precision import full_float32
 
 
 class Features(NamedTuple):
@@ -80,16 +81,3 @@ def extract(
     return Features(
         torch.cat([part.features for part in parts]), torch.cat(logits) if logits else None
     )
-
-
-@contextmanager
-def full_float32() -> Iterator[None]:
-    """Switch off TF32, GPUs' 10-bit shortcut: convolutions take it by default."""
-    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
-        torch.backends.cudnn.allow_tf32 = cudnn

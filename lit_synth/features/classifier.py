@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
-from lit_synth.features.hashing import content_hash, image_digests
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.releases.format import load_release, save_release
+from lit_synth.tensors.hashing import content_hash, image_digests
 
 
 class Architecture(TypedDict, total=False):

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.features.base import extract, full_float32
+from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, ReleaseClassifier, trained_classifier
 from lit_synth.features.random import as_rgb
+from lit_synth.tensors.precision import full_float32
 
 RECIPE = Recipe(iterations=1000, noise=0.02, seed=104)
 FEWEST = 4  # photos of a person, from which one can be learned

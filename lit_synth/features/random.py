@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
-from lit_synth.features.hashing import weights_hash
+from lit_synth.tensors.hashing import weights_hash
 
 SIZE = 32
 WIDTHS = (3, 32, 64, 128)

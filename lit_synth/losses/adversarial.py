@@ -81,3 +81,33 @@ def _mean(x: Tensor) -> Tensor:
 
 def _widen(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def logistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """-E[log s(D(x))] - E[log(1 - s(D(x_fake)))], s logistic (GAN, arXiv:1406.2661, eq 1).
+
+    Args:
+        real: Scores of real images, any shape.
+        fake: Scores of generated images, any shape.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return _mean_softplus(-real) + _mean_softplus(fake)
+
+
+def logistic_generator_loss(fake: Tensor) -> Tensor:
+    """-E[log s(D(x_fake))], the form that does not saturate (GAN, section 3).
+
+    Args:
+        fake: Scores of generated images, any shape.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return _mean_softplus(-fake)
+
+
+def _mean_softplus(x: Tensor) -> Tensor:
+    # -log s(x) = softplus(-x).
+    return F.softplus(_widen(x)).mean()

@@ -1,33 +1,66 @@
-"""Terms on latents that go with a reconstruction: VAE's KL and BSA's earth mover's distance."""
+"""Regression losses on what is known of a target, always reduced in float32 or wider."""
 
+import torch
 from torch import Tensor
 
-
-def kl_to_standard_normal(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, I)), summed over coordinates (VAE, arXiv:1312.6114, app. B).
-
-    Args:
-        mu: Means (N, d).
-        logvar: Logarithms of the variances (N, d).
-
-    Returns:
-        Scalar mean over the batch, in nats.
-    """
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=1).mean()
+BERHU_SHARE = 0.2  # of an image's largest error: where berHu turns from linear to quadratic
 
 
-def latent_emd(z: Tensor, r: Tensor) -> Tensor:
-    """Two-sided squared distance to the nearest neighbour between latents and prior samples.
-
-    Stands in for the earth mover's distance in BSA (Noguchi & Harada 2019, arXiv:1904.01774); our
-    reading averages over each side, so that the term does not depend on the numbers of samples.
+def masked_l1(y: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the known elements of |y - x|.
 
     Args:
-        z: Learned latents (N, d).
-        r: Samples of the prior (M, d); BSA takes M = 10 N.
+        y: Predictions (N, C, H, W).
+        x: Targets (N, C, H, W).
+        mask: True where the target is known (N, C, H, W); None if it is known everywhere.
 
     Returns:
-        Scalar mean over r of min over z, plus mean over z of min over r, of |z - r|^2.
+        Scalar; 0 if nothing is known.
     """
-    squared = (z[:, None] - r).square().sum(dim=2)
-    return squared.amin(dim=0).mean() + squared.amin(dim=1).mean()
+    return _mean(_error(y, x, mask).abs(), mask)
+
+
+def masked_l2(y: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the known elements of (y - x)^2.
+
+    Args:
+        y: Predictions (N, C, H, W).
+        x: Targets (N, C, H, W).
+        mask: True where the target is known (N, C, H, W); None if it is known everywhere.
+
+    Returns:
+        Scalar; 0 if nothing is known.
+    """
+    return _mean(_error(y, x, mask).square(), mask)
+
+
+def berhu(y: Tensor, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean over the known elements of B(y - x) (arXiv:1606.00373, section 3.3; thesis eq 4.5).
+
+    B(e) = |e| if |e| <= c, else (e^2 + c^2) / (2 c), with c = 0.2 max |e| of each image, through
+    which no gradient passes.
+
+    Args:
+        y: Predictions (N, C, H, W).
+        x: Targets (N, C, H, W).
+        mask: True where the target is known (N, C, H, W); None if it is known everywhere.
+
+    Returns:
+        Scalar; 0 if nothing is known.
+    """
+    error = _error(y, x, mask).abs()
+    c = BERHU_SHARE * error.detach().amax(dim=(1, 2, 3), keepdim=True)
+    # An image without error has c = 0: its quadratic branch must not divide by it.
+    quadratic = (error.square() + c.square()) / (2 * c.clamp(min=torch.finfo(c.dtype).tiny))
+    return _mean(torch.where(error <= c, error, quadratic), mask)
+
+
+def _error(y: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Take y - x in float32 or wider, 0 where the target is unknown."""
+    wide = torch.promote_types(torch.promote_types(y.dtype, x.dtype), torch.float32)
+    error = y.to(wide) - x.to(wide)
+    return error if mask is None else error.where(mask, 0)
+
+
+def _mean(loss: Tensor, mask: Tensor | None) -> Tensor:
+    return loss.mean() if mask is None else loss.sum() / mask.sum().clamp(min=1)

@@ -4,10 +4,10 @@ from lit_synth.methods.minegan import MineGAN
 from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.sdit import SDIT
-from lit_synth.methods.semantic_extractor import SemanticExtractor
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.methods.udit import UDIT
+from lit_synth.methods.udit_extractor import SemanticExtractor
 
 __all__ = [
     "SDIT",

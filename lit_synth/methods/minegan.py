@@ -7,14 +7,14 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.checkpoints.release import Release, load_release
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
 from lit_synth.networks.miner import Miner
-from lit_synth.networks.transfer import without_labels
+from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.releases.format import Release, load_release
 from lit_synth.stages import Stage
 
 

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.checkpoints.release import load_release
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
 from lit_synth.method import Method
-from lit_synth.networks.segnet import Code, join_codes, split_code
+from lit_synth.networks.parts.codes import Code, join_codes, split_code
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage, check_weights
-from lit_synth.translation import Translation
 
 Of = tuple[str, str]  # a training set, and one of its modalities
 Data = dict[Of, Tensor]

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.batches.image_pool import ImagePool, make_room
+from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.image_pool import ImagePool, make_room
 from lit_synth.losses.adversarial import lsgan_discriminator_loss
 from lit_synth.method import Method
-from lit_synth.nested import Nested, examples
-from lit_synth.networks.recording import another
+from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 REAL = 0.9  # the score of real images
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from lit_synth.checkpoints.release import load_release
+from lit_synth.augment.diffaugment import DiffAugment
+from lit_synth.contracts.generator import as_generator
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
-from lit_synth.losses.diffaugment import DiffAugment
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.networks.contract import as_generator
-from lit_synth.networks.transfer import freeze_lowest, initialise_from
+from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from lit_synth.checkpoints.release import load_release
+from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import image_digests
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
-from lit_synth.losses.regression import masked_l1
+from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
-from lit_synth.nested import Nested, examples
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
-from lit_synth.networks.recording import another
+from lit_synth.networks.parts.rebuilding import another
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
+from lit_synth.tensors.hashing import image_digests
 
 CHUNK = 256  # images read at once to find those that the extractor knows
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_synth.features.base import Extractor, extract
 from lit_synth.metrics.fid import fid
-from lit_synth.metrics.spread import standard_error
+from lit_synth.metrics.standard_error import standard_error
 
 
 class Ranked(NamedTuple):

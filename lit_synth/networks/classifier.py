@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 
 class SmallClassifier(nn.Module):

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.networks.blocks import check_labels, init_uniform
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import check_labels, init_uniform
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 
 class MnistGenerator(nn.Module):

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.blocks import Residual, layer_norm, pooled_shortcut
 from lit_synth.networks.munit import DownConv4x4
-from lit_synth.networks.norms import InstanceNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import Residual, layer_norm, pooled_shortcut
+from lit_synth.networks.parts.codes import check_size, init_he
+from lit_synth.networks.parts.norms import InstanceNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d, init_normal, residual_blocks
-from lit_synth.networks.segnet import check_size, init_he
 
 SLOPE = 0.01  # of LeakyReLU in the content networks
 ATTRIBUTE_SLOPE = 0.2  # and in the attribute encoder

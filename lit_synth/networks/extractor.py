@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.norms import BatchNorm
-from lit_synth.networks.recording import records_init_args
-from lit_synth.networks.segnet import IMAGENET_MEAN, IMAGENET_STD, init_he
+from lit_synth.networks.parts.codes import init_he
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.networks.parts.pretrained import IMAGENET_MEAN, IMAGENET_STD
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 Feature = Literal["reduced", "naive"]
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.networks.blocks import stages_from_4px
-from lit_synth.networks.norms import BatchNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import stages_from_4px
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import init_normal
 
 SIZES = (16, 32, 64, 128)

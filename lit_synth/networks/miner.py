@@ -6,8 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lit_synth.networks.blocks import PixelNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import PixelNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 
 class Miner(nn.Module):

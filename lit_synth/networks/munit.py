@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.norms import EPS, InstanceNorm, adaptive_instance_norm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.codes import Code, check_size, init_he, unpool
+from lit_synth.networks.parts.norms import EPS, InstanceNorm, adaptive_instance_norm
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d, init_normal, residual_blocks
-from lit_synth.networks.segnet import Code, check_size, init_he, unpool
 
 SLOPE = 0.2  # of the discriminator's LeakyReLU
 MANY_PIXELS = 1024  # of a batch, from which on `UpConv5x5` convolves before it enlarges

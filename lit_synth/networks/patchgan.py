@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from lit_synth.networks.norms import BatchNorm, InstanceNorm
-from lit_synth.networks.recording import records_init_args
-from lit_synth.networks.segnet import init_he
+from lit_synth.networks.parts.codes import init_he
+from lit_synth.networks.parts.norms import BatchNorm, InstanceNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 Norm = Literal["none", "batch", "instance"]
 

@@ -1,65 +1,29 @@
 """Encoders and decoders of M&MNets' cross-modal networks (SegNet, arXiv:1511.00561; VGG16)."""
 
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.blocks import UpConv3x3
-from lit_synth.networks.norms import BatchNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import UpConv3x3
+from lit_synth.networks.parts.codes import Code, check_code, check_size, init_he, unpool
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.networks.parts.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    VGG16,
+    downloaded_vgg16,
+    first_line,
+    read_state,
+)
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 Side = Literal["indices", "skip", "none"]
-
-VGG16 = [[64, 64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]]
 VGG16_CONVS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # among torchvision's `features`
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
-
-
-class Code(NamedTuple):
-    """What an encoder says of images.
-
-    Attributes:
-        h: Latents (N, C, h, w), after the last pool.
-        indices: For each pool, first to last, where its maxima were: int64 of its output's shape,
-            positions in the flattened plane.
-        skips: For each pool, first to last, what entered it.
-    """
-
-    h: Tensor
-    indices: list[Tensor]
-    skips: list[Tensor]
-
-
-def split_code(code: Code, sizes: list[int]) -> list[Code]:
-    """Return the codes of consecutive parts of a batch.
-
-    Args:
-        code: Of the batch.
-        sizes: Images of each part.
-    """
-    indices = zip(*(torch.split(level, sizes) for level in code.indices), strict=True)
-    skips = zip(*(torch.split(level, sizes) for level in code.skips), strict=True)
-    parts = zip(torch.split(code.h, sizes), indices, skips, strict=True)
-    return [Code(h, list(i), list(s)) for h, i, s in parts]
-
-
-def join_codes(codes: list[Code]) -> Code:
-    """Return one code of all images, in order.
-
-    Args:
-        codes: Of one encoder's architecture.
-    """
-    return Code(
-        torch.cat([code.h for code in codes]),
-        [torch.cat(level) for level in zip(*(code.indices for code in codes), strict=True)],
-        [torch.cat(level) for level in zip(*(code.skips for code in codes), strict=True)],
-    )
 
 
 class SegNetEncoder(nn.Module):
@@ -217,70 +181,6 @@ class SegNet(nn.Module):
         return self.decoder(self.encoder(x))
 
 
-def unpool(h: Tensor, positions: Tensor) -> Tensor:
-    """Put each value where a 2x2 max-pool took its maximum, and 0 elsewhere.
-
-    Args:
-        h: Features (N, C, h, w).
-        positions: The pool's indices (N, C, h, w).
-
-    Returns:
-        Features (N, C, 2h, 2w).
-    """
-    # Autocast would widen to float32 what only moves.
-    with torch.autocast(h.device.type, enabled=False):
-        return F.max_unpool2d(h, positions, (2, 2))
-
-
-def check_size(x: Tensor, multiple: int) -> None:
-    """Refuse images that cannot be halved as often as an encoder pools.
-
-    Args:
-        x: Images (N, C, H, W).
-        multiple: What height and width must be multiples of.
-
-    Raises:
-        InputError: If they are not.
-    """
-    height, width = x.shape[-2:]
-    if height % multiple or width % multiple:
-        raise InputError(
-            f"an image of {height}x{width} px cannot be halved {multiple.bit_length() - 1} times: "
-            f"resize images to multiples of {multiple}, or give the encoder fewer blocks."
-        )
-
-
-def check_code(code: Code, enlargements: int) -> None:
-    """Refuse the code of an encoder that pools more or less often than a decoder enlarges.
-
-    Args:
-        code: An encoder's code.
-        enlargements: How often the decoder enlarges.
-
-    Raises:
-        InputError: If the numbers differ.
-    """
-    if len(code.indices) != enlargements:
-        raise InputError(
-            f"a decoder that enlarges {enlargements} times got the code of an encoder with "
-            f"{len(code.indices)} pools: build both with the same blocks."
-        )
-
-
-def init_he(network: nn.Module, slope: float = 0.0) -> None:
-    """Draw weights from He's normal (arXiv:1502.01852); biases are 0.
-
-    Args:
-        network: Network whose convolutions are initialised in place.
-        slope: Of the LeakyReLU after them; 0 for ReLU.
-    """
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, a=slope)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
 def load_vgg16(encoder: SegNetEncoder, source: str) -> None:
     """Start an RGB encoder from VGG16's convolutions, and standardise its input as ImageNet's.
 
@@ -302,45 +202,18 @@ def load_vgg16(encoder: SegNetEncoder, source: str) -> None:
             f"convolutions of widths {given} and norm={encoder.norm}: VGG16 takes 3 channels, "
             f"blocks {VGG16} and norm=False; use these, or leave pretrained out."
         )
-    state = _downloaded_vgg16() if source == "imagenet" else _read_state(Path(source))
+    state = downloaded_vgg16() if source == "imagenet" else read_state(Path(source))
     try:
         for number, conv in zip(VGG16_CONVS, convs, strict=True):
             names = ("weight", "bias")
             conv.load_state_dict({name: state[f"features.{number}.{name}"] for name in names})
     except (KeyError, RuntimeError) as error:
         raise InputError(
-            f"'{source}' is no state dict of torchvision's VGG16 ({_first_line(error)}): give the "
+            f"'{source}' is no state dict of torchvision's VGG16 ({first_line(error)}): give the "
             f"file that torchvision's VGG16_Weights.IMAGENET1K_V1 names."
         ) from error
     encoder.mean.copy_(2 * torch.tensor(IMAGENET_MEAN)[:, None, None] - 1)
     encoder.std.copy_(2 * torch.tensor(IMAGENET_STD)[:, None, None])
-
-
-def _downloaded_vgg16() -> Mapping[str, Any]:
-    from torchvision.models import VGG16_Weights
-
-    weights = VGG16_Weights.IMAGENET1K_V1
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:  # no connection; a broken file
-        raise InputError(
-            f"VGG16's ImageNet weights could not be downloaded ({_first_line(error)}): download "
-            f"{weights.url} on a machine with internet and give the file's path as pretrained."
-        ) from error
-
-
-def _read_state(path: Path) -> Mapping[str, Any]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is no state dict can fail in any way
-        raise InputError(
-            f"pretrained '{path}' cannot be read ({_first_line(error)}): give 'imagenet' or the "
-            f"path of a state dict of torchvision's VGG16."
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _convs(

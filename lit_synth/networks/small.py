@@ -4,8 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lit_synth.networks.blocks import UpConv3x3, check_labels, stages_from_4px
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.blocks import UpConv3x3, check_labels, stages_from_4px
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.2
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_synth.networks.blocks import (
+from lit_synth.networks.parts.blocks import (
     ConvPool3x3,
     Residual,
     UpBlock,
@@ -15,7 +15,7 @@ from lit_synth.networks.blocks import (
     init_uniform,
     pooled_shortcut,
 )
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.wgan_gp_resnet import channels_from_4px
 
 

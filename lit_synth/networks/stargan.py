@@ -5,10 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.blocks import Residual
-from lit_synth.networks.norms import adaptive_instance_norm
-from lit_synth.networks.recording import records_init_args
-from lit_synth.networks.segnet import check_size
+from lit_synth.networks.parts.blocks import Residual
+from lit_synth.networks.parts.codes import check_size
+from lit_synth.networks.parts.norms import adaptive_instance_norm
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.01
 SMALL = 16  # pixels of a map

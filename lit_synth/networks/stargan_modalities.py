@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.networks.blocks import Residual
-from lit_synth.networks.norms import InstanceNorm
-from lit_synth.networks.recording import records_init_args
-from lit_synth.networks.segnet import check_size, unpool
+from lit_synth.networks.parts.blocks import Residual
+from lit_synth.networks.parts.codes import check_size, unpool
+from lit_synth.networks.parts.norms import InstanceNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.01
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.norms import BatchNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import init_normal
 
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.small import init_he, small_critic_body
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.blocks import (
+from lit_synth.networks.parts.blocks import (
     UpBlock,
     batch_norm,
     check_labels,
@@ -15,8 +15,8 @@ from lit_synth.networks.blocks import (
     layer_norm,
     stages_from_4px,
 )
-from lit_synth.networks.norms import NoNorm
-from lit_synth.networks.recording import records_init_args
+from lit_synth.networks.parts.norms import NoNorm
+from lit_synth.networks.parts.rebuilding import records_init_args
 
 SIZES = (16, 32, 64, 128)
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lit_synth.errors import InputError
-from lit_synth.studies.code import code_hash
+from lit_synth.studies.code_hash import code_hash
 from lit_synth.studies.plan import Plan, Recipe, Values, fill
 
 PREPARED = "prepare."

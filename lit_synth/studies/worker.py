@@ -55,7 +55,7 @@ def start_worker() -> None:
     """Prepare a worker process: one thread, and the slow imports before the first job."""
     import torch
 
-    import lit_synth.training_cli  # noqa: F401
+    import lit_synth.training.cli  # noqa: F401
 
     torch.set_num_threads(1)
 
@@ -84,16 +84,16 @@ def run_job(job: Job) -> Result:
 
 def _carry_out(job: Job) -> tuple[Metrics, dict[str, Any], Curves]:
     if "classifier" in job.config:
-        from lit_synth.studies.judge import train_judge
+        from lit_synth.studies.classifiers import train_judge
 
         return {"accuracy": train_judge(job.config["classifier"], job.release)}, {}, {}
 
-    from lit_synth import runs
-    from lit_synth.training_cli import SynthCLI
+    from lit_synth.runs.resume import find_checkpoint
+    from lit_synth.training.cli import SynthCLI
 
     run = SynthCLI(["fit", "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
     # What `lit-synth test` does, without building the command line again.
-    last = runs.find_checkpoint(job.folder, None)
+    last = find_checkpoint(job.folder, None)
     run.trainer.test(run.model, datamodule=run.datamodule, ckpt_path=last, verbose=False)
     report = json.loads((job.folder / "cards" / "test.json").read_text())
     curves = _curves(job.folder / "metrics.csv")

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from lit_synth.baselines.bsa import BSA
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.features.classifier import ReleaseClassifier
 from lit_synth.networks.dcgan_mnist import MnistGenerator
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
 
 pytestmark = pytest.mark.usefixtures("workdir")

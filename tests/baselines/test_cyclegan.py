@@ -6,13 +6,13 @@ import tiny_scenes
 import torch
 
 from lit_synth.baselines.cyclegan import CycleGAN
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.resnet_translator import ResNetTranslator
 from lit_synth.networks.segnet import SegNet
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 GREY = Coding("image", 1)
 UNPAIRED = {"A": ["a"], "B": ["b"]}

@@ -9,6 +9,7 @@ import tiny_domains
 import torch
 
 from lit_synth.baselines.drit import DRIT, undecided
+from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translation
 from lit_synth.errors import InputError
 from lit_synth.networks import (
     DRITAttributeEncoder,
@@ -19,7 +20,6 @@ from lit_synth.networks import (
     MultiScaleDiscriminator,
 )
 from lit_synth.stages import Stage
-from lit_synth.translation import HasStyles, ReadsStyles, Translation
 
 A, B, STYLE, CONTENT = "dark", "bright", 3, (8, 8, 8)
 WEIGHTS = {

@@ -6,11 +6,11 @@ import tiny_domains
 import torch
 
 from lit_synth.baselines import IcGAN
+from lit_synth.batches.labels import labelled
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.labels import labelled
 from lit_synth.networks import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 DOMAINS, ATTRIBUTES, Z = list(tiny_domains.DOMAINS), ["hat", "smile"], 4
 

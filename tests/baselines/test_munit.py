@@ -5,6 +5,7 @@ import tiny
 import torch
 
 from lit_synth.baselines.munit import MUNIT
+from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translation, Translator
 from lit_synth.errors import InputError
 from lit_synth.networks import (
     ContentEncoder,
@@ -13,7 +14,6 @@ from lit_synth.networks import (
     StyleEncoder,
 )
 from lit_synth.stages import Stage
-from lit_synth.translation import HasStyles, ReadsStyles, Translation, Translator
 
 WEIGHTS = {"lambda_gan": 2.0, "lambda_x": 3.0, "lambda_c": 0.5, "lambda_s": 0.7}
 

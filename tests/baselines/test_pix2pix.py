@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lit_synth.baselines.pix2pix import Pix2Pix
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
 from lit_synth.errors import InputError
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.segnet import SegNet

@@ -6,11 +6,11 @@ import tiny_domains
 import torch
 
 from lit_synth.baselines import StarGAN
+from lit_synth.batches.labels import labelled
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.labels import labelled
 from lit_synth.networks import StarGANDiscriminator, StarGANGenerator
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 DOMAINS = list(tiny_domains.DOMAINS)
 WEIGHTS = {"lambda_adv": 3.0, "lambda_gp": 7.0, "lambda_cls": 2.0, "lambda_rec": 5.0}

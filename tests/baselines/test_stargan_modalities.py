@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from lit_synth.baselines.stargan_modalities import StarGANModalities
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
 from lit_synth.errors import InputError
 from lit_synth.stages import Stage
 

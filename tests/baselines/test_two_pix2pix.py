@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from lit_synth.baselines.two_pix2pix import Link, TwoPix2Pix
-from lit_synth.coding import Coding
+from lit_synth.batches.coding import Coding
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.segnet import SegNet
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 CODINGS = {
     "rgb": Coding("image", 3, "l1"),

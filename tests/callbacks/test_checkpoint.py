@@ -14,12 +14,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from lit_synth import runs
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.errors import InputError
-from lit_synth.loggers import CSVLogger
 from lit_synth.method import Method
+from lit_synth.runs.metrics_csv import CSVLogger
+from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.stages import Stage
 
 
@@ -92,7 +92,7 @@ def fit(folder, checkpoint, iterations=6, callbacks=(), seed=0, ckpt_path="auto"
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    found = runs.find_checkpoint(folder, ckpt_path)
+    found = find_checkpoint(folder, ckpt_path)
     trainer.fit(method, DataLoader(Ones(), batch_size=2), ckpt_path=found, weights_only=True)
     return method
 
@@ -101,7 +101,7 @@ def saved(folder):
     """Return the checkpoints of a run: name -> iteration."""
     return {
         path.stem: torch.load(path, weights_only=True)["iteration"]
-        for path in runs.checkpoint_folder(folder).glob("*.ckpt")
+        for path in checkpoint_folder(folder).glob("*.ckpt")
     }
 
 
@@ -162,7 +162,7 @@ def test_a_resumed_run_draws_the_same(tmp_path):
 
 def test_a_checkpoint_is_plain_data(tmp_path):
     fit(tmp_path, Checkpoint())
-    assert runs.find_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last.ckpt"
+    assert find_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last.ckpt"
 
 
 def test_another_architecture_is_refused(tmp_path):

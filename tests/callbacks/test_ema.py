@@ -11,7 +11,7 @@ from toy_run import ToyData, ToyGAN, fit, same, trainer_of, weights
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.errors import InputError
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
 
 

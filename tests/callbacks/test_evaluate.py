@@ -7,18 +7,19 @@ import pytorch_lightning as pl
 import torch
 from toy_run import SIZE, ToyConditionalGAN, ToyData, ToyGAN, fit, same, trainer_of, weights
 
-from lit_synth.callbacks import judging
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.ema import EMA
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.errors import InputError
+from lit_synth.evaluation import extractors
+from lit_synth.evaluation.extractors import choose_extractor
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, train_classifier
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
-from lit_synth.runs import find_checkpoint
+from lit_synth.runs.resume import find_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -144,20 +145,20 @@ def test_default_extractor(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(
-        judging, "trained_classifier", lambda *given: asked.append(given) or "trained"
+        extractors, "trained_classifier", lambda *given: asked.append(given) or "trained"
     )
-    monkeypatch.setattr(judging, "load_extractor", lambda name: name)
+    monkeypatch.setattr(extractors, "load_extractor", lambda name: name)
     train = ToyData().split("train")
-    assert judging.choose_extractor(None, train) == "trained"
+    assert choose_extractor(None, train) == "trained"
     images, labels, folder = asked[0]
     assert images.shape == (24, 1, SIZE, SIZE)
     assert labels.tolist() == [0, 1] * 12
     assert folder == tmp_path / "lit-synth"
 
-    assert judging.choose_extractor("inception", train) == "inception"
-    assert judging.choose_extractor(None, ToyData(labelled=False).split("train")) == "auto"
+    assert choose_extractor("inception", train) == "inception"
+    assert choose_extractor(None, ToyData(labelled=False).split("train")) == "auto"
     one_class = train.subset(torch.arange(0, 24, 2))
-    assert judging.choose_extractor(None, one_class) == "auto"
+    assert choose_extractor(None, one_class) == "auto"
     assert len(asked) == 1
 
 

@@ -7,7 +7,7 @@ from pytorch_lightning.loggers.logger import DummyLogger
 from toy_run import ToyGAN, fit
 
 from lit_synth.callbacks.log_terms import LogTerms
-from lit_synth.loggers import CSVLogger
+from lit_synth.runs.metrics_csv import CSVLogger
 
 
 class Recorder(DummyLogger):

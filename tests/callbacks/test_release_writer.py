@@ -9,8 +9,8 @@ from toy_run import ToyGAN, fit
 from lit_synth.callbacks import always_on
 from lit_synth.callbacks.ema import EMA
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.release import ReleaseWriter
-from lit_synth.checkpoints.release import load_release
+from lit_synth.callbacks.release_writer import ReleaseWriter
+from lit_synth.releases.format import load_release
 
 
 @pytest.fixture(autouse=True)

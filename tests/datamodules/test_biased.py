@@ -14,9 +14,9 @@ from tiny_world import TinyWorld
 
 from datamodules.biased import Biased
 from datamodules.errors import DataError
-from datamodules.labelled import Hand
-from datamodules.portions import Dial, apportion
-from datamodules.tables import AttributeTable
+from datamodules.labelled.portions import Dial, apportion
+from datamodules.labelled.source import Hand
+from datamodules.labelled.table import AttributeTable
 
 BLACK = [{"images": 40, "colour": "black", "texture": "flat"}]
 RED = [

@@ -6,7 +6,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 import datamodules
-from datamodules.labelled import LabelledSource
+from datamodules.labelled.source import LabelledSource
 
 CONFIGS = {
     "Digits": {"counts": {2: 5, 7: 9}, "augment": [{"class_path": "HorizontalFlip"}]},

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from scene_trees import MODALITIES, SPECS, scene, write_scenes
 
-from datamodules import scene_files
 from datamodules.disjoint import Disjoint
 from datamodules.errors import DataError
+from datamodules.files import scenes
 
 SETS = {"rs": ["rgb", "seg"], "rd": ["rgb", "depth"]}
 
@@ -209,10 +209,8 @@ def test_a_missing_root_is_named(tmp_path):
 def test_a_file_is_decoded_again_only_when_its_content_is_new(root, monkeypatch):
     disjoint(root, in_memory=False).setup("fit")
     decoded = []
-    plain = scene_files.decode
-    monkeypatch.setattr(
-        scene_files, "decode", lambda data, m: decoded.append(m.kind) or plain(data, m)
-    )
+    plain = scenes.decode
+    monkeypatch.setattr(scenes, "decode", lambda data, m: decoded.append(m.kind) or plain(data, m))
     disjoint(root, in_memory=False).setup("fit")
     assert decoded == []
     Image.fromarray(np.full((12, 12), 500, np.uint16)).save(root / "rd/depth/s12.png")

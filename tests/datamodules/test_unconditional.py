@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import folders
 from datamodules.errors import DataError
+from datamodules.files import images
 from datamodules.unconditional import Unconditional, held_out
 
 
@@ -271,27 +271,27 @@ def test_fractions_that_leave_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match="leave some images to train on"):
         Unconditional(str(tmp_path), 8, val_fraction=0.5, test_fraction=0.5)
     save(tmp_path / "only.png", picture(0))
-    name = held_out(folders.scan(folders_source(tmp_path))[0].sha256, 0.4, 0.4, 0)
+    name = held_out(images.scan(folders_source(tmp_path))[0].sha256, 0.4, 0.4, 0)
     absent = next(n for n in ("train", "val", "test") if n != name)
     with pytest.raises(DataError, match=f"has 1 images and none falls to {absent}"):
         Unconditional(str(tmp_path), 8, val_fraction=0.4, test_fraction=0.4).split(absent)
 
 
 def folders_source(root: Path):
-    from datamodules.sources import open_source
+    from datamodules.files.archives import open_source
 
     return open_source(root)
 
 
 def test_a_second_scan_decodes_only_what_is_new(tmp_path, monkeypatch):
     save(tmp_path / "a.png", picture(0))
-    first = folders.scan(folders_source(tmp_path))
+    first = images.scan(folders_source(tmp_path))
     decoded = []
-    monkeypatch.setattr(folders, "open_image", lambda data: decoded.append(data) or picture())
-    assert folders.scan(folders_source(tmp_path)) == first
+    monkeypatch.setattr(images, "open_image", lambda data: decoded.append(data) or picture())
+    assert images.scan(folders_source(tmp_path)) == first
     assert decoded == []
     added = save(tmp_path / "b.png", picture(1)).read_bytes()
-    folders.scan(folders_source(tmp_path))
+    images.scan(folders_source(tmp_path))
     assert decoded == [added]
 
 

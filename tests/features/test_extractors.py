@@ -6,9 +6,10 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from lit_synth.errors import InputError
 from lit_synth.features import inception
 from lit_synth.features.base import Extractor, Features, extract
-from lit_synth.features.hashing import as_uint8, content_hash, image_digests, weights_hash
 from lit_synth.features.inception import InceptionFeatures
 from lit_synth.features.random import RandomFeatures
+from lit_synth.tensors.hashing import content_hash, image_digests, weights_hash
+from lit_synth.tensors.pixels import as_uint8
 
 
 class Probe(Extractor):

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from lit_synth.checkpoints.release import save_release
 from lit_synth.errors import InputError
 from lit_synth.features import classifier
 from lit_synth.features.base import extract
@@ -13,6 +12,7 @@ from lit_synth.features.classifier import (
     trained_classifier,
 )
 from lit_synth.networks.miner import Miner
+from lit_synth.releases.format import save_release
 
 QUICK = Recipe(iterations=30, batch_size=16)
 

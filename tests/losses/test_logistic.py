@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from lit_synth.losses.logistic import logistic_discriminator_loss, logistic_generator_loss
+from lit_synth.losses.adversarial import logistic_discriminator_loss, logistic_generator_loss
 
 
 def test_they_are_cross_entropies_of_real_and_fake():

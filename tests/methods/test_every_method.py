@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.cli import main
+from lit_synth.releases.format import load_release, save_release
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -128,4 +128,4 @@ def test_a_release_holds_the_same_networks(name):
 def test_losses_of_a_seeded_run_are_pinned(name):
     method, data = tiny.build(name)
     tiny.fit(method, data)
-    assert method.tracked() == pytest.approx(LOSSES[name], rel=1e-4, abs=1e-6)
+    assert method.means.read() == pytest.approx(LOSSES[name], rel=1e-4, abs=1e-6)

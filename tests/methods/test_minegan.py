@@ -5,9 +5,9 @@ import tiny
 import torch
 from torch import nn
 
-from lit_synth.checkpoints.release import load_release, save_release
 from lit_synth.errors import InputError
 from lit_synth.methods.minegan import MineGAN, Selector
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
 
 ONE = ["sources/plain"]

@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from lit_synth.checkpoints.release import save_release
+from lit_synth.batches.coding import Coding
 from lit_synth.cli import main
-from lit_synth.coding import Coding
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
-from lit_synth.losses.regression import berhu
+from lit_synth.losses.reconstruction import berhu
 from lit_synth.methods.mmnets import MMNets, Modality
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.segnet import ImageDecoder, SegNetDecoder, SegNetEncoder
+from lit_synth.releases.format import save_release
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 BLOCKS = [[4], [6, 6], [8]]
 FIRST = {"rgb": 2.0, "depth": 3.0, "segmentation": 5.0, "adversarial": 0.7}
@@ -148,7 +148,7 @@ def test_the_loss_of_the_second_stage_is_the_published_one():
     d_loss = (scores[:8] - 1).square().mean() + scores[8:].square().mean()
     torch.testing.assert_close(record.losses[0], d_loss.detach())
     # The discriminator has stepped since: its term is taken from the method's own record.
-    g_adv = method.tracked()["g_adv"]
+    g_adv = method.means.read()["g_adv"]
     expected = loss + ALIGNED["adversarial"] * g_adv
     torch.testing.assert_close(record.losses[1], expected.detach(), rtol=1e-5, atol=1e-6)
 

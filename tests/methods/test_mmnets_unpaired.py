@@ -6,13 +6,13 @@ import tiny_domains
 import torch
 from torch import nn
 
-from lit_synth.checkpoints.release import load_release, save_release
+from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
-from lit_synth.translation import Translation
 
 A, OTHERS = "grey", ("dark", "bright")
 

@@ -6,12 +6,12 @@ import tiny_domains
 import torch
 import torch.nn.functional as F
 
+from lit_synth.batches.labels import labelled
+from lit_synth.contracts.translator import HasAttention, HasStyles, Translation
 from lit_synth.errors import InputError
-from lit_synth.labels import labelled
 from lit_synth.methods import SDIT
 from lit_synth.networks import SDITDiscriminator, SDITGenerator
 from lit_synth.stages import Stage
-from lit_synth.translation import HasAttention, HasStyles, Translation
 
 DOMAINS, STYLE = list(tiny_domains.DOMAINS), 4
 WEIGHTS = {"lambda_adv": 3.0, "lambda_gp": 7.0, "lambda_cls": 2.0, "lambda_rec": 5.0}

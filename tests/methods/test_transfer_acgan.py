@@ -4,10 +4,10 @@ import pytest
 import tiny
 import torch
 
-from lit_synth.checkpoints.release import load_release
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 ONE = [Stage("transfer", 1)]

@@ -4,10 +4,10 @@ import pytest
 import tiny
 import torch
 
-from lit_synth.checkpoints.release import load_release
 from lit_synth.errors import InputError
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 pytestmark = pytest.mark.usefixtures("workdir")

@@ -5,9 +5,8 @@ import tiny
 import tiny_domains
 import torch
 
-from lit_synth.checkpoints.release import load_release, save_release
+from lit_synth.contracts.translator import HasJudgement, HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
-from lit_synth.features.hashing import image_digests
 from lit_synth.methods.udit import UDIT
 from lit_synth.networks import (
     ContentEncoder,
@@ -15,8 +14,9 @@ from lit_synth.networks import (
     StyleDecoder,
     StyleEncoder,
 )
+from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
-from lit_synth.translation import HasJudgement, HasStyles, ReadsStyles, Translator
+from lit_synth.tensors.hashing import image_digests
 
 pytestmark = pytest.mark.usefixtures("workdir")
 
@@ -90,7 +90,7 @@ def test_without_the_constraint_it_is_munit_bit_for_bit():
     for name, settings in (("munit", {}), ("udit", {"lambda_semantic": 0.0})):
         method, data = tiny.build(f"translation/{name}", **settings)
         tiny.fit(method, data)
-        ends.append((tiny.state(method), method._rng.get_state(), method.tracked()))
+        ends.append((tiny.state(method), method.draws.rng.get_state(), method.means.read()))
     (munit, munit_rng, munit_terms), (udit, udit_rng, udit_terms) = ends
     assert {key for key in udit if not key.startswith("h.")} == munit.keys()
     for key, value in munit.items():
@@ -104,7 +104,7 @@ def test_the_constraint_draws_nothing():
     for weight in (0.0, 10.0):
         method, data = tiny.build("translation/udit", lambda_semantic=weight)
         tiny.fit(method, data)
-        states.append(method._rng.get_state())
+        states.append(method.draws.rng.get_state())
     assert torch.equal(*states)
 
 

@@ -15,7 +15,7 @@ from lit_synth.metrics.kmmd import kmmd
 from lit_synth.metrics.memorisation import memorisation, nearest_ratio
 from lit_synth.metrics.mv import mv
 from lit_synth.metrics.prdc import coverage, density, precision, recall
-from lit_synth.metrics.spread import standard_error
+from lit_synth.metrics.standard_error import standard_error
 
 
 def features(n, dim=12, seed=0, shift=0.0):

@@ -14,8 +14,8 @@ from lit_synth.networks import (
     StyleEncoder,
 )
 from lit_synth.networks.munit import DownConv4x4, LayerNorm, UpConv5x5
-from lit_synth.networks.norms import adaptive_instance_norm
-from lit_synth.networks.segnet import Code
+from lit_synth.networks.parts.codes import Code
+from lit_synth.networks.parts.norms import adaptive_instance_norm
 
 PI = {"n_blocks": 6, "pool": True}  # the thesis' tables
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lit_synth.networks import PatchDiscriminator
-from lit_synth.networks.norms import BatchNorm, InstanceNorm
+from lit_synth.networks.parts.norms import BatchNorm, InstanceNorm
 
 TABLE_A6 = {"kernel_size": 5, "norm": "batch"}
 PIX2PIX = {"norm": "batch", "last_stride": 1, "head_size": 4}

@@ -6,7 +6,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lit_synth.errors import InputError
 from lit_synth.networks import ResNetDecoder, ResNetEncoder, ResNetTranslator
-from lit_synth.networks.norms import InstanceNorm
+from lit_synth.networks.parts.norms import InstanceNorm
 from lit_synth.networks.resnet_translator import ReflectConv2d
 
 

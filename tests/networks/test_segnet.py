@@ -8,15 +8,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lit_synth.errors import InputError
 from lit_synth.networks import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
-from lit_synth.networks.norms import BatchNorm
-from lit_synth.networks.segnet import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    VGG16,
-    VGG16_CONVS,
-    load_vgg16,
-    unpool,
-)
+from lit_synth.networks.parts.codes import unpool
+from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.networks.parts.pretrained import IMAGENET_MEAN, IMAGENET_STD, VGG16
+from lit_synth.networks.segnet import VGG16_CONVS, load_vgg16
 
 BLOCKS = [[4], [8, 8], [6, 6]]
 

@@ -3,12 +3,18 @@ from pathlib import Path
 import pytest
 
 from lit_synth.errors import InputError
-from lit_synth.studies import code
+from lit_synth.studies import code_hash
 from lit_synth.studies.jobs import Jobs, set_dotted
 from lit_synth.studies.plan import load_plan
 
 HERE = Path("runs")
-CACHES = (code.code_hash, code._tree, code._classes, code._imports, code._normalised)
+CACHES = (
+    code_hash.code_hash,
+    code_hash._tree,
+    code_hash._classes,
+    code_hash._imports,
+    code_hash._normalised,
+)
 
 
 def keys(jobs):
@@ -75,9 +81,9 @@ def package(tmp_path, monkeypatch):
             (tmp_path / f"{name}.py").write_text(text)
         for cached in CACHES:
             cached.cache_clear()
-        return code.code_hash(frozenset(["A"]))
+        return code_hash.code_hash(frozenset(["A"]))
 
-    monkeypatch.setattr(code, "_modules", lambda: {n: tmp_path / f"{n}.py" for n in files})
+    monkeypatch.setattr(code_hash, "_modules", lambda: {n: tmp_path / f"{n}.py" for n in files})
     yield hash_with
     monkeypatch.undo()
     for cached in CACHES:

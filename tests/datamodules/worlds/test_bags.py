@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from datamodules.errors import DataError
-from datamodules.labelled import Hand
-from datamodules.splits import to_unit_range
-from datamodules.worlds.bags import COLOURS, Bags, texture_energy
+from datamodules.items.splits import to_unit_range
+from datamodules.labelled.source import Hand
+from datamodules.worlds.bags.world import COLOURS, Bags, texture_energy
 
 INDEX = torch.arange(48)
 FRESH = torch.arange(1000) + 2**40 + 77_000_000  # neither dealt nor used to choose the threshold

@@ -5,7 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from datamodules.errors import DataError
-from datamodules.worlds.objects import (
+from datamodules.worlds.objects.world import (
     COLOURS,
     SHAPES,
     ObjectColours,

@@ -8,7 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from datamodules.errors import DataError
-from datamodules.worlds.opponents import (
+from datamodules.worlds.opponents.world import (
     CLASSES,
     FLOWERS,
     Flowers,

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from datamodules.attributes import Attributes
 from datamodules.biased import Biased
 from datamodules.errors import DataError
-from datamodules.multidomain import Attributes
-from datamodules.worlds.portrait_drawing import MEASURES, Painter
-from datamodules.worlds.portraits import Portraits
-from lit_synth.features.hashing import image_digests
+from datamodules.worlds.portraits.drawing import MEASURES, Painter
+from datamodules.worlds.portraits.world import Portraits
 from lit_synth.features.identity import FEWEST
+from lit_synth.tensors.hashing import image_digests
 
 INDEX = torch.arange(80)
 WORLD = Portraits(32)

@@ -6,12 +6,12 @@ import time
 import pytest
 import torch
 
-from datamodules import translation
+from datamodules.base import translation_data
 from datamodules.errors import DataError
-from datamodules.worlds import rooms
-from datamodules.worlds.room_plans import sample_plan
-from datamodules.worlds.room_things import CEILING, CLASSES, FLOOR, PAIRS, WALL
-from datamodules.worlds.rooms import MODALITIES, Rooms, render, render_plan
+from datamodules.worlds.rooms import world
+from datamodules.worlds.rooms.plans import sample_plan
+from datamodules.worlds.rooms.things import CEILING, CLASSES, FLOOR, PAIRS, WALL
+from datamodules.worlds.rooms.world import MODALITIES, Rooms, render, render_plan
 
 INDEX = torch.arange(24)
 EVERYTHING = list(MODALITIES)
@@ -53,8 +53,8 @@ def bare(plan):
 @pytest.mark.parametrize("rays", [500, 5000])
 def test_a_picture_has_the_same_bits_however_the_work_is_divided(rays, monkeypatch):
     together = render(7, INDEX, 0, 33, EVERYTHING)
-    monkeypatch.setattr(rooms, "_RAYS", rays)
-    monkeypatch.setattr(rooms, "_PLANS", 4)
+    monkeypatch.setattr(world, "_RAYS", rays)
+    monkeypatch.setattr(world, "_PLANS", 4)
     threads = torch.get_num_threads()
     torch.set_num_threads(3)
     alone = render(7, INDEX[11:18], 0, 33, EVERYTHING)
@@ -195,8 +195,8 @@ def test_sets_and_splits_share_no_scene(monkeypatch):
     assert [len(ids) for ids in parts] == [12, 12, 6, 8]
     assert sum(len(set(ids)) for ids in parts) == len({i for ids in parts for i in ids}) == 19
     assert data.split("test").ids[:3] == ["room-1000000", "room-1000000", "room-1000001"]
-    monkeypatch.setattr(translation, "_LISTED", 1)
-    monkeypatch.setitem(rooms._FIRST, "test", 2 * rooms._BLOCK)
+    monkeypatch.setattr(translation_data, "_LISTED", 1)
+    monkeypatch.setitem(world._FIRST, "test", 2 * world._BLOCK)
     with pytest.raises(DataError, match="set rs and test share 4 scenes: room-2000000 and 3 more"):
         small().setup("fit")
 
@@ -212,7 +212,7 @@ def test_the_complete_set_is_nobody_elses(monkeypatch):
     assert not any(torch.equal(a, b) for a in complete.fetch(range(6))["depth"] for b in seen)
     with pytest.raises(DataError, match="no modality 'heat' among rgb"):
         data.complete_set(["heat"])
-    monkeypatch.setattr(rooms, "_COMPLETE", 3 * rooms._BLOCK)
+    monkeypatch.setattr(world, "_COMPLETE", 3 * world._BLOCK)
     with pytest.raises(DataError, match="set rd and the complete set share 6 scenes"):
         data.complete_set(["depth", "segmentation"])
 
@@ -250,7 +250,7 @@ def test_a_broken_cache_is_made_again(damage, tmp_path, monkeypatch):
     file.write_bytes(damage(whole))
     assert torch.equal(small().split("val").stored["rgb"], fresh["rgb"])
     assert file.read_bytes() == whole
-    monkeypatch.setattr(rooms, "render", None)
+    monkeypatch.setattr(world, "render", None)
     assert torch.equal(small().split("val").stored["depth"], fresh["depth"])
     with pytest.raises(TypeError):  # another world is not answered with this one
         small(world_seed=1).split("val")

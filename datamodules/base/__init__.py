@@ -1,0 +1,1 @@
+"""What all data modules of one relation share: splits, loaders, streams."""

@@ -1,0 +1,1 @@
+"""Files of images and scenes: found, checked, decoded, read when needed."""

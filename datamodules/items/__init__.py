@@ -1,0 +1,1 @@
+"""Which item is drawn when, and what it is."""

@@ -1,0 +1,1 @@
+"""Images with attributes: from a world, or from files and a table."""

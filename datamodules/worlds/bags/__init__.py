@@ -1,0 +1,5 @@
+"""Handbags: colour, texture, shape, shade."""
+
+from datamodules.worlds.bags.world import Bags
+
+__all__ = ["Bags"]

@@ -1,0 +1,1 @@
+"""What the worlds draw with."""

@@ -1,0 +1,5 @@
+"""Coloured objects."""
+
+from datamodules.worlds.objects.world import ObjectColours, Objects
+
+__all__ = ["ObjectColours", "Objects"]

@@ -1,0 +1,1 @@
+"""Batches between the data and a method: sets, labels, codings, pools of images."""

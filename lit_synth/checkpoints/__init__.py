@@ -1,1 +1,0 @@
-"""Our release format, and importers of foreign ones."""

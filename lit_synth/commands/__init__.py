@@ -1,0 +1,1 @@
+"""The verbs beside training, one a file: `add_parser` and `run`."""

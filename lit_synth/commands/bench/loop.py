@@ -1,0 +1,355 @@
+"""`lit-synth bench`: images per second, time per phase, memory, and what the trainer costs."""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities import move_data_to_device
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from rich.console import Console
+from rich.table import Table
+
+from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
+from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
+from lit_synth.commands.bench import sdit, udit
+from lit_synth.commands.bench.minegan import selective_against_full
+from lit_synth.commands.bench.mmnets import shared_against_recomputed
+from lit_synth.commands.bench.timing import peak_rss, synchronise
+from lit_synth.errors import InputError
+from lit_synth.method import Method
+from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
+from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.releases.format import save_release
+from lit_synth.runs import prepared
+from lit_synth.stages import Stage
+from lit_synth.training.cli import SynthCLI
+
+PAIRS = 5
+RUNS = Path("runs")  # where `fit` leaves what a config prepares
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `bench` and its options."""
+    parser = subparsers.add_parser("bench", help="time a config without starting a run")
+    parser.add_argument("--config", required=True, help="a YAML file that `fit` takes")
+    parser.add_argument(
+        "--iterations", type=int, default=60, help="of each timed block; there are 1 + 2 x 5 blocks"
+    )
+    parser.add_argument(
+        "--random_sources",
+        type=int,
+        default=0,
+        help="MineGAN: instead of the config's, this many sources with random weights",
+    )
+    parser.add_argument("--width", type=int, default=32, help="channels of the random sources")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="replaces a value of the config, e.g. data.init_args.batch_size=8",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    report = measure(args.config, args.overrides, args.iterations, args.random_sources, args.width)
+    if args.json:
+        print(json.dumps(report, indent=2))
+    else:
+        show(report, Console())
+    return 0
+
+
+def show(report: dict[str, float], console: Console) -> None:
+    """Print a report as a table."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    for name, value in report.items():
+        table.add_row(name, f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}")
+    console.print(table)
+
+
+def measure(
+    config: str,
+    overrides: list[str],
+    iterations: int = 60,
+    random_sources: int = 0,
+    width: int = 32,
+) -> dict[str, float]:
+    """Time a config in one process, the trainer and a plain loop in turn.
+
+    Args:
+        config: YAML file that `fit` takes.
+        overrides: Values of the config to replace, each KEY=VALUE.
+        iterations: Of each timed block.
+        random_sources: If not 0, MineGAN mines this many sources with random weights.
+        width: Channels of the random sources.
+
+    Returns:
+        Name with unit -> median over the blocks.
+    """
+    if iterations < 1:
+        raise InputError(f"--iterations is {iterations}: give at least 1.")
+    with tempfile.TemporaryDirectory() as scratch:
+        options = [f"--{override}" for override in overrides]
+        argv = ["fit", "--config", config, *options, "--runs_dir", scratch]
+        built = BuildOnly(argv, Path(scratch), random_sources, width)
+        method = cast("Method", built.model)
+        trainer: Any = built.trainer  # its callbacks are set where mypy does not see them
+        needed = iterations * (PAIRS + 1)
+        if method.total_iterations < needed:
+            raise InputError(
+                f"the stages have {method.total_iterations} iterations, but {PAIRS + 1} blocks of "
+                f"{iterations} need {needed}: give fewer --iterations."
+            )
+        bench = Bench(built.datamodule, iterations, callback_of(trainer, Evaluate))
+        # What fires every so many iterations would fall into some blocks and not into others.
+        periodic = Checkpoint | Evaluate | SampleGrid
+        trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, periodic)] + [bench]
+        trainer.limit_val_batches = 0
+        with redirect_stdout(sys.stderr):  # the run's own progress
+            trainer.fit(method, built.datamodule)
+    return bench.report
+
+
+class BuildOnly(SynthCLI):
+    """Builds what `fit` would train, and leaves it at that.
+
+    Args:
+        args: Command line of `fit`.
+        scratch: Where random sources are written.
+        random_sources: How many, 0 for the config's own sources.
+        width: Their channels.
+    """
+
+    def __init__(self, args: list[str], scratch: Path, random_sources: int, width: int) -> None:
+        self.scratch, self.random_sources, self.width = scratch, random_sources, width
+        super().__init__(args)
+
+    def before_instantiate_classes(self) -> None:
+        if self.random_sources:
+            data = self.config.fit.data.init_args
+            self.config.fit.model.init_args.sources = [
+                str(self._random_release(i, data.image_size, data.channels))
+                for i in range(self.random_sources)
+            ]
+        super().before_instantiate_classes()
+
+    def _prepare(self) -> None:
+        """Take prepared runs from where `fit` leaves them, but for those to be shown beside."""
+        settings = self.config.fit
+        for shown in ("evaluate", "samples"):
+            settings[shown].beside = self.config_dump[shown]["beside"] = None
+        needed = prepared.needed(self.config_dump, RUNS, settings.seed_everything)
+        for run in needed:
+            prepared.require(run)
+        prepared.fill_in(settings, needed)
+
+    def _random_release(self, index: int, image_size: int, channels: int) -> Path:
+        networks = {
+            "generator": SmallGenerator(image_size, channels, width=self.width),
+            "critic": SmallCritic(image_size, channels, width=self.width),
+        }
+        return save_release(self.scratch / f"source_{index}", networks, "Random weights.")
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+@dataclass
+class PlainTrainer:
+    """What a training step asks of its trainer, without the trainer: raw optimizers, one process.
+
+    Attributes:
+        optimizers: Of torch.
+        processed: Iterations done.
+    """
+
+    optimizers: list[torch.optim.Optimizer]
+    processed: int = 0
+    world_size: int = 1
+    global_rank: int = 0
+    strategy: SimpleNamespace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy = SimpleNamespace(
+            _lightning_optimizers=self.optimizers,
+            backward=lambda loss, _, *args, **kwargs: loss.backward(*args, **kwargs),
+        )
+
+    @property
+    def fit_loop(self) -> SimpleNamespace:
+        total = SimpleNamespace(processed=self.processed)
+        return SimpleNamespace(
+            epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total))
+        )
+
+
+class Bench(pl.Callback):
+    """Times blocks of the running trainer, each followed by the same iterations in a plain loop.
+
+    Args:
+        data: What is trained on.
+        iterations: Of each block; the first block of the trainer is not timed.
+        evaluate: The run's evaluation, if it has one.
+    """
+
+    def __init__(
+        self, data: pl.LightningDataModule, iterations: int, evaluate: Evaluate | None
+    ) -> None:
+        self.data, self.iterations, self.evaluate = data, iterations, evaluate
+        self.trained: list[float] = []
+        self.plain: list[float] = []
+        self.waits: list[float] = []
+        self.report: dict[str, float] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        method = cast("Method", pl_module)
+        if method.iteration % self.iterations:
+            return
+        synchronise(method.device)
+        elapsed = time.perf_counter() - self.start
+        if method.iteration == self.iterations:
+            self.loop = PlainLoop(trainer, method, self.data)
+            self.loop.run(self.iterations, method.iteration - self.iterations)
+        else:
+            self.trained.append(elapsed)
+            plain, wait = self.loop.run(self.iterations, method.iteration - self.iterations)
+            self.plain.append(plain)
+            self.waits.append(wait)
+        if len(self.trained) == PAIRS:
+            trainer.should_stop = True
+            self._finish(trainer, method)
+        self.start = time.perf_counter()
+
+    def _finish(self, trainer: pl.Trainer, method: Method) -> None:
+        seconds = statistics.median(self.trained)
+        overheads = [a / b - 1 for a, b in zip(self.trained, self.plain, strict=True)]
+        waits = [wait / plain for wait, plain in zip(self.waits, self.plain, strict=True)]
+        self.report = {
+            "images/s": images_per_iteration(trainer, self.loop.batch) * self.iterations / seconds,
+            "ms per iteration": 1000 * seconds / self.iterations,
+            "ms per iteration, plain loop": 1000 * statistics.median(self.plain) / self.iterations,
+            "trainer overhead, %": 100 * statistics.median(overheads),
+            "data wait, %": 100 * statistics.median(waits),
+            **self.loop.phases(self.iterations),
+        }
+        if self.evaluate is not None and self.evaluate.every_n_iterations is not None:
+            self.report["ms per evaluation"] = self._time_evaluation(trainer, self.evaluate)
+        if isinstance(method, MineGAN) and len(method.members) > 1:
+            with self.loop.attached():
+                self.report |= selective_against_full(method, self.loop.batch["image"], PAIRS)
+        if isinstance(method, MMNets) and (aligned := aligning_stage(method)):
+            method.stages = [aligned]
+            with self.loop.attached():
+                method.on_train_batch_start()
+                self.report |= shared_against_recomputed(method, self.loop.batch, PAIRS)
+        against_released = {
+            UDIT: udit.rearranged_against_released,
+            SDIT: sdit.rearranged_against_released,
+        }
+        for kind, compare in against_released.items():
+            if isinstance(method, kind):
+                with self.loop.attached():
+                    self.report |= compare(method, self.loop.batch, PAIRS)
+        self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
+        if method.device.type == "cuda":
+            self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20
+
+    def _time_evaluation(self, trainer: pl.Trainer, evaluate: Evaluate) -> float:
+        evaluate.every_n_iterations = self.iterations  # so that one is due now
+        evaluate.setup(trainer, trainer.lightning_module, "fit")
+        evaluate.on_train_start(trainer, trainer.lightning_module)  # real features, once a run
+        start = time.perf_counter()
+        evaluate.on_train_batch_end(trainer, trainer.lightning_module)
+        return 1000 * (time.perf_counter() - start)
+
+
+class PlainLoop:
+    """The method's own training step in a `for` loop over its own data, without Lightning.
+
+    Args:
+        trainer: The running trainer.
+        method: What it trains.
+        data: What it trains on.
+    """
+
+    def __init__(self, trainer: pl.Trainer, method: Method, data: pl.LightningDataModule) -> None:
+        self.trainer, self.method = trainer, method
+        self.plain = PlainTrainer(trainer.optimizers)
+        self.batches = iter(data.train_dataloader())
+        self.batch: Any = {}
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Hide the trainer from the method, as long as the context lasts."""
+        self.method.trainer = cast("pl.Trainer", self.plain)
+        try:
+            with self.trainer.precision_plugin.train_step_context():
+                yield
+        finally:
+            self.method.trainer = self.trainer
+
+    def run(self, iterations: int, first: int) -> tuple[float, float]:
+        """Train for some iterations, counted from `first`; return seconds, and those of waiting."""
+        start, wait = time.perf_counter(), 0.0
+        with self.attached():
+            for self.plain.processed in range(first, first + iterations):
+                asked = time.perf_counter()
+                batch = next(self.batches)
+                wait += time.perf_counter() - asked
+                self.batch = move_data_to_device(batch, self.method.device)
+                self.method.training_step(self.batch)
+        synchronise(self.method.device)
+        return time.perf_counter() - start, wait
+
+    def phases(self, iterations: int) -> dict[str, float]:
+        """Time each player's step, named by the networks that it trains."""
+        taken: dict[str, list[float]] = defaultdict(list)
+        toggled_optimizer = self.method.toggled_optimizer
+
+        @contextmanager
+        def timed(optimizer: LightningOptimizer) -> Iterator[None]:
+            synchronise(self.method.device)
+            start = time.perf_counter()
+            with toggled_optimizer(optimizer):
+                yield
+            synchronise(self.method.device)
+            taken[trained_by(self.method, optimizer)].append(time.perf_counter() - start)
+
+        with mock.patch.object(self.method, "toggled_optimizer", timed):
+            self.run(iterations, 0)
+        return {f"ms per {name} step": 1000 * statistics.median(t) for name, t in taken.items()}
+
+
+def aligning_stage(method: MMNets) -> Stage | None:
+    """Return the method's first stage with all terms but pseudo-pairs, if there is one."""
+    found = next((stage for stage in method.stages if "latent" in stage.weights), None)
+    return replace(found, reset_optimizers=False) if found else None  # no step is taken
+
+
+def trained_by(method: Method, optimizer: LightningOptimizer) -> str:
+    """Name the networks of a method that an optimizer trains, frozen ones left out."""
+    own = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
+    children = method.named_children()
+    return " and ".join(n for n, net in children if any(id(p) in own for p in net.parameters()))

@@ -1,0 +1,1 @@
+"""What rooms ask of each other; protocols and plain records only."""

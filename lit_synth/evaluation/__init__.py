@@ -1,0 +1,1 @@
+"""What is asked of a method, and measured: one file a question."""

@@ -1,0 +1,1 @@
+"""What is measured of methods that translate: one file a question."""

@@ -1,0 +1,266 @@
+"""Measuring translations on scenes of which every modality is known."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+
+from lit_synth.contracts.data import Batch, Scenes, TranslationData
+from lit_synth.contracts.translator import (
+    HasLatents,
+    HasSideInformation,
+    HasStyles,
+    Translation,
+    Translator,
+)
+from lit_synth.errors import InputError
+from lit_synth.evaluation.extractors import features_of
+from lit_synth.evaluation.translation.batch_norm import batch_statistics, device_of
+from lit_synth.evaluation.translation.latents import Latents
+from lit_synth.evaluation.translation.oracles import Ceilings
+from lit_synth.evaluation.translation.prior import CHUNK, SCENES, floors
+from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
+from lit_synth.features.base import Extractor, Features
+from lit_synth.inference.ask import latents, swap, translate
+from lit_synth.inference.styles import STYLE, fixed_styles
+from lit_synth.metrics.by_kind import Meter
+from lit_synth.metrics.card import Card
+from lit_synth.metrics.suite import OF_FEATURES, measure
+
+METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
+
+
+class TranslationJudge:
+    """Measures all translations of a method.
+
+    Args:
+        data: Where the scenes come from.
+        metrics: Names of `METRICS`, measured of targets that are images.
+        extractor: Whose features they compare; a classifier also judges the class of images. None
+            if there is nothing of this kind to measure.
+        most: Scenes of a split that are used, the first of them.
+        batch_size: Scenes translated at once.
+        batch_statistics: Measure translations with batch norm in batch statistics too?
+        seed: Of every subsample.
+        ceilings: What is measured beside them.
+        otherwise: Is something else measured of them, so that nothing here is no error?
+    """
+
+    def __init__(
+        self,
+        data: TranslationData,
+        metrics: Sequence[str],
+        extractor: Extractor | None,
+        most: int,
+        batch_size: int,
+        batch_statistics: bool,
+        seed: int,
+        ceilings: Ceilings,
+        otherwise: bool = False,
+    ) -> None:
+        self.data, self.metrics, self.extractor = data, metrics, extractor
+        self.most, self.batch_size, self.seed = most, batch_size, seed
+        self.batch_statistics, self.ceilings = batch_statistics, ceilings
+        self._real: dict[tuple[str, str], Features] = {}
+        self._constants: dict[str, Tensor] | None = None
+        self._floors: dict[str, dict[str, float]] = {}
+        self._oracles: dict[str, dict[str, float]] = {}
+        if unknown := [name for name in metrics if name not in METRICS]:
+            raise InputError(
+                f"evaluate.metrics names '{unknown[0]}', which is not measured of translations: "
+                f"choose among {', '.join(METRICS)}, or [] for none of them."
+            )
+        if not data.aligned and extractor is None and not otherwise:
+            raise InputError(
+                "there is nothing to measure: the data's modalities do not show the same scenes, "
+                "and evaluate.metrics names nothing; name fid or kid there, or set "
+                "evaluate.every_n_iterations to null."
+            )
+
+    def prepare(self, method: Translator, split: str) -> None:
+        """Read and look at what needs no translation, so that what is missing is known early."""
+        for translation in method.translations():
+            for name in (*translation.sources, *translation.route):
+                if name not in self.data.modalities:
+                    raise InputError(
+                        f"the method translates '{name}', but the data has "
+                        f"{', '.join(self.data.modalities)}: give both the same modalities."
+                    )
+            if self.metrics and self.data.modalities[translation.target].kind == "image":
+                self._features_of(split, translation)
+        self.ceilings.prepare(split, device_of(method))
+
+    def card(self, split: str, origin: str) -> Card:
+        """Return the card of what is measured on a split, `origin` being the weights'."""
+        scenes, n = self.data.split(split), self._count(split)
+        notes = [origin, f"Scenes in order, translated {min(self.batch_size, n)} at a time."]
+        if self.batch_statistics:
+            notes.append("@batch: with batch norm's statistics of each of these batches.")
+        if self.data.aligned:
+            notes.append(
+                "prior: the most frequent class or the median depth at each pixel of up to "
+                f"{SCENES} scenes of every training set."
+            )
+        notes += self.ceilings.notes
+        note, facts = " ".join(notes), (n, n, split, self.seed, scenes.sha256)
+        if self.extractor is None:
+            return Card("none", "no weights", "none", *facts, note=note)
+        return Card.of(self.extractor, *facts, note=note)
+
+    def measure(self, method: Translator, split: str, timed: bool) -> dict[str, float]:
+        """Return all values: `<translation>/<metric>`, `alignment/...`, `oracle/...`, `prior/...`.
+
+        Args:
+            method: Translates, in the mode and with the weights that it has.
+            split: `val` or `test`.
+            timed: Return `<translation>/ms_per_image` too?
+        """
+        tallies, with_batches = self._tallies(method), self._tallies(method)
+        swapped, found = self._swapped(method), Latents()
+        for x, kept in self._batches(method, split):
+            _translate_all(method, x, kept, tallies)
+            if self.batch_statistics:
+                with batch_statistics(method):
+                    _translate_all(method, x, kept, with_batches)
+            if isinstance(method, HasSideInformation):
+                for translation, each in swapped.items():
+                    compare(each, translation, swap(method, x, translation), x, kept)
+            if isinstance(method, HasLatents) and self.data.aligned:
+                found.add(latents(method, x), kept)
+        values: dict[str, float] = {}
+        for name, tally in tallies.items():
+            values |= _named(name, self._values(tally, split))
+            if timed:
+                values[f"{name}/ms_per_image"] = tally.ms_per_image
+        if self.batch_statistics:
+            for name, tally in with_batches.items():
+                values |= _named(f"{name}@batch", self._values(tally, split))
+        for translation, each in swapped.items():
+            values |= _named(f"swap/{translation.name}", each.values())
+        return values | found.values() | self._ceiling(method, split) | self._floor(split)
+
+    # What is noted.
+
+    def _tallies(self, method: Translator) -> dict[str, Tally]:
+        kinds = self.data.modalities
+        return {
+            each.name: Tally(each, kinds[each.target], self.data.aligned, self.extractor)
+            for each in method.translations()
+        }
+
+    def _swapped(self, method: Translator) -> dict[Translation, Meter]:
+        """Return a meter for each direct translation that side information could spoil."""
+        if not (isinstance(method, HasSideInformation) and self.data.aligned):
+            return {}
+        targets = {each: self.data.modalities[each.target] for each in method.translations()}
+        return {
+            each: meter_of(target)
+            for each, target in targets.items()
+            if len(each.route) == len(each.sources) == 1 and target.kind != "image"
+        }
+
+    def _values(self, tally: Tally, split: str) -> dict[str, float]:
+        values = tally.values()
+        if self.metrics and tally.extractor is not None:
+            real = self._features_of(split, tally.translation)
+            values |= measure(real, tally.features, self.metrics, seed=self.seed)
+        return values
+
+    # What it is compared with.
+
+    def _features_of(self, split: str, translation: Translation) -> Features:
+        """Return the features of a split's images in the target: computed once.
+
+        Where items do not show it, as photographs with an attribute changed, those in the source.
+        """
+        shown = translation.target in self.data.split(split).fetch([0])
+        name = translation.target if shown else translation.sources[0]
+        if (split, name) not in self._real:
+            assert self.extractor is not None, "made for the metrics that ask"
+            images = _OneModality(self.data.split(split), name, self._count(split))
+            self._real[split, name] = features_of(self.extractor, images, unseen=True)
+        return self._real[split, name]
+
+    def _ceiling(self, method: Translator, split: str) -> dict[str, float]:
+        """Measure the oracles as the translations: once for each split."""
+        if split not in self._oracles:
+            self._oracles[split] = {}
+            for tally in self.ceilings.tallies(
+                split, self._count(split), self.batch_size, device_of(method), self.extractor
+            ):
+                name = f"oracle/{tally.translation.name}"
+                self._oracles[split] |= _named(name, self._values(tally, split))
+        return self._oracles[split]
+
+    def _floor(self, split: str) -> dict[str, float]:
+        """Measure what says the same of every scene: once for each split."""
+        if not self.data.aligned:
+            return {}
+        if self._constants is None:
+            self._constants = floors(self.data)
+        if split not in self._floors:
+            self._floors[split] = self._measure_constants(self._constants, split)
+        return self._floors[split]
+
+    def _measure_constants(self, constants: dict[str, Tensor], split: str) -> dict[str, float]:
+        scenes, n = self.data.split(split), self._count(split)
+        meters = {name: meter_of(self.data.modalities[name]) for name in constants}
+        for start in range(0, n, CHUNK):
+            x = scenes.fetch(range(start, min(start + CHUNK, n)))
+            for name, constant in constants.items():
+                meters[name].update(constant.expand_as(x[name]), x[name])
+        kinds = [self.data.modalities[name].kind for name in constants]
+        values: dict[str, float] = {}
+        for name, kind in zip(constants, kinds, strict=True):
+            group = "prior" if kinds.count(kind) == 1 else f"prior_{name}"
+            values |= _named(group, meters[name].values())
+        return values
+
+    # Scenes.
+
+    def _count(self, split: str) -> int:
+        return min(len(self.data.split(split)), self.most)
+
+    def _batches(self, method: Translator, split: str) -> Iterator[tuple[Batch, int]]:
+        """Yield batches of one size in order, and how many scenes of each count.
+
+        The last one is filled with the first scenes, so that statistics of batches compare.
+        """
+        scenes, n = self.data.split(split), self._count(split)
+        device = device_of(method)
+        size = min(self.batch_size, n)
+        for start in range(0, n, size):
+            positions = [(start + i) % n for i in range(size)]
+            x = {name: each.to(device) for name, each in scenes.fetch(positions).items()}
+            if isinstance(method, HasStyles):
+                # One for each scene, all different, and the same in every evaluation.
+                x[STYLE] = fixed_styles(n, method.style_dim, self.seed)[positions].to(device)
+            yield x, min(size, n - start)
+
+
+class _OneModality:
+    """The first scenes of a split in one modality, as images."""
+
+    def __init__(self, scenes: Scenes, name: str, n: int) -> None:
+        self.scenes, self.name, self.n = scenes, name, n
+
+    @property
+    def sha256(self) -> str:
+        return self.scenes.sha256
+
+    def __len__(self) -> int:
+        return self.n
+
+    def fetch(self, positions: Sequence[int]) -> Batch:
+        return {"image": self.scenes.fetch(positions)[self.name]}
+
+
+def _translate_all(method: Translator, x: Batch, kept: int, tallies: dict[str, Tally]) -> None:
+    for tally in tallies.values():
+        began = time.perf_counter()
+        made = translate(method, x, tally.translation)  # ends with a look at it: waits
+        tally.add(made, x, kept, began)
+
+
+def _named(group: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{group}/{name}": value for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""The one way to ask a trained method for images."""

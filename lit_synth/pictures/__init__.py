@@ -1,0 +1,1 @@
+"""Images put together for people to look at."""

@@ -1,0 +1,1 @@
+"""Run folders: their settings, their checkpoints, what is written there."""

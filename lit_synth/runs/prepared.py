@@ -1,0 +1,239 @@
+"""Runs that another run needs: named in its `prepare`, trained before it, used by their releases.
+
+In the settings, `$prepare.<name>` stands for the release folder of the run whose configuration
+`prepare` gives this name. A run's config.yaml keeps it as it is: wherever the folder of all runs
+lies, the releases are found beside the run.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, TypeAlias
+
+from lit_synth.errors import InputError
+from lit_synth.runs.folder import run_folder
+from lit_synth.runs.resume import checkpoint_folder
+from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
+
+RELEASE = "release"
+NAME = re.compile(r"\$prepare\.(\w+)")
+# Passed on to the run that is being prepared, which saves itself: SLURM's notice before the time
+# limit, a polite kill, Ctrl+C; and a closed terminal.
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+Handler: TypeAlias = Callable[[int, FrameType | None], None]
+Settings: TypeAlias = Mapping[str, Any]
+
+
+class Prepared(NamedTuple):
+    """A run that another one uses.
+
+    Attributes:
+        name: What the other one calls it.
+        config: Its configuration file.
+        folder: Its run folder.
+        seed: Its seed, which is that of the other one.
+    """
+
+    name: str
+    config: Path
+    folder: Path
+    seed: int
+
+    @property
+    def release(self) -> Path:
+        """Folder of the networks that the run ends with."""
+        return self.folder / RELEASE
+
+    def arguments(self) -> list[str]:
+        """Return what trains it, without the program's name."""
+        return [
+            *("fit", "--config", str(self.config)),
+            *("--runs_dir", str(self.folder.parents[1])),
+            *("--seed_everything", str(self.seed)),
+        ]
+
+
+def find(
+    prepare: Mapping[str, str], folder: Path | None, missing_ok: bool = False
+) -> dict[str, str]:
+    """Return the configuration files that `prepare` names as seen from the current folder.
+
+    Args:
+        prepare: Name -> file, relative to the current folder or else to `folder`.
+        folder: Of the configuration that holds `prepare`; None if there is none.
+        missing_ok: Leave a file that is not there as it is named?
+
+    Raises:
+        InputError: If there is no such file.
+    """
+    found = {}
+    for name, given in prepare.items():
+        places = [Path(given), *([folder / given] if folder else [])]
+        path = next((each for each in places if each.is_file()), None)
+        if path is None and not missing_ok:
+            raise InputError(
+                f"prepare.{name} is '{given}', but there is no such file: give the configuration "
+                f"of a training run, relative to the current folder or to {folder or 'it'}."
+            )
+        found[name] = str(path or given)
+    return found
+
+
+def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
+    """Return the runs whose releases a run uses, in the order in which `prepare` names them.
+
+    Args:
+        settings: Of the run; what `prepare` names and nothing uses is left alone.
+        runs_dir: Parent of all run folders.
+        seed: Of the run.
+
+    Raises:
+        InputError: If something is used that `prepare` does not name.
+    """
+    prepare: Mapping[str, str] = settings.get("prepare") or {}
+    used: list[str] = []
+    fill({key: each for key, each in settings.items() if key != "prepare"}, used.append)
+    for name in used:
+        if name not in prepare:
+            raise InputError(
+                f"the settings use $prepare.{name}, but prepare has "
+                f"{', '.join(prepare) or 'nothing'}: name a configuration for it there."
+            )
+    return [
+        Prepared(name, Path(config), run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed)
+        for name, config in prepare.items()
+        if name in used
+    ]
+
+
+def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
+    """Return settings with each `$prepare.<name>` replaced; namespaces are changed in place."""
+    if isinstance(value, str):
+        return NAME.sub(lambda found: str(release_of(found[1])), value)
+    if isinstance(value, list | tuple):
+        return type(value)(fill(each, release_of) for each in value)
+    if isinstance(value, dict):
+        return {key: fill(each, release_of) for key, each in value.items()}
+    if isinstance(value, Namespace):
+        for key, each in vars(value).items():
+            setattr(value, key, fill(each, release_of))
+    return value
+
+
+def fill_in(settings: Any, prepared: Sequence[Prepared]) -> Any:
+    """Return settings with the releases of prepared runs."""
+    releases = {each.name: each.release for each in prepared}
+    return fill(settings, lambda name: releases[name]) if releases else settings
+
+
+# Training them.
+
+
+def trains_here() -> bool:
+    """Tell whether this process may prepare: it is alone, or it starts the others itself."""
+    return "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", 1)) == 1
+
+
+def require(run: Prepared) -> None:
+    """Raise InputError unless the run has ended with a release."""
+    if not (run.release / "model.safetensors").is_file():
+        raise InputError(
+            f"$prepare.{run.name} is not trained yet, there is no {run.release}: run `lit-synth "
+            f"{' '.join(run.arguments())}` first."
+        )
+
+
+def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> None:
+    """Train a run, or go on with it, in a process of its own, unless it is finished.
+
+    Args:
+        run: Which.
+        settings: All settings that its configuration leads to.
+        options: Further arguments of the command line.
+
+    Raises:
+        InputError: Its folder holds a run with other settings.
+        SystemExit: It has failed, or was stopped; with its exit code.
+    """
+    try:
+        check_same_settings(run.folder, dict(settings))
+    except InputError as error:
+        raise InputError(f"prepare.{run.name}: {error}") from error
+    if finished(run, settings):
+        _say(run, f"{run.release} is there.")
+        return
+    begun = "going on with" if checkpoint_folder(run.folder).is_dir() else "training"
+    _say(run, f"{begun} {run.config} in {run.folder}.")
+    start = time.monotonic()
+    code = _command([*run.arguments(), *options])
+    seconds = time.monotonic() - start
+    if code:
+        _say(run, f"stopped after {seconds:.0f} s with exit code {code}.")
+        raise SystemExit(code)
+    require(run)
+    _say(run, f"done in {seconds:.0f} s.")
+
+
+def finished(run: Prepared, settings: Settings) -> bool:
+    """Tell whether a run with just these settings has ended with a release."""
+    written, started = run.release / "model.safetensors", run.folder / CONFIG
+    if not written.is_file() or not started.is_file():
+        return False
+    # A start writes the settings: a release older than these is of a run that has since gone on.
+    in_order = written.stat().st_mtime_ns >= started.stat().st_mtime_ns
+    return in_order and not changed_settings(run.folder, dict(settings))
+
+
+def _say(run: Prepared, words: str) -> None:
+    print(f"lit-synth: prepare.{run.name}: {words}", flush=True)
+
+
+def _command(arguments: Sequence[str]) -> int:
+    """Run the command line in a process of its own that gets our signals; return its exit code.
+
+    Returns:
+        128 + n where signal n has ended it, or came too late for it.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    came: list[int] = []
+
+    def pass_on(signum: int, _: FrameType | None) -> None:
+        came.append(signum)
+        if child is not None:
+            child.send_signal(signum)
+
+    with _handling(pass_on):
+        # In a session of its own: Ctrl+C in a terminal would reach it twice, which is once too
+        # often for it to save itself.
+        child = subprocess.Popen(
+            [sys.executable, "-m", "lit_synth.cli", *arguments], start_new_session=True
+        )
+        code = child.wait()
+    if code < 0:
+        return 128 - code
+    return code or (128 + came[-1] if came else 0)
+
+
+@contextmanager
+def _handling(handler: Handler) -> Iterator[None]:
+    """Have a function handle signals, but for those that are ignored, as under nohup."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for signum in SIGNALS:
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                before[signum] = signal.signal(signum, handler)
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)

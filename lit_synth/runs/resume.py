@@ -1,0 +1,99 @@
+"""Which checkpoint a run goes on from."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lit_synth.errors import InputError
+from lit_synth.runs.files import warn
+
+AUTO, FRESH = "auto", "fresh"
+CHECKPOINT_KEYS = {"iteration", "state_dict", "optimizer_states", "loops", "callbacks"}
+
+
+def checkpoint_folder(folder: str | Path) -> Path:
+    """Return where the checkpoints of the run in `folder` are."""
+    return Path(folder) / "checkpoints"
+
+
+def find_checkpoint(folder: Path, ckpt_path: str | None = None) -> Path | None:
+    """Return the checkpoint to start from, or None to start from nothing.
+
+    Args:
+        folder: The run's folder.
+        ckpt_path: None or 'auto' for the newest usable checkpoint of the run; 'fresh' for none; the
+            name of one of the run's checkpoints, such as 'best'; or a path.
+
+    Raises:
+        InputError: The checkpoint asked for cannot be used, or none of the run's can.
+    """
+    if ckpt_path == FRESH:
+        return None
+    if ckpt_path in (None, AUTO):
+        return _newest_usable(folder)
+    named = checkpoint_folder(folder) / f"{ckpt_path}.ckpt"
+    path = named if named.is_file() else Path(str(ckpt_path))
+    if problem := _problem(path):
+        raise InputError(f"--ckpt_path {ckpt_path} cannot be used: {path} {problem}.")
+    return path
+
+
+def _newest_usable(folder: Path) -> Path | None:
+    unusable = []
+    for path in checkpoints_of(folder):
+        problem = _problem(path)
+        if problem is None:
+            return path
+        unusable.append(path)
+        warn(f"not used: {path} {problem}.")
+    if unusable:
+        raise InputError(
+            f"none of the {len(unusable)} checkpoints in {checkpoint_folder(folder)} can be used: "
+            "start again with --ckpt_path fresh."
+        )
+    return None
+
+
+def checkpoints_of(folder: Path) -> list[Path]:
+    """Return the run's checkpoints, the one to prefer first."""
+    checkpoints = checkpoint_folder(folder)
+    numbered = sorted(checkpoints.glob("iteration_*.ckpt"), reverse=True)
+    last, previous, best = (checkpoints / f"{name}.ckpt" for name in ("last", "previous", "best"))
+    return [path for path in (last, previous, *numbered, best) if path.is_file()]
+
+
+def _problem(path: Path) -> str | None:
+    """Say what is wrong with a checkpoint file, or return None; nothing in it is executed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            return f"is damaged in {damaged}"
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        return "does not exist"
+    except zipfile.BadZipFile:
+        return "is not a complete checkpoint"
+    except pickle.UnpicklingError:
+        return "holds more than tensors and plain values, and such a file could execute code"
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        return f"cannot be read ({str(error).splitlines()[0]})"
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= CHECKPOINT_KEYS:
+        return "is not a checkpoint of a lit-synth run"
+    return None
+
+
+def check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    """Raise InputError, naming the first tensor that differs, unless names and shapes agree."""
+    for name in sorted(ours.keys() | theirs.keys()):
+        here, there = (
+            list(state[name].shape) if name in state else "missing" for state in (ours, theirs)
+        )
+        if here != there:
+            raise InputError(
+                f"the checkpoint is of another architecture: {name} is {there} there and {here} "
+                "here; give the settings that it was trained with."
+            )

@@ -1,0 +1,54 @@
+"""The settings that decide the results of a run, and with which it may not go on changed."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_synth.errors import InputError
+
+CONFIG = "config.yaml"
+
+# Settings that may change between the starts of one run: duration, and what alters no result.
+_MAY_CHANGE = re.compile(r"model\.init_args\.stages\.\d+\.iterations|data\.init_args\.num_workers")
+
+
+def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
+    """Raise InputError if the run in `folder` has settings with which it may not go on."""
+    for name, (before, now) in changed_settings(folder, config).items():
+        if not _MAY_CHANGE.fullmatch(name):
+            raise InputError(
+                f"{folder} holds a run with {name} = {before}, but now it is {now}: use "
+                "--run_id NEW for a new run beside it, or --ckpt_path fresh to start again."
+            )
+
+
+def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that decide a run's results and differ: name -> before and now."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
+    before, now = _settings(yaml.safe_load(path.read_text())), _settings(config)
+    return {
+        name: (before.get(name), now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    }
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the results of a run, flattened to dotted names."""
+    chosen = {key: config.get(key) for key in ("model", "data", "seed_everything", "prepare")}
+    return dict(_flatten(json.loads(json.dumps(chosen)), ""))
+
+
+def _flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list) and value:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, child in items:
+            yield from _flatten(child, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

@@ -1,0 +1,1 @@
+"""What any room does with tensors: precision, pixels, hashes, processes."""

@@ -1,0 +1,12 @@
+"""Images as 8-bit pixels."""
+
+import torch
+from torch import Tensor
+
+
+def as_uint8(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] as 8-bit values 0 to 255.
+
+    Adding 128 instead of 127.5 makes the truncation a rounding, so 8-bit images return unchanged.
+    """
+    return (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Lightning's verbs over YAML files."""

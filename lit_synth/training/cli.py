@@ -1,0 +1,238 @@
+"""The training verbs: Lightning's command line over self-contained YAML files."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from torch.utils.data import DataLoader
+
+import datamodules  # noqa: F401  registers the data modules by class name
+import lit_synth.networks
+from datamodules.errors import DataError
+from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
+from lit_synth.contracts.translator import Translator
+from lit_synth.errors import InputError
+from lit_synth.inference.inputs import PriorBatches
+from lit_synth.method import Method
+from lit_synth.runs import loggers, prepared
+from lit_synth.runs.folder import claim_folder, run_folder, run_with
+from lit_synth.runs.resume import find_checkpoint
+from lit_synth.runs.settings import CONFIG
+from lit_synth.training.predict import translations
+from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
+
+TRAINER_DEFAULTS = {
+    "max_epochs": -1,  # the stages' iterations end the run
+    "accelerator": "auto",
+    "devices": 1,
+    "log_every_n_steps": 50,
+    "use_distributed_sampler": False,  # the stream gives each process its slice
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "enable_progress_bar": False,  # ours counts iterations
+}
+
+
+def train(argv: Sequence[str]) -> int:
+    """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
+    SynthCLI(args=list(argv))
+    return 0
+
+
+def _quieten() -> None:
+    # Lightning's notes on devices and products; its warnings stay.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Lightning 2.6 calls a function that torch 2.15 deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+    # Frozen generators are in eval mode on purpose.
+    warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode at the start.*")
+
+
+class SynthCLI(LightningCLI):
+    """Lightning's command line with run folders, automatic resume and our callbacks.
+
+    Checkpoints never change the configuration: the YAML and the command line are the truth.
+    """
+
+    def __init__(self, args: list[str]) -> None:
+        _quieten()
+        super().__init__(
+            Method,
+            pl.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_defaults=dict(TRAINER_DEFAULTS),
+            save_config_callback=None,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            parser_kwargs={"prog": "lit-synth", "allow_abbrev": False},
+            args=args,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        # Lightning would warn that sys.argv holds arguments too: here they are the same.
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: Lightning would let a checkpoint override it."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleGrid, "samples")
+        parser.add_lightning_class_args(Evaluate, "evaluate")
+        parser.add_argument(
+            "--runs_dir", type=str, default="runs", help="Parent of all run folders."
+        )
+        parser.add_argument(
+            "--run_id",
+            type=str | None,
+            default=None,
+            help="Folder of this run (default: seed<seed>).",
+        )
+        parser.add_argument(
+            "--prepare",
+            type=dict[str, str] | None,
+            default=None,
+            help="Configurations of runs to train before, by name: $prepare.NAME is the release "
+            "of the one with this run's seed.",
+        )
+        add_predict_options(parser)
+
+    @property
+    def _settings(self) -> Any:
+        return self.config[self.subcommand]
+
+    def before_instantiate_classes(self) -> None:
+        settings = self._settings
+        config = Path(str(settings.config[-1])) if settings.config else None
+        self.folder = _run_folder(settings, config)
+        settings.trainer.default_root_dir = str(self.folder)
+        several = settings.trainer.devices not in (1, "1") or settings.trainer.num_nodes > 1
+        if several and settings.trainer.strategy == "auto":
+            # A player's backward leaves the other's parameters out, which plain ddp refuses.
+            settings.trainer.strategy = "ddp_find_unused_parameters_true"
+        if settings.prepare:
+            folder, trained = config and config.parent, self.subcommand != "fit"
+            settings.prepare = prepared.find(settings.prepare, folder, missing_ok=trained)
+        self._dump_config()
+        if self.subcommand == "fit":
+            claim_folder(self.folder, self.config_dump, settings.ckpt_path)
+        self._prepare()
+        settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
+
+    def _prepare(self) -> None:
+        """Train what this run needs, or see that it is there, and have the settings name it."""
+        settings = self._settings
+        seed, own = settings.seed_everything, self.folder / CONFIG
+        if self.subcommand != "fit" and own.is_file():  # may be asked for with another seed
+            seed = yaml.safe_load(own.read_text())["seed_everything"]
+        needed = prepared.needed(self.config_dump, self.folder.parents[1], seed)
+        for run in needed:
+            if self.subcommand == "fit" and prepared.trains_here():
+                accelerator = settings.trainer.accelerator
+                options = ["--trainer.devices", "1", "--trainer.num_nodes", "1"]
+                if isinstance(accelerator, str):
+                    options += ["--trainer.accelerator", accelerator]
+                prepared.train(run, self._settings_of(run), options)
+            else:
+                prepared.require(run)
+        prepared.fill_in(settings, needed)
+
+    def _settings_of(self, run: prepared.Prepared) -> dict[str, Any]:
+        """Return all settings of another run, as its config.yaml would hold them."""
+        config = self.parser.parse_args(run.arguments())
+        settings = config[config.subcommand]
+        if settings.prepare:
+            settings.prepare = prepared.find(settings.prepare, run.config.parent)
+        dumped = self.parser.dump(config, skip_link_targets=False, skip_unset=False, format="yaml")
+        return yaml.safe_load(dumped)[config.subcommand]
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            # jsonargparse wraps what a constructor raises.
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, InputError | DataError):
+                cause = cause.__cause__
+            raise cause or error from None
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        trainer_callbacks = lit_synth.callbacks.always_on()
+        if self.subcommand == "predict":
+            trainer_callbacks.append(self._writer())
+        self.trainer_defaults["callbacks"] = trainer_callbacks
+        return super().instantiate_trainer(**kwargs)
+
+    def _writer(self) -> pl.Callback:
+        out = Path(self._settings.out or self.folder / "predictions")
+        if isinstance(self.model, Translator):
+            self.job = translations.prepare(self.model, self.datamodule, self._settings)
+            return translations.writer(self.job, self.datamodule, out)
+        for name in OF_TRANSLATIONS:
+            if self._settings[name] is not None:
+                raise InputError(
+                    f"--{name} is for methods that translate between modalities, which "
+                    f"{type(self.model).__name__} does not."
+                )
+        return ImageWriter(out)
+
+    def before_fit(self) -> None:
+        self._load_from(find_checkpoint(self.folder, self._settings.ckpt_path))
+        # Evaluation during training is the Evaluate callback's, at its own iterations.
+        self.trainer.limit_val_batches = 0
+
+    def before_validate(self) -> None:
+        self._require_checkpoint()
+
+    def before_test(self) -> None:
+        self._require_checkpoint()
+
+    def before_predict(self) -> None:
+        self._require_checkpoint()
+
+    def _require_checkpoint(self) -> None:
+        found = find_checkpoint(self.folder, self._settings.ckpt_path)
+        if found is None:
+            raise InputError(f"no checkpoint in {self.folder}: train first with `lit-synth fit`.")
+        self._load_from(found)
+
+    def _load_from(self, checkpoint: Path | None) -> None:
+        self.config_init[self.subcommand].ckpt_path = checkpoint
+        self.config_init[self.subcommand].weights_only = True  # a checkpoint never executes code
+
+    def predict(self, model: Method, ckpt_path: Path, **_: Any) -> None:
+        """Write `--n_images` images drawn from the seed, or translate."""
+        if isinstance(model, Translator):
+            translations.run(self.trainer, model, self.job, ckpt_path)
+            return
+        n = self._settings.n_images
+        n = N_IMAGES if n is None else n
+        inputs = PriorBatches(model, n, self._settings.seed_everything)
+        self.trainer.predict(
+            model,
+            DataLoader(inputs, batch_size=None),
+            ckpt_path=ckpt_path,
+            return_predictions=False,
+        )
+
+
+def _run_folder(settings: Any, config: Path | None) -> Path:
+    """Return the folder of the run that settings from `config` belong to.
+
+    A run's own config.yaml leads to that run, also where the folder of all runs has moved.
+    """
+    run_id = settings.run_id or f"seed{settings.seed_everything}"
+    own = run_with(config) if config else None
+    if config is None or own is None:
+        return run_folder(settings.runs_dir, config.stem if config else "run", run_id)
+    untold = settings.runs_dir == yaml.safe_load(config.read_text()).get("runs_dir")
+    runs_dir = own.parent.parent if untold else settings.runs_dir
+    return run_folder(runs_dir, own.parent.name, run_id)

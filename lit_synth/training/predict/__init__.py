@@ -1,0 +1,1 @@
+"""What the verb `predict` can be asked, and what it writes."""
