@@ -82,9 +82,9 @@ def write_sources(path):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 37
+    assert len(CONFIGS) == 39
     assert len(OF_GANS) == 21
-    assert len(OF_TRANSLATORS) >= 16
+    assert len(OF_TRANSLATORS) >= 18
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
 

@@ -1,5 +1,6 @@
 """DRIT: diverse translation by disentangled representations (Lee et al. 2018, 1808.00948)."""
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -114,13 +115,12 @@ class DRIT(Method):
         players = (
             nn.ModuleList([*codes, self.shared_generator, self.generators]),
             nn.ModuleList([self.encoded_discriminators, self.random_discriminators]),
-            self.content_discriminator,
         )
-        rates = (self.lr, self.lr, CONTENT_LR * self.lr)
-        return [
-            Adam(player.parameters(), lr, self.betas, weight_decay=self.weight_decay)
-            for player, lr in zip(players, rates, strict=True)
-        ]
+        adam = partial(Adam, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+        generators, discriminators = (adam(p.parameters(), fused=True) for p in players)
+        # Not fused: its gradient is cut, and a fused step would get it scaled in float16.
+        content = adam(self.content_discriminator.parameters(), lr=CONTENT_LR * self.lr)
+        return [generators, discriminators, content]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         if optimizer is self.optimizers()[2].optimizer:

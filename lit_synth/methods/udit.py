@@ -4,10 +4,12 @@ Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.sets import Nested, examples
 from lit_synth.contracts.translator import Translation
@@ -103,12 +105,12 @@ class UDIT(Method):
         self.lambda_semantic = lambda_semantic
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+    def configure_optimizers(self) -> list[Optimizer]:
         generators = nn.ModuleList([self.content_encoders, self.style_encoders, self.decoders])
-        return [
-            torch.optim.Adam(p.parameters(), self.lr, self.betas, weight_decay=self.weight_decay)
-            for p in (generators, self.discriminators)
-        ]
+        adam = partial(
+            Adam, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+        return [adam(generators.parameters()), adam(self.discriminators.parameters())]
 
     def training_step(self, batch: Nested) -> None:
         x = {i: examples(batch, i) for i in self.other}

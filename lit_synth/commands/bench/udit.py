@@ -175,7 +175,7 @@ def _square(scores: Tensor) -> Tensor:
 
 def _enlarged_first(conv: UpConv5x5, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
-        x = F.pad(F.interpolate(x, scale_factor=2.0), (2, 2, 2, 2), mode="replicate")
+        x = F.pad(F.interpolate(x, scale_factor=2.0), (2, 2, 2, 2), mode="reflect")
     return F.conv2d(x, conv.weight, conv.bias)
 
 
