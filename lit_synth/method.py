@@ -1,6 +1,7 @@
 """Method: the only base class, what every training method shares and nothing more."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
+from lit_synth.errors import InputError
 from lit_synth.runs.resume import check_same_architecture
 from lit_synth.stages import Stage, Staging, check_stages, stage_at
 from lit_synth.tensors.draws import Draws
@@ -140,6 +142,35 @@ class Method(pl.LightningModule, ABC):
         """Return the networks worth shipping by name, and JSON-able facts that belong to them."""
         return dict(self.named_children()), {}
 
+    def released_settings(self) -> dict[str, Any]:
+        """Return the settings, JSON values, that differ where the method is built from its release.
+
+        What names other releases must not: `$release` stands for the method's own.
+        """
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Take over the tensors of a release, keyed `<network>.<tensor>`, and its facts.
+
+        A frozen network that an older release lacks stays as the settings built it.
+        """
+        held = {name.partition(".")[0] for name in tensors}
+        networks = nn.ModuleDict(
+            {
+                name: network
+                for name, network in self.release()[0].items()
+                if name in held or any(each.requires_grad for each in network.parameters())
+            }
+        )
+        own = {id(tensor) for tensor in (*self.parameters(), *self.buffers())}
+        for name, network in networks.items():
+            if any(id(each) not in own for each in (*network.parameters(), *network.buffers())):
+                raise InputError(
+                    f"{type(self).__name__} releases '{name}' in another form than it trains it "
+                    "in, so the method cannot be had back from a release."
+                )
+        networks.load_state_dict(tensors)
+
     # Lightning's verbs: evaluation and image writing are the callbacks' work.
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -149,4 +180,5 @@ class Method(pl.LightningModule, ABC):
         pass
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
-        return self.generate(batch)
+        with torch.autocast(self.device.type, enabled=False):  # as grids and evaluation make them
+            return self.generate(batch)

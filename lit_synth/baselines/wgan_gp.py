@@ -39,7 +39,10 @@ class WGANGP(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.critic)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in nets
+        ]
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x = batch["image"]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
@@ -88,6 +88,11 @@ class ReleaseClassifier(Extractor):
         )
         self.release = release
         self.freeze()
+
+    @classmethod
+    def spec(cls, folder: str) -> dict[str, Any]:
+        """Return settings that build the classifier of a release."""
+        return {"class_path": f"{cls.__module__}.{cls.__name__}", "init_args": {"folder": folder}}
 
     def forward(self, images: Tensor) -> Features:
         features = self.network.features(self._as_input(images))

@@ -359,6 +359,9 @@ class MMNets(Method):
         counts = [p.numel() for network in networks.values() for p in network.parameters()]
         return networks, {"parameters": sum(counts)}
 
+    def released_settings(self) -> dict[str, Any]:
+        return {"start": None}
+
     def start_from(self, source: str) -> None:
         """Take the weights of encoders and decoders over from a release of this method."""
         release = load_release(source)

@@ -1,5 +1,7 @@
 """Conditional TransferGAN: an AC-GAN from a pretrained GAN (Wang et al. 2018, arXiv:1805.01677)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -58,7 +60,10 @@ class TransferACGAN(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.critic)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in nets
+        ]
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x, y = batch["image"], batch["label"]
@@ -104,3 +109,6 @@ class TransferACGAN(Method):
     @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.generator(batch["z"], batch["label"])
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"source": None}

@@ -20,7 +20,7 @@ from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
 from lit_synth.networks.parts.rebuilding import another
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 
@@ -96,6 +96,7 @@ class UDIT(Method):
         self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.style_dim = cast("int", decoder.style_dim)
         self.h, facts = read_extractor(extractor)
+        self.facts_of_h = {key: facts[key] for key in ("attribute", "scale", "trained_on")}
         self.judged_attribute: str = facts["attribute"]
         self.known_to_h: set[str] = set(facts["trained_on"]["images"])
         self.feature, self.scale = feature, float(facts["scale"][feature])
@@ -222,9 +223,9 @@ class UDIT(Method):
             )
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-        """Return encoders and decoders as `<network>_<domain>`, and the number of parameters.
+        """Return encoders and decoders as `<network>_<domain>`, and the number of their parameters.
 
-        The extractor belongs to training.
+        Also the extractor, as `backbone` and `head`, with its facts.
         """
         kinds = {
             "content_encoder": self.content_encoders,
@@ -233,7 +234,11 @@ class UDIT(Method):
         }
         networks = {f"{kind}_{i}": net for kind, nets in kinds.items() for i, net in nets.items()}
         counts = [p.numel() for network in networks.values() for p in network.parameters()]
-        return networks, {"parameters": sum(counts)}
+        networks |= {"backbone": self.h.backbone, "head": self.h.head}
+        return networks, {"parameters": sum(counts), **self.facts_of_h}
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"extractor": SELF}
 
 
 def read_extractor(folder: str) -> tuple[ExtractorNet, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """UDIT's semantic extractor: as few channels as tell a property apart (thesis section 5.5.1)."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature, map_shape
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 
@@ -171,6 +171,14 @@ class SemanticExtractor(Method):
             "trained_on": {"count": len(images), "images": digests},
         }
         return {"backbone": backbone, "head": head}, facts
+
+    def released_settings(self) -> dict[str, Any]:
+        widths = [self.widths[self.names.index(self.chosen)]]
+        return {"backbone": None, "start": SELF, "widths": widths}
+
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+        (backbone,), (head,) = self.backbones.values(), self.heads.values()
+        nn.ModuleDict({"backbone": backbone, "head": head}).load_state_dict(tensors)
 
 
 def first_backbone(backbone: nn.Module | None, start: str | None) -> nn.Module:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 from lit_synth.errors import InputError
 from lit_synth.runs.folder import in_use, run_folder
 from lit_synth.runs.resume import checkpoint_folder
-from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
+from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings, settings_of
 
 RELEASE = "release"
 NAME = re.compile(r"\$prepare\.(\w+)")
@@ -130,6 +130,20 @@ def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
         for key, each in vars(value).items():
             setattr(value, key, fill(each, release_of))
     return value
+
+
+def resolved(run: Path) -> dict[str, Any]:
+    """Return the settings of a run in its folder, with the releases of what it was prepared with.
+
+    Raises:
+        InputError: If one is not there.
+    """
+    settings = settings_of(run)
+    prepared = needed(settings, run.parents[1], settings["seed_everything"])
+    for each in prepared:
+        require(each)
+    filled: dict[str, Any] = fill_in(settings, prepared)
+    return filled
 
 
 def fill_in(settings: Any, prepared: Sequence[Prepared]) -> Any:

@@ -110,6 +110,13 @@ def test_a_checkpoint_generates_the_same(name):
     assert torch.equal(images, tiny.draw(method, n=6, seed=3))
 
 
+def test_predicts_in_float32_whatever_it_trained_in(name):
+    method, _ = tiny.build(name)
+    inputs = DataLoader([method.prior(6, torch.Generator().manual_seed(3))], batch_size=None)
+    (images,) = tiny.trainer(precision="bf16-mixed").predict(method, inputs)
+    assert torch.equal(images, tiny.draw(method, n=6, seed=3))
+
+
 def test_a_release_holds_the_same_networks(name):
     method, data = tiny.build(name)
     tiny.fit(method, data)

@@ -265,7 +265,8 @@ def _fit(trained: _Trained, scenes: Scenes, device: torch.device) -> None:
             rows = torch.randint(len(scenes), (oracle.batch_size,), generator=rng)
             batch = scenes.fetch(rows.tolist())
             x, truth = (batch[name].to(device) for name in (oracle.source, oracle.target))
-            loss = trained.target.reconstruction(network(_entering(trained.source, x)), truth)
+            made = network(_entering(trained.source, x))
+            loss = trained.target.reconstruction(made, truth, alone=True)
             _check_loss(oracle, loss.item())
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
