@@ -1,6 +1,5 @@
 """Method: the only base class, what every training method shares and nothing more."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
+from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.runs.resume import check_same_architecture
 from lit_synth.stages import Stage, Staging, check_stages, stage_at
@@ -17,7 +17,7 @@ from lit_synth.tensors.draws import Draws
 from lit_synth.tensors.running_means import RunningMeans
 
 
-class Method(pl.LightningModule, ABC):
+class Method(pl.LightningModule):
     """A training method with manual, multi-optimizer steps.
 
     A subclass takes its networks by injection, and defines `configure_optimizers`,
@@ -43,13 +43,17 @@ class Method(pl.LightningModule, ABC):
         """Draw the random inputs of `n` images on the CPU from `rng`; none, unless overridden."""
         return {}
 
-    @abstractmethod
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the images (N, C, H, W) in [-1, 1] that the method is judged on.
 
+        Of a method that translates they are those of its first translation, unless overridden.
+
         Args:
-            batch: What `prior` returns, on the module's device.
+            batch: What `prior` returns, and real images for those that translate, on the module's
+                device.
         """
+        assert isinstance(self, Translator), f"{type(self).__name__} defines no generate"
+        return self.translate(batch, self.translations()[0])
 
     # Duration.
 

@@ -261,9 +261,6 @@ class DRIT(Method):
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
         return self.attributes(images, domain)[0]
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return encoders and generators as `<network>_<domain>`, and the number of parameters."""
         kinds = {

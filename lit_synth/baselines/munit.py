@@ -139,9 +139,6 @@ class MUNIT(Method):
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
         return self.style_encoders[domain](images)
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return encoders and decoders as `<network>_<domain>`, and the number of parameters."""
         kinds = {

@@ -349,9 +349,6 @@ class MMNets(Method):
                 )
         return translation
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return `encoder_<modality>`, `decoder_<modality>`, and the number of their parameters."""
         networks: dict[str, nn.Module] = {f"encoder_{m}": e for m, e in self.encoders.items()}

@@ -184,9 +184,6 @@ class UDIT(Method):
     def judge(self, images: Tensor) -> Tensor:
         return self.h(images)
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def train(self, mode: bool = True) -> "UDIT":
         """Switch all networks but h, whose statistics must not follow what it judges."""
         super().train(mode)
