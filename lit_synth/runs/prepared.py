@@ -20,8 +20,6 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from lit_synth.errors import InputError
-from lit_synth.runs.folder import run_folder
-from lit_synth.runs.resume import checkpoint_folder
 from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
 
 RELEASE = "release"
@@ -100,10 +98,11 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     Raises:
         InputError: If something is used that `prepare` does not name.
     """
+    from lit_synth.runs.folder import run_folder
+
     prepare: Mapping[str, str] = settings.get("prepare") or {}
-    used: list[str] = []
-    fill({key: each for key, each in settings.items() if key != "prepare"}, used.append)
-    for name in used:
+    names = used(settings)
+    for name in names:
         if name not in prepare:
             raise InputError(
                 f"the settings use $prepare.{name}, but prepare has "
@@ -112,8 +111,15 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     return [
         Prepared(name, Path(config), run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed)
         for name, config in prepare.items()
-        if name in used
+        if name in names
     ]
+
+
+def used(settings: Settings) -> list[str]:
+    """Return the names in `$prepare.<name>` that settings use, each once, in order."""
+    names: list[str] = []
+    fill({key: each for key, each in settings.items() if key != "prepare"}, names.append)
+    return list(dict.fromkeys(names))
 
 
 def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
@@ -172,6 +178,8 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
     if finished(run, settings):
         _say(run, f"{run.release} is there.")
         return
+    from lit_synth.runs.resume import checkpoint_folder
+
     begun = "going on with" if checkpoint_folder(run.folder).is_dir() else "training"
     _say(run, f"{begun} {run.config} in {run.folder}.")
     start = time.monotonic()

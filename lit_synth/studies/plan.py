@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from lit_synth.errors import InputError
+from lit_synth.runs.yaml_files import read_yaml
 
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
@@ -125,7 +126,7 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml(path)
     except (OSError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"the study {path} cannot be read: {reason}") from error
@@ -162,11 +163,11 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
 
 def fill(value: Any, values: Values) -> Any:
     """Replace every `$name` in a nested value; `$prepare.name` is left where it is not known."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {fill(key, values): fill(each, values) for key, each in value.items()}
     if isinstance(value, list):
         return [fill(each, values) for each in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "$" not in value:
         return value
     whole = NAME.fullmatch(value)
     if whole:
