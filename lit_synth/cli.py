@@ -81,9 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(verb: str, argv: list[str]) -> int:
     try:
         if verb in TRAINING:
-            from lit_synth.training.cli import train
-
-            return train(argv)
+            return _train(verb, argv)
         code = _tool(verb, argv)
         sys.stdout.flush()
         return code
@@ -101,6 +99,17 @@ def _run(verb: str, argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+def _train(verb: str, argv: list[str]) -> int:
+    from lit_synth.training.help import FULL, short_help
+
+    if "-h" in argv or "--help" in argv:
+        print(short_help(verb))
+        return 0
+    from lit_synth.training.cli import train
+
+    return train(["--help" if each == FULL else each for each in argv])
 
 
 def _is_input_error(error: ValueError) -> bool:

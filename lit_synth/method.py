@@ -2,15 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
+from lit_synth.runs.lightning_internals import iterations_done
 from lit_synth.stages import Stage, check_stages, stage_at
 from lit_synth.tensors.processes import gathered, of_all_processes
 
@@ -58,8 +58,7 @@ class Method(pl.LightningModule, ABC):
     @property
     def iteration(self) -> int:
         """Batches that `training_step` has finished: inside a step, its index from 0."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return cast("_ProcessedTracker", progress.total).processed
+        return iterations_done(self.trainer)
 
     @property
     def total_iterations(self) -> int:
