@@ -1,4 +1,4 @@
-"""All that we touch of albumentations' insides, in one place; a test holds it to the versions named.
+"""All that we touch of albumentations' insides; a test holds it to the versions named.
 
 It imports albumentations, which is slow: import it where there is augmentation.
 """
