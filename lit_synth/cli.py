@@ -107,9 +107,6 @@ def _train(verb: str, argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(short_help(verb))
         return 0
-    from lit_synth.training.quick_start import import_torchmetrics
-
-    import_torchmetrics()
     from lit_synth.training.cli import train
 
     return train(["--help" if each == FULL else each for each in argv])
