@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from test_bad_input import fit, refused, saved, trained, unconditional, write_config, write_images
-from test_reading import BOMB
+from bad_input import BOMB, fit, refused, unconditional, write_config, write_images
 
 from datamodules.errors import DataError
 from datamodules.files import archives
