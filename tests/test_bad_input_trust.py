@@ -22,8 +22,6 @@ from lit_synth.errors import InputError
 from lit_synth.releases import format
 from lit_synth.releases.format import load_release
 
-__all__ = ["saved", "trained"]  # fixtures
-
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
