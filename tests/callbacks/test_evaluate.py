@@ -143,7 +143,7 @@ def test_the_checkpoint_keeps_the_best(tmp_path):
 
 def test_default_extractor(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path))
     monkeypatch.setattr(
         extractors, "trained_classifier", lambda *given: asked.append(given) or "trained"
     )
@@ -153,7 +153,7 @@ def test_default_extractor(monkeypatch, tmp_path):
     images, labels, folder = asked[0]
     assert images.shape == (24, 1, SIZE, SIZE)
     assert labels.tolist() == [0, 1] * 12
-    assert folder == tmp_path / "lit-synth"
+    assert folder == tmp_path
 
     assert choose_extractor("inception", train) == "inception"
     assert choose_extractor(None, ToyData(labelled=False).split("train")) == "auto"

@@ -7,7 +7,7 @@ from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.evaluation.translation.bias import BiasJudges
-from lit_synth.evaluation.translation.oracles import Ceilings, Oracle
+from lit_synth.evaluation.translation.oracles import Oracles, Oracle
 from lit_synth.evaluation.translation.reverse import ReverseJudge
 from lit_synth.evaluation.translation.scenes import TranslationJudge
 from lit_synth.evaluation.translation.styles import MEAN, TRUE, StyleJudge, over_translations
@@ -67,7 +67,7 @@ class TranslationMeasures:
             batch_size=asked.batch_size,
             batch_statistics=asked.batch_statistics,
             seed=asked.seed,
-            ceilings=Ceilings(data, asked.oracles, cache_folder()),
+            oracles=Oracles(data, asked.oracles, cache_folder()),
             otherwise=self.styles is not None,
         )
 

@@ -1,10 +1,7 @@
-"""What a network reaches that is trained on pairs: the ceiling over a translation without them."""
+"""Oracles: what a network reaches that is trained on pairs, beside translations without them."""
 
-import contextlib
-import hashlib
 import json
 import math
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +18,7 @@ from lit_synth.errors import InputError
 from lit_synth.evaluation.translation.tally import Tally
 from lit_synth.features.base import Extractor
 from lit_synth.networks.segnet import SegNet, Side
-from lit_synth.releases.format import load_release, save_release
+from lit_synth.releases.cache import Trained, trained_once
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import weights_hash
 
@@ -57,11 +54,15 @@ class Oracle:
             raise InputError(
                 f"evaluate.oracles has one from '{self.source}' to itself: give two modalities."
             )
-        for name in ("iterations", "batch_size", "lr"):
-            if getattr(self, name) <= 0:
+        more_than_0 = {
+            "iterations": self.iterations,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+        }
+        for name, value in more_than_0.items():
+            if value <= 0:
                 raise InputError(
-                    f"evaluate.oracles has one with {name} = {getattr(self, name)}: expected more "
-                    "than 0."
+                    f"evaluate.oracles has one with {name} = {value}: expected more than 0."
                 )
         if not self.blocks or not all(self.blocks):
             raise InputError(
@@ -74,7 +75,7 @@ class Oracle:
         return Translation((self.source,), (self.target,))
 
 
-class Ceilings:
+class Oracles:
     """Oracles, each trained on first use and kept for the next run on the same scenes.
 
     Args:
@@ -88,7 +89,7 @@ class Ceilings:
 
     def __init__(self, data: TranslationData, oracles: Sequence[Oracle], folder: Path) -> None:
         self.data, self.oracles, self.folder = data, list(oracles), folder
-        self._trained: list[_Trained] = []
+        self._trained: list[TrainedOracle] = []
         names = [each.translation.name for each in oracles]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"evaluate.oracles has {twice[0]} twice: leave one of them out.")
@@ -117,7 +118,7 @@ class Ceilings:
         if self.oracles:
             self._check_split(split)
         for oracle in self.oracles[len(self._trained) :]:
-            self._trained.append(_trained(oracle, self.data, self.folder, device))
+            self._trained.append(train_oracle(oracle, self.data, self.folder, device))
 
     def _check_split(self, split: str) -> None:
         known = self.data.split(split).fetch([0])
@@ -171,7 +172,7 @@ class Ceilings:
 
 
 @dataclass
-class _Trained:
+class TrainedOracle:
     """An oracle's network in eval mode, and how modalities enter and leave it."""
 
     oracle: Oracle
@@ -194,50 +195,43 @@ class _Trained:
         )
 
 
-def _trained(oracle: Oracle, data: TranslationData, folder: Path, device: torch.device) -> _Trained:
+def train_oracle(
+    oracle: Oracle, data: TranslationData, folder: Path, device: torch.device
+) -> TrainedOracle:
     """Return an oracle from the cache, or train it and put it there."""
     scenes = cast("HasCompleteScenes", data).complete_set([oracle.source, oracle.target])
+    n = len(scenes)
     source, target = (_coding(data, name) for name in (oracle.source, oracle.target))
     facts = {
         "recipe": RECIPE,
         "oracle": asdict(oracle),
         "codings": [asdict(source), asdict(target)],
-        "scenes": {"sha256": scenes.sha256, "count": len(scenes)},
+        "scenes": {"sha256": scenes.sha256, "count": n},
     }
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    place = folder / f"oracle-{key}"
-    kept = place.is_dir()
-    network = _kept(place) if kept else _new(oracle, source, target)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
-    trained = _Trained(oracle, source, target, network, len(scenes))
-    if not kept:
-        _fit(trained, scenes, device)
-        _keep(trained, place, facts)
+
+    def train() -> Trained:
+        fresh = _on(device, TrainedOracle(oracle, source, target, _new(oracle, source, target), n))
+        _fit(fresh, scenes, device)
+        card = f"# Oracle of {oracle.translation.name}\n\n{fresh.note}\n"
+        return Trained({"oracle": fresh.network}, card, facts)
+
+    release = trained_once("oracle", json.dumps(facts, sort_keys=True), folder, train)
+    network = release.network("oracle")
+    if not isinstance(network, SegNet):
+        raise InputError(
+            f"{release.folder} holds no oracle: remove this folder, so that it is made again."
+        )
+    return _on(device, TrainedOracle(oracle, source, target, network, n))
+
+
+def _on(device: torch.device, trained: TrainedOracle) -> TrainedOracle:
+    trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
     return trained
 
 
 def _coding(data: TranslationData, name: str) -> Coding:
     modality = data.modalities[name]
     return Coding(cast("Kind", modality.kind), modality.channels)
-
-
-def _kept(place: Path) -> SegNet:
-    network = load_release(place).network("oracle")
-    if not isinstance(network, SegNet):
-        raise InputError(f"{place} holds no oracle: remove this folder, so that it is made again.")
-    return network
-
-
-def _keep(trained: _Trained, place: Path, facts: dict[str, object]) -> None:
-    """Write an oracle beside its place, then rename it: a killed run leaves none."""
-    card = f"# Oracle of {trained.oracle.translation.name}\n\n{trained.note}\n"
-    # A disk that is full or cannot be written costs the next run time, not this one its values;
-    # and another run may have been first.
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-            folder = Path(temporary) / place.name
-            save_release(folder, {"oracle": trained.network}, card, facts).rename(place)
 
 
 def _new(oracle: Oracle, source: Coding, target: Coding) -> SegNet:
@@ -248,7 +242,7 @@ def _new(oracle: Oracle, source: Coding, target: Coding) -> SegNet:
         )
 
 
-def _fit(trained: _Trained, scenes: Scenes, device: torch.device) -> None:
+def _fit(trained: TrainedOracle, scenes: Scenes, device: torch.device) -> None:
     """Train on scenes drawn with replacement; the global random generators are left alone."""
     oracle, network = trained.oracle, trained.network.train()
     stage = Stage("oracle", oracle.iterations, decay="cosine", warmup=WARMUP)

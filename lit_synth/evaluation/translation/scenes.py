@@ -17,7 +17,7 @@ from lit_synth.errors import InputError
 from lit_synth.evaluation.extractors import features_of
 from lit_synth.evaluation.translation.batch_norm import batch_statistics, device_of
 from lit_synth.evaluation.translation.latents import Latents
-from lit_synth.evaluation.translation.oracles import Ceilings
+from lit_synth.evaluation.translation.oracles import Oracles
 from lit_synth.evaluation.translation.prior import CHUNK, SCENES, floors
 from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
 from lit_synth.features.base import Extractor, Features
@@ -42,7 +42,7 @@ class TranslationJudge:
         batch_size: Scenes translated at once.
         batch_statistics: Measure translations with batch norm in batch statistics too?
         seed: Of every subsample.
-        ceilings: What is measured beside them.
+        oracles: What is measured beside them.
         otherwise: Is something else measured of them, so that nothing here is no error?
     """
 
@@ -55,12 +55,12 @@ class TranslationJudge:
         batch_size: int,
         batch_statistics: bool,
         seed: int,
-        ceilings: Ceilings,
+        oracles: Oracles,
         otherwise: bool = False,
     ) -> None:
         self.data, self.metrics, self.extractor = data, metrics, extractor
         self.most, self.batch_size, self.seed = most, batch_size, seed
-        self.batch_statistics, self.ceilings = batch_statistics, ceilings
+        self.batch_statistics, self.oracles = batch_statistics, oracles
         self._real: dict[tuple[str, str], Features] = {}
         self._constants: dict[str, Tensor] | None = None
         self._floors: dict[str, dict[str, float]] = {}
@@ -88,7 +88,7 @@ class TranslationJudge:
                     )
             if self.metrics and self.data.modalities[translation.target].kind == "image":
                 self._features_of(split, translation)
-        self.ceilings.prepare(split, device_of(method))
+        self.oracles.prepare(split, device_of(method))
 
     def card(self, split: str, origin: str) -> Card:
         """Return the card of what is measured on a split, `origin` being the weights'."""
@@ -101,7 +101,7 @@ class TranslationJudge:
                 "prior: the most frequent class or the median depth at each pixel of up to "
                 f"{SCENES} scenes of every training set."
             )
-        notes += self.ceilings.notes
+        notes += self.oracles.notes
         note, facts = " ".join(notes), (n, n, split, self.seed, scenes.sha256)
         if self.extractor is None:
             return Card("none", "no weights", "none", *facts, note=note)
@@ -185,7 +185,7 @@ class TranslationJudge:
         """Measure the oracles as the translations: once for each split."""
         if split not in self._oracles:
             self._oracles[split] = {}
-            for tally in self.ceilings.tallies(
+            for tally in self.oracles.tallies(
                 split, self._count(split), self.batch_size, device_of(method), self.extractor
             ):
                 name = f"oracle/{tally.translation.name}"

@@ -129,7 +129,7 @@ class Printer(Recolourer):
 def _quick(tmp_path_factory):
     """Train judges briefly, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LIT_SYNTH_CACHE", str(tmp_path_factory.mktemp("cache")))
         quick = {n: replace(r, iterations=120, noise=0.02) for n, r in bias.JUDGES.items()}
         patch.setattr(bias, "JUDGES", quick)
         patch.setattr(reverse, "RECIPE", replace(reverse.RECIPE, iterations=50))
