@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from lit_synth.tensors.precision import full_float32
 
+ON_CPU, ELSEWHERE = 16, 256  # images at once; the activations of more would leave a CPU's cache
+
 
 class Features(NamedTuple):
     """What an extractor says about N images.
@@ -57,24 +59,25 @@ class Extractor(nn.Module):
 
 @torch.no_grad()
 def extract(
-    extractor: Extractor, images: Tensor | Iterable[Tensor], batch_size: int = 256
+    extractor: Extractor, images: Tensor | Iterable[Tensor], batch_size: int | None = None
 ) -> Features:
     """Run images through an extractor in float32, whatever precision the caller trains in.
 
     Args:
         extractor: Stays on its device.
         images: (N, C, H, W) in [-1, 1], or an iterable of such batches.
-        batch_size: Most images that go through at once.
+        batch_size: Most images that go through at once; None: 16 on a CPU, else 256.
 
     Returns:
         Features of all images in order, on the CPU.
     """
     device = next(extractor.parameters()).device
+    at_once = batch_size or (ON_CPU if device.type == "cpu" else ELSEWHERE)
     batches = [images] if isinstance(images, Tensor) else images
     parts = []
     with torch.autocast(device.type, enabled=False), full_float32():
         for batch in batches:
-            for chunk in batch.split(batch_size):
+            for chunk in batch.split(at_once):
                 features, logits = extractor(chunk.to(device, torch.float32))
                 parts.append(Features(features.cpu(), None if logits is None else logits.cpu()))
     logits = [part.logits for part in parts if part.logits is not None]

@@ -32,27 +32,33 @@ def columns(
     """
     limits = depth_limits(x, data.modalities)
     painted = {
-        name: coloured(x[name], each, limits) for name, each in data.modalities.items() if name in x
+        name: coloured(x[name], modality, limits)
+        for name, modality in data.modalities.items()
+        if name in x
     }
     made = {
-        each: Column(
-            standing(data, each),
-            words(each),
-            coloured(translate(method, x, each), data.modalities[each.target], limits),
+        way: Column(
+            standing(data, way),
+            words(way),
+            coloured(translate(method, x, way), data.modalities[way.target], limits),
         )
-        for each in translations
+        for way in translations
     }
     if not truth:
         return [
-            [*(Column("input", (s,), painted[s]) for s in each.sources), result]
-            for each, result in made.items()
+            [*(Column("input", (s,), painted[s]) for s in way.sources), result]
+            for way, result in made.items()
         ]
-    given = {source for each in translations for source in each.sources}
-    targets = {each.target for each in translations}
+    given = {source for way in translations for source in way.sources}
+    targets = {way.target for way in translations}
     shown = [
-        *(Column("input", (name,), each) for name, each in painted.items() if name in given),
+        *(Column("input", (name,), colours) for name, colours in painted.items() if name in given),
         *sorted(made.values(), key=lambda column: column.mark != "seen"),
-        *(Column("truth", (name,), each) for name, each in painted.items() if name in targets),
+        *(
+            Column("truth", (name,), colours)
+            for name, colours in painted.items()
+            if name in targets
+        ),
     ]
     return [[column] for column in shown]
 

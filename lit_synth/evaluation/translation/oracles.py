@@ -32,12 +32,12 @@ class Oracle:
     """A network from one modality to another, trained on scenes of which both are known.
 
     Attributes:
-        source: What it sees.
-        target: What it makes.
-        iterations: Updates of Adam, whose step falls along half a cosine to 5 %.
-        batch_size: Scenes per update, drawn with replacement.
-        blocks: As in `SegNet`.
-        side: As in `SegNet`.
+        source: Modality that it sees.
+        target: Modality that it makes.
+        iterations: Number of updates of Adam, whose step falls along half a cosine to 5 %.
+        batch_size: Number of scenes per update, drawn with replacement.
+        blocks: Widths of the network's blocks, as in `SegNet`.
+        side: Side information that the decoder is told, as in `SegNet`.
         lr: Largest step size.
     """
 
@@ -80,8 +80,8 @@ class Oracles:
 
     Args:
         data: Where the scenes come from.
-        oracles: Which there are.
-        folder: Where they are kept.
+        oracles: Networks that are trained.
+        folder: Cache in which they are kept.
 
     Raises:
         InputError: If the data lacks what one of them needs.
@@ -90,7 +90,7 @@ class Oracles:
     def __init__(self, data: TranslationData, oracles: Sequence[Oracle], folder: Path) -> None:
         self.data, self.oracles, self.folder = data, list(oracles), folder
         self._trained: list[TrainedOracle] = []
-        names = [each.translation.name for each in oracles]
+        names = [oracle.translation.name for oracle in oracles]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"evaluate.oracles has {twice[0]} twice: leave one of them out.")
         for oracle in oracles:
@@ -109,7 +109,7 @@ class Oracles:
                 f"{oracle.target} for an oracle: leave evaluate.oracles out."
             )
 
-    def prepare(self, split: str, device: torch.device) -> None:
+    def train(self, split: str, device: torch.device) -> None:
         """Train what is not in the cache.
 
         Raises:
@@ -133,7 +133,7 @@ class Oracles:
     @property
     def notes(self) -> list[str]:
         """Sentences for the card on each oracle that is trained."""
-        return [each.note for each in self._trained]
+        return [trained.note for trained in self._trained]
 
     @torch.no_grad()
     def tallies(
@@ -148,22 +148,23 @@ class Oracles:
 
         Args:
             split: `val` or `test`.
-            n: The first so many scenes are used.
-            batch_size: Scenes translated at once.
-            device: On which.
+            n: Number of scenes that are used, the first of them.
+            batch_size: Number of scenes translated at once.
+            device: Device that the networks run on.
             extractor: Looks at images.
 
         Returns:
             A tally of each oracle.
         """
-        self.prepare(split, device)
+        self.train(split, device)
+        modalities = self.data.modalities
         tallies = [
-            Tally(each.translation, self.data.modalities[each.target], self.data.aligned, extractor)
-            for each in self.oracles
+            Tally(oracle.translation, modalities[oracle.target], self.data.aligned, extractor)
+            for oracle in self.oracles
         ]
         for start in range(0, n if tallies else 0, batch_size):
             x = self.data.split(split).fetch(range(start, min(start + batch_size, n)))
-            x = {name: each.to(device) for name, each in x.items()}
+            x = {name: value.to(device) for name, value in x.items()}
             for trained, tally in zip(self._trained, tallies, strict=True):
                 began = time.perf_counter()
                 made = trained.translate(x)

@@ -14,9 +14,10 @@ from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation import bias, measures, reverse
 from lit_synth.evaluation.translation.bias import BiasJudges
-from lit_synth.evaluation.translation.styles import StyleJudge
+from lit_synth.evaluation.translation.styles import StyleMeasures
 from lit_synth.features import identity
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
@@ -27,6 +28,7 @@ from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
 
 N, STYLES = 12, 5
+SETTINGS = EvaluationSettings(n_fake=100, batch_size=16, seed=3)
 WAYS = [Translation(("black",), ("red",)), Translation(("red",), ("black",))]
 NAMES = [each.name for each in WAYS]
 LEAST, MOST = 0.6, 1.0  # shades of the world
@@ -151,7 +153,7 @@ def hasty(monkeypatch):
 def judge_of(data, faces=None):
     bias = BiasJudges(data, cache_folder())
     device = torch.device("cpu")
-    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device, faces)
+    return StyleMeasures(data, STYLES, SETTINGS, BundledDistance(), bias, device, faces)
 
 
 @pytest.fixture(scope="module")
