@@ -52,8 +52,8 @@ class Modality(Protocol):
 
     Attributes:
         kind: `image`, `depth` or `labels`.
-        channels: Of an image; the number of classes of labels.
-        class_names: Of labels, if they have names.
+        channels: Number of channels of an image, or of classes of labels.
+        class_names: Names of the classes of labels, if they have any.
         palette: An RGB colour in 0..255 for each class, if they have colours.
         label: Class that all its images have, or None.
     """

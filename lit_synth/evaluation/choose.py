@@ -23,7 +23,7 @@ class Evaluation(Protocol):
         """Return the values of the method, in the mode and with the weights that it has.
 
         Args:
-            split: Which real data it is compared with.
+            split: Name of the real data that it is compared with.
             testing: Measure all that is measured by `test` alone, too?
             last: Measure what is too long for an evaluation in the middle of training, too?
         """

@@ -74,7 +74,7 @@ class GenerationEvaluation:
         """Return the values of the method, in the mode and with the weights that it has.
 
         Args:
-            split: Which real images its images are compared with.
+            split: Name of the real images that its images are compared with.
             testing: Measure everything: memorisation of the training images, the time to generate
                 an image, and the share of fakes in each class, too?
             last: Changes nothing here.

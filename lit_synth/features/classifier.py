@@ -37,7 +37,7 @@ class Recipe:
         shift_px: Images are moved by up to this many pixels, with their border repeated.
         noise: Standard deviation of added Gaussian noise, images being in [-1, 1].
         seed: Seed of the weights and of every draw.
-        network: What is not as `SmallClassifier` has it by default.
+        network: Arguments of `SmallClassifier` that are not its defaults.
     """
 
     iterations: int = 600
@@ -119,7 +119,7 @@ def train_classifier(
     Args:
         images: Real training images (N, C, H, W) in [-1, 1].
         labels: Their classes (N,), integers from 0.
-        folder: Where the release goes.
+        folder: Folder that the release is written to.
         recipe: How to train; None is `Recipe()`.
         held_out: Images and labels whose accuracy goes on the card.
 

@@ -33,7 +33,7 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
 
     Args:
         x: Data of the modality.
-        modality: What it is.
+        modality: Modality that it is in.
         limits: Depths that get the ends of the colour scale; None: those of `x` itself.
     """
     x = x.cpu()

@@ -24,9 +24,9 @@ def columns(
 
     Args:
         method: Translates, in the mode and with the weights that it has.
-        data: What the modalities are, and which pairs were seen.
+        data: Data module that says what the modalities are, and which pairs were seen.
         x: Scenes on the method's device; a modality that no translation needs may lack.
-        translations: Which to show; those seen come first.
+        translations: Translations to show; those seen come first.
         truth: Do the modalities of `x` show the same scenes? If not, each translation stands beside
             what it was made from.
     """
@@ -84,11 +84,11 @@ def preview(
     """Return the first scenes that were translated as one picture: given, made and, if known, true.
 
     Args:
-        data: What the modalities are, and which pairs were seen.
+        data: Data module that says what the modalities are, and which pairs were seen.
         x: The sources and perhaps the target, modality -> data.
-        made: What became of them, (N, S, ...): S results of each.
-        translation: What was asked for.
-        labels: Of the S results.
+        made: Results, (N, S, ...): S of each scene.
+        translation: The translation that was asked for.
+        labels: Labels of the S results.
         most: Scenes to show.
     """
     target = translation.target

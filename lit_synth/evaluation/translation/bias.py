@@ -79,9 +79,9 @@ class BiasJudges:
 
         Args:
             made: Translations in S styles, (N, S, C, H, W) in [-1, 1].
-            given: Of what, (N, C, H, W).
-            known: What is known of these, as the data says it.
-            aim: What was to become of them.
+            given: The images that were translated, (N, C, H, W).
+            known: Fields that the data knows of these.
+            aim: What translations were to change, and what to keep.
 
         Returns:
             Name -> value of each input, float64 (N,).

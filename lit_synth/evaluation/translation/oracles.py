@@ -79,7 +79,7 @@ class Oracles:
     """Oracles, each trained on first use and kept for the next run on the same scenes.
 
     Args:
-        data: Where the scenes come from.
+        data: Data module of the scenes.
         oracles: Networks that are trained.
         folder: Cache in which they are kept.
 

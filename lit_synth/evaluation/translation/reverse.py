@@ -47,7 +47,7 @@ class ReverseClassification:
     classifier of domains; where they flip attributes, one of each attribute, and the mean counts.
 
     Args:
-        data: Of images.
+        data: Data module of images.
         n: Number of translations to each domain, or to each value of an attribute; equally many of
             each translation that leads there.
         settings: How many images are translated at once; the seed of the styles, one for each

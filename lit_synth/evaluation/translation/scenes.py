@@ -35,7 +35,7 @@ class SceneMeasures:
     """Measures all translations of a method.
 
     Args:
-        data: Where the scenes come from.
+        data: Data module of the scenes.
         settings: What is measured; its `metrics` are names of `METRICS`.
         extractor: Extractor whose features these compare; a classifier also judges the class of
             images. None if there is nothing of this kind to measure.

@@ -24,7 +24,7 @@ class StyleMeasures:
     """Measures direct translations from images to images; see docs/evaluating-translations.md.
 
     Args:
-        data: Where the images come from.
+        data: Data module of the images.
         n_styles: Number of styles of each input; they are the same for all inputs and translations,
             and for all methods whose styles have one length. A method without styles makes one
             translation of each.

@@ -17,7 +17,7 @@ class Tally:
     """Compares what a translation makes with the truth, and keeps what an extractor says of it.
 
     Args:
-        translation: What is noted.
+        translation: The translation of which it is noted.
         target: Its target.
         aligned: Is the truth known?
         extractor: Looks at images; None: nobody does.
