@@ -110,12 +110,12 @@ class EMA(pl.Callback):
 
     def _weights(self, module: pl.LightningModule) -> dict[str, nn.Parameter]:
         weights: dict[str, nn.Parameter] = {}
+        children = dict(module.named_children())
         for name in self.networks:
-            network = getattr(module, name, None)
-            if not isinstance(network, nn.Module):
-                children = ", ".join(child for child, _ in module.named_children())
-                raise InputError(f"EMA.networks names '{name}', but the networks are: {children}.")
-            weights |= {f"{name}.{key}": live for key, live in network.named_parameters()}
+            if name not in children:
+                names = ", ".join(children)
+                raise InputError(f"EMA.networks names '{name}', but the networks are: {names}.")
+            weights |= {f"{name}.{key}": live for key, live in children[name].named_parameters()}
         return weights
 
     # `predict` calls the method's own generate.
