@@ -162,7 +162,7 @@ def found(judge):
 
 
 @pytest.mark.parametrize(("name", "who"), list(product(NAMES, ("f1", "f2", "free"))))
-def test_leaving_images_alone_is_the_floor(found, name, who):
+def test_leaving_images_alone_is_measured_beside(found, name, who):
     values = found[Still]
     assert values[f"{name}/misclassified_{who}"] <= (0 if who == "free" else 0.1)
     assert values[f"{name}/wanted_{who}"] <= (0 if who == "free" else 0.1)
