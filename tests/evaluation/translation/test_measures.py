@@ -67,7 +67,7 @@ def test_images_are_compared_with_the_target_of_their_own_scene(tmp_path):
     assert values["depth_to_rgb/psnr"] == pytest.approx(12.0412, abs=1e-4)
 
 
-def test_the_floors_of_scenes_kept_larger_are_of_their_middle():
+def test_the_priors_of_scenes_kept_larger_are_of_their_middle():
     class Larger(TinyScenes):
         image_size = 16
 
@@ -79,7 +79,7 @@ def test_the_floors_of_scenes_kept_larger_are_of_their_middle():
     assert found["depth"][0, 0, 3, 5] == depth[:, 0, 8 + 3, 8 + 5].median()
 
 
-def test_the_floors_are_of_the_training_sets_at_each_pixel(tmp_path):
+def test_the_priors_are_of_the_training_sets_at_each_pixel(tmp_path):
     values, data = evaluated(tmp_path), TinyScenes()
     labels = data.training_set("rs").fetch(range(10))["segmentation"]
     depth = data.training_set("rd").fetch(range(10))["depth"]

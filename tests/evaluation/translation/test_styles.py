@@ -166,9 +166,11 @@ def test_leaving_images_alone_is_measured_beside(found, name, who):
     values = found[Still]
     assert values[f"{name}/misclassified_{who}"] <= (0 if who == "free" else 0.1)
     assert values[f"{name}/wanted_{who}"] <= (0 if who == "free" else 0.1)
-    floor = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
-    assert floor == {f"identity/{k}": values[k] for k in values if f"identity/{k}" in floor}
-    assert f"identity/{name}/joint_{who}" in floor
+    left_alone = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
+    assert left_alone == {
+        f"identity/{k}": values[k] for k in values if f"identity/{k}" in left_alone
+    }
+    assert f"identity/{name}/joint_{who}" in left_alone
     for metric in ("diversity", "shade_std", "change_inside", "change_net", "cycle_l1"):
         assert values[f"{name}/{metric}"] == 0
 
@@ -299,7 +301,7 @@ def test_flips_of_attributes_and_the_way_back():
     values = judge_of(data).measure(Shifter().eval(), "val")
     assert values["image_to_colour/cycle_l1"] == pytest.approx(0, abs=1e-6)
     assert values["image_to_colour/change_outside"] == pytest.approx(0.2)
-    # Staying what one is adds or takes the same here, which is the floor.
+    # Staying what one is adds or takes the same here, which is all that copying costs.
     assert values["image_to_colour/change_net"] == pytest.approx(0, abs=1e-6)
     assert values["identity/image_to_colour/misclassified_free"] == 0
     assert values["identity/image_to_colour/wanted_free"] == 0
