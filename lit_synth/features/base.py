@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_synth.tensors.precision import full_float32
 
-ON_CPU, ELSEWHERE = 16, 256  # images at once; the activations of more would leave a CPU's cache
+AT_ONCE = 256
 
 
 class Features(NamedTuple):
@@ -32,6 +32,8 @@ class Extractor(nn.Module):
         resize: How images reach the network's size, in words.
         num_classes: Number of classes of the logits, 0 without logits.
         note: Limits of its numbers, for the card.
+        at_once_on_cpu: Number of images that a CPU looks at together: fewer where the activations
+            of one image are large.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Extractor(nn.Module):
     resize: str
     num_classes: int = 0
     note: str = ""
+    at_once_on_cpu: int = AT_ONCE
 
     def freeze(self) -> Self:
         """Stop all gradients into the weights; every constructor ends with it."""
@@ -66,13 +69,13 @@ def extract(
     Args:
         extractor: Stays on its device.
         images: (N, C, H, W) in [-1, 1], or an iterable of such batches.
-        batch_size: Most images that go through at once; None: 16 on a CPU, else 256.
+        batch_size: Most images that go through at once; None: 256, on a CPU the extractor's number.
 
     Returns:
         Features of all images in order, on the CPU.
     """
     device = next(extractor.parameters()).device
-    at_once = batch_size or (ON_CPU if device.type == "cpu" else ELSEWHERE)
+    at_once = batch_size or (extractor.at_once_on_cpu if device.type == "cpu" else AT_ONCE)
     batches = [images] if isinstance(images, Tensor) else images
     parts = []
     with torch.autocast(device.type, enabled=False), full_float32():

@@ -62,10 +62,12 @@ def test_extract_never_computes_in_tf32_and_restores_the_callers_choice():
         torch.set_float32_matmul_precision(before)
 
 
-def test_a_cpu_sees_16_images_at_once_and_the_same_in_them():
+def test_a_cpu_sees_as_many_images_at_once_as_suits_the_extractor():
     probe, x = Probe(), images(40)
-    torch.testing.assert_close(extract(probe, x), probe(x))
-    assert probe.chunks[:3] == [16, 16, 8]
+    whole = extract(probe, x)
+    probe.at_once_on_cpu = InceptionFeatures.at_once_on_cpu
+    torch.testing.assert_close(extract(probe, x), whole)
+    assert probe.chunks == [40, 16, 16, 8]
 
 
 def test_extract_takes_batches_of_any_size():
