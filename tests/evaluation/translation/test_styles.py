@@ -166,11 +166,9 @@ def test_leaving_images_alone_is_measured_beside(found, name, who):
     values = found[Still]
     assert values[f"{name}/misclassified_{who}"] <= (0 if who == "free" else 0.1)
     assert values[f"{name}/wanted_{who}"] <= (0 if who == "free" else 0.1)
-    left_alone = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
-    assert left_alone == {
-        f"identity/{k}": values[k] for k in values if f"identity/{k}" in left_alone
-    }
-    assert f"identity/{name}/joint_{who}" in left_alone
+    alone = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
+    assert alone == {f"identity/{k}": values[k] for k in values if f"identity/{k}" in alone}
+    assert f"identity/{name}/joint_{who}" in alone
     for metric in ("diversity", "shade_std", "change_inside", "change_net", "cycle_l1"):
         assert values[f"{name}/{metric}"] == 0
 
