@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -32,8 +31,7 @@ class NaNSentinel(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        precision = trainer.precision_plugin
-        if isinstance(precision, MixedPrecision) and precision.scaler is not None:
+        if getattr(trainer.precision_plugin, "scaler", None) is not None:
             return
         parameters = [each for group in optimizer.param_groups for each in group["params"]]
         moving = [each for each in parameters if each.grad is not None]
