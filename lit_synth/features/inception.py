@@ -33,6 +33,7 @@ class InceptionFeatures(Extractor):
     """
 
     name = "inception-v3-2048"
+    at_once_on_cpu = 16
     resize = "grey repeated to RGB; x * 127.5 + 128 to 8 bits; TensorFlow 1 bilinear to 299x299"
 
     def __init__(self, weights_path: str | Path | None = None) -> None:

@@ -19,7 +19,8 @@ Limits = tuple[float, float]
 
 def depth_limits(x: Batch, modalities: Mapping[str, Modality]) -> Limits | None:
     """Return the nearest and the farthest known depth of scenes in metres; None without depth."""
-    depths = [x[name] for name, each in modalities.items() if each.kind == "depth" and name in x]
+    names = [name for name, modality in modalities.items() if modality.kind == "depth"]
+    depths = [x[name] for name in names if name in x]
     known = torch.cat([depth[depth > 0] for depth in depths]) if depths else torch.empty(0)
     return (float(known.min()), float(known.max())) if len(known) else None
 
@@ -32,7 +33,7 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
 
     Args:
         x: Data of the modality.
-        modality: What it is.
+        modality: Modality that it is in.
         limits: Depths that get the ends of the colour scale; None: those of `x` itself.
     """
     x = x.cpu()
