@@ -20,7 +20,8 @@ import lit_synth.networks
 from datamodules.errors import DataError
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.callbacks.checkpoint import misfit
-from lit_synth.callbacks.trainer_queries import callback_of, has_split
+from lit_synth.callbacks.trainer_queries import callback_of, data_of
+from lit_synth.contracts.data import HasSplits
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.inputs import PriorBatches
@@ -350,7 +351,8 @@ def _ending(folder: Path, trainer: pl.Trainer, method: Method) -> str:
 
 def _next_commands(folder: Path, trainer: pl.Trainer, method: Method) -> list[str]:
     """Return what measures the run and what makes its images, as typed."""
-    config, tested = ["--config", str(folder / CONFIG)], has_split(trainer, "test")
+    config, data = ["--config", str(folder / CONFIG)], data_of(trainer)
+    tested = isinstance(data, HasSplits) and data.has_split("test")
     test, predict = ["lit-synth", "test", *config], ["lit-synth", "predict", *config]
     if isinstance(method, Translator):
         first = method.translations()[0]
