@@ -19,6 +19,7 @@ from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
@@ -93,7 +94,9 @@ class UDIT(Method):
         self.content_encoders = nn.ModuleDict({i: another(content_encoder) for i in self.other})
         self.style_encoders = nn.ModuleDict({i: another(style_encoder) for i in self.other})
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
-        self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
+        self.discriminators = nn.ModuleDict(
+            {i: another(uncoupled(discriminator)) for i in self.other}
+        )
         self.style_dim = cast("int", decoder.style_dim)
         self.h, facts = read_extractor(extractor)
         self.facts_of_h = {key: facts[key] for key in ("attribute", "scale", "trained_on")}
