@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.data import TranslationData
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
@@ -194,8 +195,8 @@ class UDIT(Method):
         return self
 
     def setup(self, stage: str) -> None:
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "training_set"):
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, TranslationData):
             return
         if stage == "fit":
             for name, modalities in data.sets.items():
