@@ -362,7 +362,7 @@ def _seen_along_border(x: Tensor, kernel: Tensor, corners: str) -> Tensor:
 
 def _with_borders(y: Tensor, first: Tensor, last: Tensor, dim: int) -> Tensor:
     """Add (N, C, l) to the first and to the last line of (N, C, H, W) along a dimension."""
-    before, inside, after = y.split([1, y.shape[dim] - 2, 1], dim)
+    before, inside, after = torch.split(y, [1, y.shape[dim] - 2, 1], dim)
     lines = before + first.unsqueeze(dim), inside, after + last.unsqueeze(dim)
     with torch.autocast(y.device.type, enabled=False):
         return torch.cat(lines, dim)
