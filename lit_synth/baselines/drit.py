@@ -107,6 +107,7 @@ class DRIT(Method):
         self.random_discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.content_discriminator = content_discriminator
         self.style_dim = cast("int", generator.style_dim)
+        self.to(memory_format=torch.channels_last)
         self.lambda_content, self.lambda_domain = lambda_content, lambda_domain
         self.lambda_cc, self.lambda_recon = lambda_cc, lambda_recon
         self.lambda_latent, self.lambda_kl, self.lambda_ms = lambda_latent, lambda_kl, lambda_ms
