@@ -94,10 +94,12 @@ def test_every_tool_has_help(verb, capsys):
     assert verb in capsys.readouterr().out
 
 
-def test_unknown_verb_is_refused_with_the_verbs_there_are(capsys):
+def test_unknown_verb_is_refused_with_what_was_meant_or_the_verbs_there_are(capsys):
     assert call("fitt") == 2
+    assert capsys.readouterr().err == "lit-synth: there is no verb 'fitt'; did you mean fit?\n"
+    assert call("frobnicate") == 2
     err = capsys.readouterr().err
-    assert "'fitt'" in err
+    assert "'frobnicate'" in err
     assert "validate" in err
 
 
@@ -130,7 +132,7 @@ def test_a_mistake_is_one_sentence_and_says_what_was_meant(config, given, said, 
     [
         ("n_critic", "n_critc", "did you mean n_critic?"),
         ("WGANGP", "WGANPG", "did you mean WGANGP?"),
-        ("evaluate", "evaluat", "did you mean evaluate?"),
+        ("evaluate", "evaluat", "did you mean evaluate"),
         ("lr: 0.001", "lr: fast", "expected float, but it is fast."),
     ],
 )

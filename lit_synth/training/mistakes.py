@@ -35,9 +35,10 @@ def sentence(message: str, options: Iterable[str]) -> str:
     classes = [next(filter(None, found)) for found in _CLASS.findall(message)]
     if unknown := list(_UNKNOWN.finditer(message)):
         name = unknown[-1]["name"] or unknown[-1]["field"]
-        known = [*options, *(a for each in classes for a in _arguments(each))]
+        of_classes = [a for each in classes for a in _arguments(each)] or _all_arguments()
+        known = [*options, *of_classes]
         return f"{where}there is no option {name}{_hint(name, known)}"
-    if classes and (name := classes[-1].rpartition(".")[2]) not in (known := set(_class_names())):
+    if classes and (name := classes[-1].rpartition(".")[2]) not in (known := _class_names()):
         return f"{where}there is no class {classes[-1]}{_hint(name, known)}"
     if wrong := _WRONG.search(message):
         what = re.sub(r"<class '(\w+)'>", r"\1", wrong["what"] or wrong["choice"])
@@ -63,10 +64,21 @@ def _arguments(class_path: str) -> list[str]:
         return []
 
 
-def _class_names() -> Iterator[str]:
-    """Yield the names of all classes that a configuration may name, as far as imported."""
-    todo: list[type] = [pl.LightningModule, pl.LightningDataModule, pl.Callback, Logger, nn.Module]
+def _all_arguments() -> list[str]:
+    """Return the names of the arguments of all methods and data modules."""
+    bases = (pl.LightningModule, pl.LightningDataModule)
+    return [name for each in _subclasses(*bases) for name in inspect.signature(each).parameters]
+
+
+def _class_names() -> set[str]:
+    """Return the names of all classes that a configuration may name, as far as imported."""
+    bases = (pl.LightningModule, pl.LightningDataModule, pl.Callback, Logger, nn.Module)
+    return {each.__name__ for each in _subclasses(*bases)}
+
+
+def _subclasses(*bases: type) -> Iterator[type]:
+    todo = list(bases)
     while todo:
         each = todo.pop()
-        yield each.__name__
+        yield each
         todo += each.__subclasses__()
