@@ -115,6 +115,9 @@ def test_unknown_verb_is_refused_with_what_was_meant_or_the_verbs_there_are(caps
         ("--trainer.logger=WandbLoger", "did you mean WandbLogger?"),
         ("--model.init_args.lr=fast", "expected float, but it is fast."),
         ("--model.init_args.stages=[{name: a, iteratons: 2}]", "did you mean iterations?"),
+        ("--model.init_args.stages=[{name: a, iterations: b}]", "expected int, but it is b."),
+        ("--evaluate.every_n_iterations=x", "expected int or null, but it is x."),
+        ("stray", "'stray' belongs to no option"),
         ("--config=nowhere.yaml", "nowhere.yaml"),
     ],
 )
