@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
@@ -56,7 +56,7 @@ def sentence(message: str, options: Iterable[str]) -> str:
     return words if len(words) <= LONGEST else f"{words[:LONGEST]} ..."
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _hint(name: str, known: Collection[str]) -> str:
     """Return what was probably meant: of `--trainer.max_epoch`, both ends are compared."""
     prefix, _, last = name.lstrip("-").rpartition(".")
     tails = {each.rpartition(".")[2]: each for each in known}
