@@ -14,6 +14,7 @@ from lit_synth.features.base import Extractor, Features
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.cache import Trained, trained_once
 from lit_synth.releases.format import Release, load_release, save_release
+from lit_synth.runs.files import warn
 from lit_synth.tensors.hashing import content_hash, image_digests
 
 
@@ -159,6 +160,10 @@ def _trained(
     images: Tensor, labels: Tensor, recipe: Recipe, held_out: tuple[Tensor, Tensor] | None = None
 ) -> Trained:
     """Train a classifier; return it with its card, and with what it was trained on."""
+    warn(
+        f"training a classifier on {len(images)} images, {recipe.iterations} iterations; where it is "
+        "kept in the cache, once for all runs on these images."
+    )
     network = fit_classifier(images, labels, recipe)
     accuracy = None
     if held_out is not None:
