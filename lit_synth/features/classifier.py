@@ -150,20 +150,21 @@ def trained_classifier(
     """
     recipe = recipe or Recipe()
     facts = content_hash(images, labels) + json.dumps(recipe.facts(), sort_keys=True)
-    release = trained_once(
-        "classifier", facts, Path(cache_dir), lambda: _trained(images, labels, recipe)
-    )
-    return ReleaseClassifier(release)
+
+    def train() -> Trained:
+        warn(
+            f"training a classifier on {len(images)} images, {recipe.iterations} iterations, once "
+            f"for all runs on them; it is kept in {cache_dir}."
+        )
+        return _trained(images, labels, recipe)
+
+    return ReleaseClassifier(trained_once("classifier", facts, Path(cache_dir), train))
 
 
 def _trained(
     images: Tensor, labels: Tensor, recipe: Recipe, held_out: tuple[Tensor, Tensor] | None = None
 ) -> Trained:
     """Train a classifier; return it with its card, and with what it was trained on."""
-    warn(
-        f"training a classifier on {len(images)} images, {recipe.iterations} iterations; where it is "
-        "kept in the cache, once for all runs on these images."
-    )
     network = fit_classifier(images, labels, recipe)
     accuracy = None
     if held_out is not None:
