@@ -6,8 +6,6 @@ from typing import Any, Literal, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from rich.console import Console
-from rich.table import Table
 
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.trainer_queries import (
@@ -30,6 +28,7 @@ from lit_synth.method import Method
 from lit_synth.metrics.card import Card, write_card
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import NAMES, measure
+from lit_synth.reports import screen
 from lit_synth.runs.files import writing
 
 CLASS = "/iou_"  # begins a metric of a single class of labels
@@ -246,7 +245,7 @@ class Evaluate(pl.Callback):
             with writing(path.parent):
                 write_card(path, card, values)
             if trainer.state.fn != TrainerFn.FITTING:
-                _print(values, card)
+                print(*screen.lines(values, card, str(path)), sep="\n")
         return trainer.strategy.broadcast(values)
 
     def _compare(
@@ -331,15 +330,3 @@ def _of_the_test(fake: Fakes) -> dict[str, float]:
         shares = class_histogram(fake.features.logits).tolist()
         values |= {f"class_{index}": share for index, share in enumerate(shares)}
     return values
-
-
-def _print(values: dict[str, float], card: Card) -> None:
-    table = Table("metric", "value")
-    table.columns[1].justify = "right"
-    for name, value in values.items():
-        if CLASS not in name:
-            table.add_row(name, f"{value:.4g}")
-    console = Console()
-    console.print(table)
-    for line in card.lines():
-        console.print(line, style="dim", markup=False, highlight=False)

@@ -1,0 +1,131 @@
+"""What every metric says, in one sentence, and which way is better: the one place for both."""
+
+import re
+from typing import NamedTuple
+
+UP, DOWN, NONE = "↑", "↓", ""
+
+
+class Meaning(NamedTuple):
+    """What a metric says.
+
+    Attributes:
+        better: `↑` higher, `↓` lower, `→ 1` the nearer to 1; empty where no way is better.
+        sentence: What the number is, for a reader who sees it for the first time.
+    """
+
+    better: str
+    sentence: str
+
+
+OF_GENERATION = {
+    "fid": Meaning(DOWN, "Distance between the features of real and made images; 0 is equal."),
+    "kid": Meaning(DOWN, "The same by a kernel, unbiased for few images; may be just below 0."),
+    "kid_std": Meaning(NONE, "Standard deviation of KID over the subsets that it is the mean of."),
+    "kmmd": Meaning(DOWN, "The same by a Gaussian kernel, the thesis's measure for few images."),
+    "kmmd_bandwidth": Meaning(NONE, "Width of that kernel; KMMDs of other widths do not compare."),
+    "mv": Meaning("→ 1", "How much made images vary, as a share of how much real ones do."),
+    "precision": Meaning(UP, "Share of made images that look like some real one."),
+    "recall": Meaning(UP, "Share of real images that look like some made one."),
+    "density": Meaning(UP, "How densely real images surround a made one; may exceed 1."),
+    "coverage": Meaning(UP, "Share of real images that have a made one near them."),
+    "accuracy": Meaning(UP, "Share of images that a classifier reads as the class meant."),
+    "classifier_error": Meaning(DOWN, "Share of images that a classifier reads as another class."),
+    "memorisation_ratio": Meaning(
+        "→ 1", "Distance to the nearest training image over that to the nearest unseen: 0 copies."
+    ),
+    "memorisation_share": Meaning(
+        "→ 0.5", "Share of made images nearer to a training than to an unseen image: 1 copies."
+    ),
+    "ms_per_image": Meaning(DOWN, "Milliseconds to make an image."),
+}
+OF_TRANSLATION = {
+    "miou": Meaning(UP, "Overlap of labels made and true, over their union; mean of the classes."),
+    "delta1": Meaning(UP, "Share of pixels whose depth is wrong by a factor below 1.25."),
+    "delta2": Meaning(UP, "The same, a factor below 1.25²."),
+    "delta3": Meaning(UP, "The same, a factor below 1.25³."),
+    "rmse": Meaning(DOWN, "Root mean squared error of depth in metres."),
+    "rmse_log": Meaning(DOWN, "The same of the natural logarithms of depth."),
+    "abs_rel": Meaning(DOWN, "Mean of the error of depth over the true depth."),
+    "l1": Meaning(DOWN, "Mean absolute difference of pixels in [-1, 1] from the true image."),
+    "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
+    "psnr": Meaning(UP, "The same in decibels of a range of 2: higher is nearer."),
+    "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
+}
+OF_STYLES = {
+    "misclassified": Meaning(
+        DOWN, "Share of translations that lose what they should keep: the bias. See `joint` too."
+    ),
+    "confidence_drop": Meaning(DOWN, "How much surer a judge was of what to keep before."),
+    "wanted": Meaning(UP, "Share of translations that have the value asked for."),
+    "joint": Meaning(UP, "Share that have it and keep all that should stay: the one to compare."),
+    "diversity": Meaning(
+        "→ true", "Perceptual distance of two translations of one input; compare with row `true`."
+    ),
+    "diversity_inside": Meaning("→ true", "Difference between styles where they should differ."),
+    "diversity_outside": Meaning(DOWN, "Difference between styles where they should agree."),
+    "shade_std": Meaning("→ true", "How much the brightness varies over styles, where it should."),
+    "change_inside": Meaning(NONE, "Change of pixels where the input should change."),
+    "change_outside": Meaning(DOWN, "Change of pixels where the input should stay."),
+    "floor_outside": Meaning(DOWN, "The same of an input made what it is: the error of copying."),
+    "change_net": Meaning(DOWN, "`change_outside` less `floor_outside`: changed without need."),
+    "attention_inside": Meaning(UP, "How much the method lets change, where it should."),
+    "attention_outside": Meaning(DOWN, "How much it lets change, where it should not."),
+    "cycle_l1": Meaning(DOWN, "Difference of an input from its translation translated back."),
+    "identity_distance": Meaning(DOWN, "Distance between the faces before and after."),
+    "identity_distance_others": Meaning(NONE, "The same between two people: what is another face."),
+}
+MEANINGS = {**OF_GENERATION, **OF_TRANSLATION, **OF_STYLES}
+JUDGES = {
+    "f1": "by judge f1, a network",
+    "f2": "by judge f2, another network",
+    "free": "read off the pixels by a rule",
+    "h": "by the classifier that the method was trained against: no evidence",
+}
+ALIGNMENT = {
+    "": Meaning(UP, "Cosine of the latents of one scene in two modalities, means taken away."),
+    "_mismatched": Meaning("→ 0", "The same of two different scenes: the control."),
+    "_raw": Meaning(NONE, "The same with the means, the thesis's alignment factor."),
+    "_raw_mismatched": Meaning(NONE, "Its control: what `raw` has above this is alignment."),
+    "_retrieval": Meaning(UP, "Share of scenes whose nearest latent is their own, by chance 1/N."),
+}
+REVERSE = {
+    "accuracy": Meaning(UP, "Accuracy on real images of a classifier trained on made ones."),
+    "ceiling": Meaning(NONE, "The same, trained on as many real ones: what there is to be had."),
+}
+_JUDGED = re.compile(r"(misclassified|confidence_drop|wanted|joint)_(\w+)")
+_PIXELS = Meaning(UP, "Share of pixels that get the true class.")
+_NAMED = (
+    (re.compile(r"class_\d+"), Meaning(NONE, "Share of made images read as this class.")),
+    (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
+)
+
+
+def meaning(name: str, pixels: bool = False) -> Meaning | None:
+    """Return what a metric says, called as on a card; None: nothing is known of it.
+
+    Args:
+        name: Such as `fid`, `depth_to_segmentation/miou`, `alignment/rgb-depth_raw`.
+        pixels: Is `accuracy` that of a translation to labels?
+    """
+    group, _, metric = name.rpartition("/")
+    if group == "reverse":
+        return REVERSE.get(metric)
+    if group == "alignment":
+        suffixes = sorted(ALIGNMENT, key=len, reverse=True)
+        return next(ALIGNMENT[suffix] for suffix in suffixes if metric.endswith(suffix))
+    metric = metric.removesuffix("_true")
+    if pixels and metric == "accuracy":
+        return _PIXELS
+    if metric in MEANINGS:
+        return MEANINGS[metric]
+    if judged := _JUDGED.fullmatch(metric):
+        better = MEANINGS[judged[1]].better
+        return Meaning(better, f"`{judged[1]}` {JUDGES.get(judged[2], f'of {judged[2]}')}.")
+    return next((found for pattern, found in _NAMED if pattern.fullmatch(metric)), None)
+
+
+def arrow(name: str, pixels: bool = False) -> str:
+    """Return a metric's name with its better way, such as `fid ↓`."""
+    found = meaning(name, pixels)
+    return f"{name} {found.better}" if found and found.better else name
