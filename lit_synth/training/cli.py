@@ -27,6 +27,7 @@ from lit_synth.runs.folder import claim_folder, run_folder, run_with
 from lit_synth.runs.reading import read_mapping
 from lit_synth.runs.resume import find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
+from lit_synth.runs.stopping import requeue_until_training
 from lit_synth.training.predict import translations
 from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
 
@@ -44,6 +45,7 @@ TRAINER_DEFAULTS = {
 
 def train(argv: Sequence[str]) -> int:
     """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
+    requeue_until_training()
     SynthCLI(args=list(argv))
     return 0
 
