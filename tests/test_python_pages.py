@@ -44,7 +44,10 @@ RUNS = {
     "cyclegan": (
         "translation/cyclegan",
         {
-            **{"a": "a", "b": "b", "coding_a": IMAGE, "coding_b": IMAGE},
+            "a": "a",
+            "b": "b",
+            "coding_a": IMAGE,
+            "coding_b": IMAGE,
             **{f"generator_{way}": SIDE for way in ("ab", "ba")},
             **{f"discriminator_{each}": PATCHES for each in "ab"},
         },
