@@ -8,10 +8,11 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.trainer_queries import callback_of
+from lit_synth.callbacks.trainer_queries import callback_of, described_data
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
 from lit_synth.releases.format import save_release
+from lit_synth.reports import model_card
 from lit_synth.runs.files import writing
 
 FOLDER = "release"
@@ -37,6 +38,13 @@ class ReleaseWriter(pl.Callback):
                 )
                 return
             save_release(folder, networks, card(trainer, method), extra)
+            _complete_card(trainer, method, folder)
+
+
+def _complete_card(trainer: pl.Trainer, method: Method, folder: Path) -> None:
+    path, samples = folder / "card.md", Path(trainer.default_root_dir) / "samples"
+    data = described_data(trainer)
+    path.write_text(model_card.completed(path.read_text(), method, data, samples, folder))
 
 
 def card(trainer: pl.Trainer, method: Method) -> str:
@@ -78,7 +86,7 @@ def _measured(trainer: pl.Trainer, run: Path) -> list[str]:
     return [
         f"## Measured at iteration {evaluate.iteration}",
         "",
-        *(f"- {name}: {value:.4g}" for name, value in values.items()),
+        *model_card.measured(values),
         "",
         *(f"    {line}" for line in measured.lines()),
         "",

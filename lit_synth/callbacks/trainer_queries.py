@@ -47,6 +47,21 @@ def translation_data(trainer: pl.Trainer) -> TranslationData:
     return data
 
 
+def described_data(trainer: pl.Trainer) -> list[str]:
+    """Return a line on the run's data and one on each set of its training images: count, hash."""
+    data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
+    lines = [type(data).__name__]
+    if hasattr(data, "sets"):
+        for name, modalities in data.sets.items():
+            scenes = data.training_set(name)
+            what = f"{len(scenes)} of {', '.join(modalities)}"
+            lines.append(f"{name}: {what} ({scenes.sha256[:12]})")
+    elif has_split(trainer, "train"):
+        images = split_of(trainer, "train")
+        lines.append(f"train: {len(images)} images ({images.sha256[:12]})")
+    return lines
+
+
 def due(every_n_iterations: int | None, method: Method) -> bool:
     """Tell whether something periodic happens after this iteration; None is never.
 

@@ -28,7 +28,9 @@ img { width: 100%; image-rendering: pixelated; display: block; }
 .wide :is(td, th) { overflow-wrap: normal; }
 table { border-collapse: collapse; }
 td, th { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
-td:last-child { min-width: 3rem; } td.words { min-width: 14rem; }
+th, td:not(:first-child):not(.words) { white-space: nowrap; }
+td:first-child { min-width: 5rem; } td.words { min-width: 14rem; }
+details { margin-bottom: .5rem; }
 tr:nth-child(even) td { background: #8881; }
 dl { font-size: .9rem; margin: .5rem 0; } dt { font-weight: 600; float: left; clear: left; }
 dt::after { content: ":\\00a0"; } dd { margin: 0 0 .15rem; }

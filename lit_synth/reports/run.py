@@ -102,21 +102,30 @@ def _result(
 ) -> str:
     """Show what came of the run: real images beside the last grid and the best, and the numbers."""
     grids = _grids(samples)
-    pictures = {"real": samples / "real.png"} if (samples / "real.png").is_file() else {}
+    pictures: dict[str, Path] = {}
     if grids:
         last, nearest = max(grids), _nearest(grids, best)
         words = " and nearest to the best" if nearest == last else ""
         pictures[f"made: iteration {last} (last{words})"] = grids[last]
         if nearest is not None and nearest != last:
             pictures[f"made: iteration {nearest} (nearest to the best, at {best})"] = grids[nearest]
+    real = {"real": samples / "real.png"} if (samples / "real.png").is_file() else {}
+    # Beside images; after translations, which have the truth in their own last columns.
+    pictures = {**real, **pictures} if standings is None else {**pictures, **real}
     shown = side_by_side(_figures(pictures, standings))
     if not cards or isinstance(method, Classifier):
         return shown
     name, (_, values) = list(cards.items())[-1]
     if standings is None:
-        return shown + f"<p>{name}</p>" + _headline(values)
+        return shown + f"<p>{_title(name)}</p>" + _headline(values)
     legend = definitions(translations.words(values, standings))
-    return shown + f"<p>{name}</p>" + translations.headline(values, standings) + legend
+    return shown + f"<p>{_title(name)}</p>" + translations.headline(values, standings) + legend
+
+
+def _title(evaluation: str) -> str:
+    """Return what an evaluation was of, such as `val split, iteration 300`, for `val-00000300`."""
+    split, _, iteration = evaluation.partition("-")
+    return f"{split} split, iteration {int(iteration)}" if iteration else f"{split} split"
 
 
 def _headline(values: dict[str, float]) -> str:
@@ -166,9 +175,9 @@ def _numbers(cards: Cards, method: Method, standings: Standings | None) -> str:
             parts.append(bars(f"accuracy, {name}", found))
         elif standings is None:
             named = [(arrow(metric), value) for metric, value in values.items()]
-            parts.append(table((name, ""), named))
+            parts.append(table((_title(name), ""), named))
         else:
-            parts.append(f"<p>{name}</p>")
+            parts.append(f"<p>{_title(name)}</p>")
             parts.append(translations.tables(values, standings))
         parts.append(f"<small>{folded('card', chr(10).join(card.lines()))}</small>")
     if standings is not None and measured:

@@ -101,7 +101,7 @@ def headline(values: Mapping[str, float], standings: Standings) -> str:
         rows.append((route, standing, shown, values[f"{name}/{metric}"], prior, oracle))
     more = len(rows) - MOST_ROWS
     compared = [column for column in (4, 5) if any(row[column] != "" for row in rows)]
-    head = ("translation", "training saw it", "metric", "this run", PRIOR, ORACLE)
+    head = ("translation", "in training", "metric", "this run", PRIOR, ORACLE)
     kept = [0, 1, 2, 3, *compared]
     shown_rows = [[row[column] for column in kept] for row in rows[:MOST_ROWS]]
     rest = f"<small>{more} more translations stand under Numbers.</small>" if more > 0 else ""
