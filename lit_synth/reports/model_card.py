@@ -27,7 +27,8 @@ _TRANSLATE = f"""
 from lit_synth.inference.ask import translate
 {_LOAD.lstrip()}\
 way = method.translations()[0]  # %s
-made = translate(method, {{source: x[source] for source in way.sources}}, way)  # x[name]: (N, C, H, W)
+given = {{name: x[name] for name in way.sources}}  # each (N, C, H, W)
+made = translate(method, given, way)
 """
 
 
