@@ -20,10 +20,16 @@ class Meaning(NamedTuple):
 
 OF_GENERATION = {
     "fid": Meaning(DOWN, "Distance between the features of real and made images; 0 is equal."),
-    "kid": Meaning(DOWN, "The same by a kernel, unbiased for few images; may be just below 0."),
+    "kid": Meaning(
+        DOWN, "Distance between these features by a kernel, unbiased for few images; 0 is equal."
+    ),
     "kid_std": Meaning(NONE, "Standard deviation of KID over the subsets that it is the mean of."),
-    "kmmd": Meaning(DOWN, "The same by a Gaussian kernel, the thesis's measure for few images."),
-    "kmmd_bandwidth": Meaning(NONE, "Width of that kernel; KMMDs of other widths do not compare."),
+    "kmmd": Meaning(
+        DOWN, "Distance by a Gaussian kernel, the thesis's measure for few images; 0 is equal."
+    ),
+    "kmmd_bandwidth": Meaning(
+        NONE, "Width of KMMD's kernel; KMMDs of other widths do not compare."
+    ),
     "mv": Meaning("→ 1", "How much made images vary, as a share of how much real ones do."),
     "precision": Meaning(UP, "Share of made images that look like some real one."),
     "recall": Meaning(UP, "Share of real images that look like some made one."),
@@ -42,23 +48,26 @@ OF_GENERATION = {
 OF_TRANSLATION = {
     "miou": Meaning(UP, "Overlap of labels made and true, over their union; mean of the classes."),
     "delta1": Meaning(UP, "Share of pixels whose depth is wrong by a factor below 1.25."),
-    "delta2": Meaning(UP, "The same, a factor below 1.25²."),
-    "delta3": Meaning(UP, "The same, a factor below 1.25³."),
+    "delta2": Meaning(UP, "Share of pixels whose depth is wrong by a factor below 1.25²."),
+    "delta3": Meaning(UP, "Share of pixels whose depth is wrong by a factor below 1.25³."),
     "rmse": Meaning(DOWN, "Root mean squared error of depth in metres."),
-    "rmse_log": Meaning(DOWN, "The same of the natural logarithms of depth."),
+    "rmse_log": Meaning(DOWN, "Root mean squared error of the natural logarithm of depth."),
     "abs_rel": Meaning(DOWN, "Mean of the error of depth over the true depth."),
     "l1": Meaning(DOWN, "Mean absolute difference of pixels in [-1, 1] from the true image."),
     "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
-    "psnr": Meaning(UP, "The same in decibels of a range of 2: higher is nearer."),
+    "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
 }
 OF_STYLES = {
     "misclassified": Meaning(
-        DOWN, "Share of translations that lose what they should keep: the bias. See `joint` too."
+        DOWN,
+        "Share of translations that lose what they should keep; doing nothing has 0, so see `joint`.",
     ),
     "confidence_drop": Meaning(DOWN, "How much surer a judge was of what to keep before."),
     "wanted": Meaning(UP, "Share of translations that have the value asked for."),
-    "joint": Meaning(UP, "Share that have it and keep all that should stay: the one to compare."),
+    "joint": Meaning(
+        UP, "Share of translations with the value asked for that keep all that should stay."
+    ),
     "diversity": Meaning(
         "→ true", "Perceptual distance of two translations of one input; compare with row `true`."
     ),
@@ -67,13 +76,17 @@ OF_STYLES = {
     "shade_std": Meaning("→ true", "How much the brightness varies over styles, where it should."),
     "change_inside": Meaning(NONE, "Change of pixels where the input should change."),
     "change_outside": Meaning(DOWN, "Change of pixels where the input should stay."),
-    "floor_outside": Meaning(DOWN, "The same of an input made what it is: the error of copying."),
+    "floor_outside": Meaning(
+        DOWN, "Change there of an input translated to what it is: the error of copying."
+    ),
     "change_net": Meaning(DOWN, "`change_outside` less `floor_outside`: changed without need."),
     "attention_inside": Meaning(UP, "How much the method lets change, where it should."),
-    "attention_outside": Meaning(DOWN, "How much it lets change, where it should not."),
+    "attention_outside": Meaning(DOWN, "How much the method lets change, where it should not."),
     "cycle_l1": Meaning(DOWN, "Difference of an input from its translation translated back."),
     "identity_distance": Meaning(DOWN, "Distance between the faces before and after."),
-    "identity_distance_others": Meaning(NONE, "The same between two people: what is another face."),
+    "identity_distance_others": Meaning(
+        NONE, "Distance between the faces of two people: what another face is."
+    ),
 }
 MEANINGS = {**OF_GENERATION, **OF_TRANSLATION, **OF_STYLES}
 JUDGES = {
@@ -84,14 +97,18 @@ JUDGES = {
 }
 ALIGNMENT = {
     "": Meaning(UP, "Cosine of the latents of one scene in two modalities, means taken away."),
-    "_mismatched": Meaning("→ 0", "The same of two different scenes: the control."),
-    "_raw": Meaning(NONE, "The same with the means, the thesis's alignment factor."),
-    "_raw_mismatched": Meaning(NONE, "Its control: what `raw` has above this is alignment."),
+    "_mismatched": Meaning("→ 0", "Cosine of two different scenes, means taken away: the control."),
+    "_raw": Meaning(NONE, "Cosine with the means, the thesis's alignment factor."),
+    "_raw_mismatched": Meaning(
+        NONE, "Raw cosine of two different scenes: what `raw` has above this is alignment."
+    ),
     "_retrieval": Meaning(UP, "Share of scenes whose nearest latent is their own, by chance 1/N."),
 }
 REVERSE = {
     "accuracy": Meaning(UP, "Accuracy on real images of a classifier trained on made ones."),
-    "ceiling": Meaning(NONE, "The same, trained on as many real ones: what there is to be had."),
+    "ceiling": Meaning(
+        NONE, "Accuracy of a classifier trained on as many real images: what there is to be had."
+    ),
 }
 _JUDGED = re.compile(r"(misclassified|confidence_drop|wanted|joint)_(\w+)")
 _PIXELS = Meaning(UP, "Share of pixels that get the true class.")
@@ -112,8 +129,7 @@ def meaning(name: str, pixels: bool = False) -> Meaning | None:
     if group == "reverse":
         return REVERSE.get(metric)
     if group == "alignment":
-        suffixes = sorted(ALIGNMENT, key=len, reverse=True)
-        return next(ALIGNMENT[suffix] for suffix in suffixes if metric.endswith(suffix))
+        return ALIGNMENT[alignment_suffix(metric)]
     metric = metric.removesuffix("_true")
     if pixels and metric == "accuracy":
         return _PIXELS
@@ -123,6 +139,11 @@ def meaning(name: str, pixels: bool = False) -> Meaning | None:
         better = MEANINGS[judged[1]].better
         return Meaning(better, f"`{judged[1]}` {JUDGES.get(judged[2], f'of {judged[2]}')}.")
     return next((found for pattern, found in _NAMED if pattern.fullmatch(metric)), None)
+
+
+def alignment_suffix(metric: str) -> str:
+    """Return what an alignment's name has after its pair of modalities, such as `_raw`."""
+    return next(each for each in sorted(ALIGNMENT, key=len)[::-1] if metric.endswith(each))
 
 
 def arrow(name: str, pixels: bool = False) -> str:

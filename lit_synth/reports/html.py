@@ -27,9 +27,9 @@ img { width: 100%; image-rendering: pixelated; display: block; }
 .wide { overflow-x: auto; margin-bottom: .5rem; } .wide img { width: auto; max-width: none; }
 .wide :is(td, th) { overflow-wrap: normal; }
 table { border-collapse: collapse; }
-td, th { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
+td, th { text-align: left; vertical-align: top; padding: .15rem .8rem .15rem 0; }
 th, td:not(:first-child):not(.words) { white-space: nowrap; }
-td:first-child { min-width: 5rem; } td.words { min-width: 14rem; }
+td:first-child { min-width: 5rem; } td.words { min-width: 10rem; }
 details { margin-bottom: .5rem; }
 tr:nth-child(even) td { background: #8881; }
 dl { font-size: .9rem; margin: .5rem 0; } dt { font-weight: 600; float: left; clear: left; }

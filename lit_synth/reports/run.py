@@ -6,7 +6,7 @@ from pathlib import Path
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, read_card
-from lit_synth.metrics.meanings import arrow, meaning
+from lit_synth.metrics.meanings import alignment_suffix, arrow, meaning
 from lit_synth.reports import translations
 from lit_synth.reports.html import (
     bars,
@@ -191,9 +191,12 @@ def _meanings(values: dict[str, float]) -> str:
     rows: dict[str, tuple[str, str]] = {}
     for name in values:
         group, _, metric = name.rpartition("/")
-        group_words = {"alignment": "alignment", "reverse": f"reverse {metric}"}
         found = meaning(name, pixels=group in labels)
-        key = group_words.get(group, metric.removesuffix("_true"))
+        key = metric.removesuffix("_true")
+        if group == "alignment":
+            key = f"{group} {alignment_suffix(metric).replace('_', ' ').strip()}".strip()
+        elif group == "reverse":
+            key = f"{group} {metric}"
         if found and not metric.startswith("iou_"):
             rows.setdefault(found.sentence, (f"{key} {found.better}".strip(), found.sentence))
     return table(("metric", "what it says"), list(rows.values())) if rows else ""

@@ -98,11 +98,11 @@ def headline(values: Mapping[str, float], standings: Standings) -> str:
         prior = next((values[f"{g}/{metric}"] for g in groups if f"{g}/{metric}" in values), "")
         route = f"{_source(translation)} to {translation.target}"
         shown = arrow(metric, pixels=True)
-        rows.append((route, standing, shown, values[f"{name}/{metric}"], prior, oracle))
+        rows.append((route, shown, values[f"{name}/{metric}"], prior, oracle, standing))
     more = len(rows) - MOST_ROWS
-    compared = [column for column in (4, 5) if any(row[column] != "" for row in rows)]
-    head = ("translation", "in training", "metric", "this run", PRIOR, ORACLE)
-    kept = [0, 1, 2, 3, *compared]
+    compared = [column for column in (3, 4) if any(row[column] != "" for row in rows)]
+    head = ("translation", "metric", "this run", PRIOR, ORACLE, "in training")
+    kept = [0, 1, 2, *compared, 5]
     shown_rows = [[row[column] for column in kept] for row in rows[:MOST_ROWS]]
     rest = f"<small>{more} more translations stand under Numbers.</small>" if more > 0 else ""
     return (table([head[column] for column in kept], shown_rows) + rest) if rows else ""
