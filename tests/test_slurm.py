@@ -73,7 +73,7 @@ def test_the_environment_is_activated(cluster, monkeypatch):
     script = next(path for path in SCRIPTS if path.stem == "requeue")
     venv = cluster / "a venv" / "bin"
     venv.mkdir(parents=True)
-    (venv / "activate").write_text(f"PATH={venv}:$PATH")
+    (venv / "activate").write_text(f"PATH='{venv}':$PATH")
     program(venv, "lit-synth", f"echo activated > {cluster}/command")
     monkeypatch.setenv("VENV", str(venv.parent))
     assert command_of(cluster, script, "configs/minegan.yaml") == ["activated"]

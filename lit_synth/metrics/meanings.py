@@ -61,7 +61,7 @@ OF_TRANSLATION = {
 OF_STYLES = {
     "misclassified": Meaning(
         DOWN,
-        "Share of translations that lose what they should keep; doing nothing has 0, so see `joint`.",
+        "Share of translations that lose what they should keep: 0 if nothing is done; see `joint`.",
     ),
     "confidence_drop": Meaning(DOWN, "How much surer a judge was of what to keep before."),
     "wanted": Meaning(UP, "Share of translations that have the value asked for."),

@@ -8,6 +8,7 @@ from lit_synth.metrics.meanings import JUDGES, arrow, meaning
 
 HEIGHT, WIDTH = 40, 100  # of a screen, in characters
 MOST_OF_THE_CARD = 14  # lines
+LEAST = 30  # characters; in less room a sentence would say nothing
 # Groups of values in the order in which they are worth telling; all others stand between.
 FIRST, LAST = ("", "mean"), ("prior", "identity", "oracle", "swap", "alignment", "beside")
 
@@ -39,8 +40,9 @@ def _line(name: str, value: float, width: int, pixels: bool) -> str:
     found = meaning(name, pixels)
     line = f"{arrow(name, pixels):<{width}} {value:>10.4g}"
     room = WIDTH - len(line) - 2
-    fits = found is not None and len(found.sentence) <= room
-    return f"{line}  {found.sentence}" if found and fits else line
+    if found is None or room < LEAST:
+        return line
+    return f"{line}  {textwrap.shorten(found.sentence, room, placeholder=' ...')}"
 
 
 def _rank(name: str) -> tuple[bool, int, bool]:
