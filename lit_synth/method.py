@@ -1,21 +1,23 @@
 """Method: the only base class, what every training method shares and nothing more."""
 
-from abc import ABC, abstractmethod
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
+from lit_synth.contracts.translator import Translator
+from lit_synth.errors import InputError
+from lit_synth.runs.lightning_internals import iterations_done
 from lit_synth.runs.resume import check_same_architecture
 from lit_synth.stages import Stage, Staging, check_stages, stage_at
 from lit_synth.tensors.draws import Draws
 from lit_synth.tensors.running_means import RunningMeans
 
 
-class Method(pl.LightningModule, ABC):
+class Method(pl.LightningModule):
     """A training method with manual, multi-optimizer steps.
 
     A subclass takes its networks by injection, and defines `configure_optimizers`,
@@ -41,21 +43,24 @@ class Method(pl.LightningModule, ABC):
         """Draw the random inputs of `n` images on the CPU from `rng`; none, unless overridden."""
         return {}
 
-    @abstractmethod
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the images (N, C, H, W) in [-1, 1] that the method is judged on.
 
+        Of a method that translates they are those of its first translation, unless overridden.
+
         Args:
-            batch: What `prior` returns, on the module's device.
+            batch: What `prior` returns, and real images for those that translate, on the module's
+                device.
         """
+        assert isinstance(self, Translator), f"{type(self).__name__} defines no generate"
+        return self.translate(batch, self.translations()[0])
 
     # Duration.
 
     @property
     def iteration(self) -> int:
         """Batches that `training_step` has finished: inside a step, its index from 0."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return cast("_ProcessedTracker", progress.total).processed
+        return iterations_done(self.trainer)
 
     @property
     def total_iterations(self) -> int:
@@ -140,6 +145,35 @@ class Method(pl.LightningModule, ABC):
         """Return the networks worth shipping by name, and JSON-able facts that belong to them."""
         return dict(self.named_children()), {}
 
+    def released_settings(self) -> dict[str, Any]:
+        """Return the settings, JSON values, that differ where the method is built from its release.
+
+        What names other releases must not: `$release` stands for the method's own.
+        """
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Take over the tensors of a release, keyed `<network>.<tensor>`, and its facts.
+
+        A frozen network that an older release lacks stays as the settings built it.
+        """
+        held = {name.partition(".")[0] for name in tensors}
+        networks = nn.ModuleDict(
+            {
+                name: network
+                for name, network in self.release()[0].items()
+                if name in held or any(each.requires_grad for each in network.parameters())
+            }
+        )
+        own = {id(tensor) for tensor in (*self.parameters(), *self.buffers())}
+        for name, network in networks.items():
+            if any(id(each) not in own for each in (*network.parameters(), *network.buffers())):
+                raise InputError(
+                    f"{type(self).__name__} releases '{name}' in another form than it trains it "
+                    "in, so the method cannot be had back from a release."
+                )
+        networks.load_state_dict(tensors)
+
     # Lightning's verbs: evaluation and image writing are the callbacks' work.
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -149,4 +183,5 @@ class Method(pl.LightningModule, ABC):
         pass
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
-        return self.generate(batch)
+        with torch.autocast(self.device.type, enabled=False):  # as grids and evaluation make them
+            return self.generate(batch)

@@ -1,6 +1,8 @@
 """BSA: adapt a GAN's feature statistics to few images (Noguchi & Harada 2019, arXiv:1904.01774)."""
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ from lit_synth.features.base import Extractor
 from lit_synth.losses.latents import latent_emd
 from lit_synth.method import Method
 from lit_synth.networks.parts.norms import BatchNorm
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 
 PIXELS_AT_START = 4 * 4  # every generator's first linear layer makes a map of 4x4 pixels
@@ -32,7 +34,7 @@ class BSA(Method):
     every convolution but the last in a generator without norms. The linear layer stays frozen (in
     the reference its learning rate of 1e-7 hardly moves it). One layer of an injected feature
     network replaces nine of VGG-16. The learning rate drops once, to a fifth after two thirds of
-    the iterations (reference: every 3,000 of 10,000).
+    the iterations (reference: every 3,000 of 10,000), on top of what a stage does to it.
 
     Args:
         source: Release with an unconditional `generator`: a folder or a bundled name.
@@ -81,13 +83,13 @@ class BSA(Method):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learned = [*self.scales, *self.shifts, self.latents]
-        return torch.optim.Adam(learned, self.lr)
+        return torch.optim.Adam(learned, self.lr, fused=True)
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x, index = batch["image"], batch["index"]
         (opt,) = self.optimizers()
-        late = 3 * self.iteration >= 2 * self.total_iterations
-        opt.param_groups[0]["lr"] = self.lr * (0.2 if late else 1.0)
+        if 3 * self.iteration >= 2 * self.total_iterations:
+            opt.param_groups[0]["lr"] *= 0.2  # of the stage's rate, which each iteration sets anew
 
         # Scales, shifts and latents: reconstruct, spread like the prior, stay close to the source.
         z = self.latents_of(index)
@@ -156,11 +158,18 @@ class BSA(Method):
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.decode(batch["z"])
 
-    def release(self) -> tuple[dict[str, nn.Module], dict[str, object]]:
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return the generator with scales and shifts folded in, and where its latents lie."""
         generator = copy.deepcopy(self.generator)
         generator.load_state_dict(self.adapted_tensors(), strict=False)
         return {"generator": generator}, {"truncation": self.truncation}
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"source": SELF, "features": None}
+
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+        # Scales of 1 and shifts of 0 leave the generator as it is, with those it has folded in.
+        nn.ModuleDict({"generator": self.generator}).load_state_dict(tensors)
 
 
 def adapted_layers(generator: nn.Module) -> dict[str, int]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.batches.coding import Coding
-from lit_synth.batches.image_pool import ImagePool, make_room
+from lit_synth.batches.image_pool import ImagePool
 from lit_synth.batches.sets import Nested, examples
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -129,13 +129,6 @@ class CycleGAN(Method):
         if translation.target == self.b:
             return self.coding_b.decode(self.generator_ab(self.coding_a.encode(x[self.a])))
         return self.coding_a.decode(self.generator_ba(self.coding_b.encode(x[self.b])))
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        make_room(self, checkpoint["state_dict"])
-        super().on_load_checkpoint(checkpoint)
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return generators and discriminators, and the number of the generators' parameters.

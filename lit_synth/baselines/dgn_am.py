@@ -1,13 +1,16 @@
 """DGN-AM: climb a class's logit through a generator (Nguyen et al. 2016, arXiv:1605.09304)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
+from lit_synth.features.classifier import ReleaseClassifier
 from lit_synth.method import Method
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 
 
@@ -87,9 +90,19 @@ class DGNAM(Method):
         (gradient,) = torch.autograd.grad(logits.gather(1, label[:, None]).sum(), z)
         return gradient
 
-    def release(self) -> tuple[dict[str, nn.Module], dict[str, object]]:
-        """Return the source's generator, and the classes asked for."""
-        return {"generator": self.generator}, {"target_classes": self.target_classes}
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+        """Return the generator and, if it is a release's, the classifier; and the classes."""
+        networks: dict[str, nn.Module] = {"generator": self.generator}
+        facts: dict[str, Any] = {"target_classes": self.target_classes}
+        if isinstance(self.classifier, ReleaseClassifier):
+            networks["classifier"] = self.classifier.network
+            facts |= self.classifier.release.extra
+        return networks, facts
+
+    def released_settings(self) -> dict[str, Any]:
+        if isinstance(self.classifier, ReleaseClassifier):
+            return {"source": SELF, "classifier": ReleaseClassifier.spec(SELF)}
+        return {"source": SELF}
 
 
 def check_targets(

@@ -1,5 +1,6 @@
 """DRIT: diverse translation by disentangled representations (Lee et al. 2018, 1808.00948)."""
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from lit_synth.losses.latents import kl_to_standard_normal
 from lit_synth.losses.reconstruction import masked_l1, masked_l2
 from lit_synth.losses.total import total
 from lit_synth.method import Method
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
 
@@ -100,10 +102,12 @@ class DRIT(Method):
         self.attribute_encoders = nn.ModuleDict({i: another(attribute_encoder) for i in self.other})
         self.generators = nn.ModuleDict({i: another(generator) for i in self.other})
         self.shared_encoder, self.shared_generator = another(shared_layer), another(shared_layer)
+        uncoupled(discriminator)
         self.encoded_discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.random_discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.content_discriminator = content_discriminator
         self.style_dim = cast("int", generator.style_dim)
+        self.to(memory_format=torch.channels_last)
         self.lambda_content, self.lambda_domain = lambda_content, lambda_domain
         self.lambda_cc, self.lambda_recon = lambda_cc, lambda_recon
         self.lambda_latent, self.lambda_kl, self.lambda_ms = lambda_latent, lambda_kl, lambda_ms
@@ -114,13 +118,12 @@ class DRIT(Method):
         players = (
             nn.ModuleList([*codes, self.shared_generator, self.generators]),
             nn.ModuleList([self.encoded_discriminators, self.random_discriminators]),
-            self.content_discriminator,
         )
-        rates = (self.lr, self.lr, CONTENT_LR * self.lr)
-        return [
-            Adam(player.parameters(), lr, self.betas, weight_decay=self.weight_decay)
-            for player, lr in zip(players, rates, strict=True)
-        ]
+        adam = partial(Adam, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay)
+        generators, discriminators = (adam(p.parameters(), fused=True) for p in players)
+        # Not fused: its gradient is cut, and a fused step would get it scaled in float16.
+        content = adam(self.content_discriminator.parameters(), lr=CONTENT_LR * self.lr)
+        return [generators, discriminators, content]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         if optimizer is self.optimizers()[2].optimizer:
@@ -260,9 +263,6 @@ class DRIT(Method):
     @torch.no_grad()
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
         return self.attributes(images, domain)[0]
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return encoders and generators as `<network>_<domain>`, and the number of parameters."""

@@ -9,12 +9,9 @@ from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.labels import (
     ATTRIBUTES,
-    check_checkpoint,
-    check_data,
     label_translations,
     labelled,
     rivals,
-    save_labels,
     target_labels,
 )
 from lit_synth.batches.sets import Nested
@@ -198,25 +195,11 @@ class IcGAN(Method):
             c[:, k] = 0
         return image, target_labels(c, k, self.rivals[k])
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return all networks, the order of the labels, and how many parameters G and E_z have."""
         makers = (self.generator, self.encoder_z)
         count = sum(p.numel() for network in makers for p in network.parameters())
         return dict(self.named_children()), {"domains": self.domains, "parameters": count}
-
-    def setup(self, stage: str) -> None:  # noqa: ARG002
-        check_data(self, getattr(self.trainer, "datamodule", None))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        save_labels(self, checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_checkpoint(self, checkpoint)
-        super().on_load_checkpoint(checkpoint)
 
 
 def signs(c: Tensor) -> Tensor:

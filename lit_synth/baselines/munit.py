@@ -1,9 +1,11 @@
 """MUNIT: many translations of one image, learned without pairs (Huang et al. 2018, 1804.04732)."""
 
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.sets import Nested, examples
 from lit_synth.contracts.translator import Translation
@@ -12,6 +14,7 @@ from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generat
 from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
 
@@ -71,19 +74,21 @@ class MUNIT(Method):
         self.content_encoders = nn.ModuleDict({i: another(content_encoder) for i in self.other})
         self.style_encoders = nn.ModuleDict({i: another(style_encoder) for i in self.other})
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
-        self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
+        self.discriminators = nn.ModuleDict(
+            {i: another(uncoupled(discriminator)) for i in self.other}
+        )
         self.style_dim = cast("int", decoder.style_dim)
         self.to(memory_format=torch.channels_last)
         self.lambda_gan, self.lambda_x = lambda_gan, lambda_x
         self.lambda_c, self.lambda_s = lambda_c, lambda_s
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+    def configure_optimizers(self) -> list[Optimizer]:
         generators = nn.ModuleList([self.content_encoders, self.style_encoders, self.decoders])
-        return [
-            torch.optim.Adam(p.parameters(), self.lr, self.betas, weight_decay=self.weight_decay)
-            for p in (generators, self.discriminators)
-        ]
+        adam = partial(
+            Adam, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+        return [adam(generators.parameters()), adam(self.discriminators.parameters())]
 
     def training_step(self, batch: Nested) -> None:
         x = {i: examples(batch, i) for i in self.other}
@@ -136,9 +141,6 @@ class MUNIT(Method):
     @torch.no_grad()
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
         return self.style_encoders[domain](images)
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return encoders and decoders as `<network>_<domain>`, and the number of parameters."""

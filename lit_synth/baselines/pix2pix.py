@@ -89,6 +89,3 @@ class Pix2Pix(Method):
     def translate(self, x: dict[str, Tensor], translation: Translation) -> Tensor:  # noqa: ARG002 - the only one
         code = self.source_coding.encode(x[self.source])
         return self.target_coding.decode(self.generator(code))
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])

@@ -1,6 +1,6 @@
 """PPGN: sample codes given a class, with a learned prior (Nguyen et al. 2017, arXiv:1612.00005)."""
 
-from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
+from lit_synth.features.classifier import ReleaseClassifier
 from lit_synth.method import Method
-from lit_synth.releases.format import load_release
+from lit_synth.networks.perceptron import Perceptron
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 
 
@@ -60,12 +62,12 @@ class PPGN(Method):
         self.generator.requires_grad_(False)
         self.classifier = classifier
         check_targets(source, self.generator, classifier, target_classes)
-        self.denoiser = perceptron([self.generator.latent_dim, *hidden, self.generator.latent_dim])
+        self.denoiser = Perceptron([self.generator.latent_dim, *hidden, self.generator.latent_dim])
         self.target_classes, self.steps, self.noise, self.lr = target_classes, steps, noise, lr
         self.epsilon_1, self.epsilon_2, self.epsilon_3 = epsilon_1, epsilon_2, epsilon_3
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.denoiser.parameters(), self.lr)
+        return torch.optim.Adam(self.denoiser.parameters(), self.lr, fused=True)
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         (opt,) = self.optimizers()
@@ -106,17 +108,19 @@ class PPGN(Method):
         (gradient,) = torch.autograd.grad(-F.cross_entropy(logits, label, reduction="sum"), h)
         return gradient
 
-    def release(self) -> tuple[dict[str, nn.Module], dict[str, object]]:
-        """Return the source's generator, and the classes asked for."""
-        return {"generator": self.generator}, {"target_classes": self.target_classes}
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+        """Return generator, denoiser and, if it is a release's, the classifier; and the classes."""
+        networks: dict[str, nn.Module] = {"generator": self.generator, "denoiser": self.denoiser}
+        facts: dict[str, Any] = {"target_classes": self.target_classes}
+        if isinstance(self.classifier, ReleaseClassifier):
+            networks["classifier"] = self.classifier.network
+            facts |= self.classifier.release.extra
+        return networks, facts
 
-
-def perceptron(widths: list[int]) -> nn.Sequential:
-    """Build linear layers of these widths with ReLU between them."""
-    layers = nn.Sequential()
-    for f_in, f_out in pairwise(widths):
-        layers.extend([nn.Linear(f_in, f_out), nn.ReLU()])
-    return layers[:-1]
+    def released_settings(self) -> dict[str, Any]:
+        if isinstance(self.classifier, ReleaseClassifier):
+            return {"source": SELF, "classifier": ReleaseClassifier.spec(SELF)}
+        return {"source": SELF}
 
 
 def check_targets(

@@ -182,6 +182,3 @@ class StarGANModalities(Method):
         (source,), target = translation.sources, translation.target
         y = self.generator(self.codings[source].encode(x[source]), source, target)
         return self.codings[target].decode(y)
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])

@@ -119,9 +119,6 @@ class TwoPix2Pix(Method):
             source = target
         return made
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return `generator_<link>` and `discriminator_<link>` for each link."""
         networks: dict[str, nn.Module] = {f"generator_{n}": g for n, g in self.generators.items()}

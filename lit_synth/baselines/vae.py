@@ -39,7 +39,7 @@ class VAE(Method):
         self.beta, self.lr = beta, lr
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), self.lr)
+        return torch.optim.Adam(self.parameters(), self.lr, fused=True)
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x = batch["image"]

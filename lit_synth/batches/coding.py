@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_synth.errors import InputError
-from lit_synth.losses.reconstruction import berhu, masked_l1, masked_l2
+from lit_synth.losses.reconstruction import berhu, masked_l1, masked_l2, share_of
 
 Kind = Literal["image", "depth", "labels"]
 Loss = Literal["l1", "l2", "berhu", "cross_entropy"]
@@ -76,16 +76,17 @@ class Coding:
         """
         return _widen(y).softmax(dim=1) if self.kind == "labels" else y
 
-    def reconstruction(self, y: Tensor, x: Tensor) -> Tensor:
+    def reconstruction(self, y: Tensor, x: Tensor, alone: bool = False) -> Tensor:
         """Return the scalar loss of a network's output `y` (N, channels, H, W) for data `x`.
 
-        Unknown depth and pixels to be ignored do not count.
+        Unknown depth and pixels to be ignored do not count, in any process of a run; `alone` is for
+        a network that one process trains by itself.
         """
         if self._loss == "cross_entropy":
             total = F.cross_entropy(_widen(y), x, ignore_index=IGNORE, reduction="sum")
-            return total / (x != IGNORE).sum().clamp(min=1)
+            return total / share_of((x != IGNORE).sum(), alone)
         mask = x > 0 if self.kind == "depth" else None
-        return REGRESSIONS[self._loss](y, self.encode(x), mask)
+        return REGRESSIONS[self._loss](y, self.encode(x), mask, alone=alone)
 
 
 def _widen(y: Tensor) -> Tensor:

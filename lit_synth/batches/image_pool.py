@@ -1,5 +1,7 @@
 """A history of generated images that discriminators see (Shrivastava 2017, arXiv:1612.07828)."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -46,6 +48,12 @@ class ImagePool(nn.Module):
         shown = [self._offer(*each) for each in zip(images[:, None], draws, strict=True)]
         return torch.cat(shown[rank * n : (rank + 1) * n])
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f"{prefix}images")
+        if stored is not None:  # of a pool that was shown images, or of one that was not
+            self.images = self.images.new_zeros(stored.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def _offer(self, image: Tensor, draw: Tensor) -> Tensor:
         """Return the image to show for one (1, C, H, W); no value leaves the device."""
         full = self.count >= self.size
@@ -55,15 +63,3 @@ class ImagePool(nn.Module):
         self.images.index_copy_(0, slot, torch.where(full & ~swap, old, image))
         self.count += ~full
         return torch.where(swap, old, image)
-
-
-def make_room(method: nn.Module, state: dict[str, Tensor]) -> None:
-    """Give the pools of a method the shapes that they have in a checkpoint's state.
-
-    Args:
-        method: What holds pools, at any depth.
-        state: Its state, as saved.
-    """
-    for name, pool in method.named_modules():
-        if isinstance(pool, ImagePool) and f"{name}.images" in state:
-            pool.images = pool.images.new_zeros(state[f"{name}.images"].shape)

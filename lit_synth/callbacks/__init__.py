@@ -5,6 +5,7 @@ import pytorch_lightning as pl
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.ema import EMA
 from lit_synth.callbacks.evaluate import Evaluate
+from lit_synth.callbacks.labels import Labels
 from lit_synth.callbacks.log_terms import LogTerms
 from lit_synth.callbacks.nan_sentinel import NaNSentinel
 from lit_synth.callbacks.prediction_writers import ImageWriter
@@ -18,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "Evaluate",
     "ImageWriter",
+    "Labels",
     "LogTerms",
     "NaNSentinel",
     "ReleaseWriter",
@@ -30,4 +32,4 @@ __all__ = [
 
 def always_on() -> list[pl.Callback]:
     """Return the callbacks that every run has without asking, in the order in which they act."""
-    return [NaNSentinel(), LogTerms(), TrainingProgress(), ReleaseWriter(), Report()]
+    return [Labels(), NaNSentinel(), LogTerms(), TrainingProgress(), ReleaseWriter(), Report()]

@@ -1,19 +1,24 @@
 """A release of the networks at the end of training."""
 
+import textwrap
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.trainer_queries import callback_of, described_data
+from lit_synth.callbacks.trainer_queries import callback_of, data_of
+from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
-from lit_synth.releases.format import save_release
+from lit_synth.networks.parts.rebuilding import spec_of
+from lit_synth.releases.format import find_release, save_release
 from lit_synth.reports import model_card
+from lit_synth.runs import prepared
 from lit_synth.runs.files import writing
+from lit_synth.runs.settings import CONFIG
 
 FOLDER = "release"
 
@@ -37,14 +42,71 @@ class ReleaseWriter(pl.Callback):
                     "decorate its constructor with lit_synth.networks.recording.records_init_args."
                 )
                 return
-            save_release(folder, networks, card(trainer, method), extra)
-            _complete_card(trainer, method, folder)
+            settings, made_from = method_settings(method, Path(trainer.default_root_dir))
+            text = card(trainer, method) + cards_of(made_from)
+            samples = Path(trainer.default_root_dir) / "samples"
+            text = model_card.completed(text, method, data_of(trainer), samples, folder)
+            save_release(folder, networks, text, extra, settings)
 
 
-def _complete_card(trainer: pl.Trainer, method: Method, folder: Path) -> None:
-    path, samples = folder / "card.md", Path(trainer.default_root_dir) / "samples"
-    data = described_data(trainer)
-    path.write_text(model_card.completed(path.read_text(), method, data, samples, folder))
+def method_settings(method: Method, run: Path) -> tuple[dict[str, Any] | None, list[Path]]:
+    """Return what builds a run's method from its release, and the releases that it was made from.
+
+    Args:
+        method: As the run trained it.
+        run: Its folder; without a config.yaml of the method there, nobody knows its settings.
+    """
+    if not (run / CONFIG).is_file():
+        return None, []
+    model = prepared.resolved(run)["model"]
+    if model["class_path"].rpartition(".")[2] != type(method).__name__:
+        return None, []
+    given, own = model.get("init_args", {}), method.released_settings()
+    made_from = [folder for name in own for folder in releases_in(given.get(name))]
+    init_args = {**given, **own}
+    class_path = f"{type(method).__module__}.{type(method).__qualname__}"
+    return {"class_path": class_path, "init_args": _recorded(init_args, method)}, made_from
+
+
+def releases_in(settings: Any) -> list[Path]:
+    """Return the folders of the releases that settings name."""
+    if isinstance(settings, dict | list):
+        values = settings.values() if isinstance(settings, dict) else settings
+        return [folder for value in values for folder in releases_in(value)]
+    try:
+        return [find_release(settings)] if isinstance(settings, str) else []
+    except InputError:
+        return []
+
+
+def _recorded(settings: Any, method: Method) -> Any:
+    """Return settings whose networks are built as those of the method record it.
+
+    They differ where a network starts from weights of elsewhere, which its release has itself.
+    """
+    if isinstance(settings, list):
+        return [_recorded(each, method) for each in settings]
+    if not isinstance(settings, dict):
+        return settings
+    if settings.keys() == {"class_path", "init_args"}:
+        name, given = settings["class_path"].rpartition(".")[2], settings["init_args"]
+        for network in method.modules():
+            kept = vars(network).get("init_args")
+            if type(network).__name__ == name and kept is not None and _is_like(given, kept):
+                return spec_of(network)
+    return {key: _recorded(each, method) for key, each in settings.items()}
+
+
+def _is_like(given: dict[str, Any], kept: dict[str, Any]) -> bool:
+    return given.keys() <= kept.keys() and all(kept[k] in (given[k], None) for k in given)
+
+
+def cards_of(releases: list[Path]) -> str:
+    """Return Markdown that quotes the cards of releases: what they are, their licences."""
+    cards = [folder / "card.md" for folder in dict.fromkeys(releases)]
+    texts = [card.read_text().strip() for card in cards if card.is_file()]
+    quoted = [textwrap.indent(text, "> ", lambda _: True) for text in texts]
+    return "\n\n".join(["\n## Made from", *quoted]) + "\n" if texts else ""
 
 
 def card(trainer: pl.Trainer, method: Method) -> str:

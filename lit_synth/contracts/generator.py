@@ -1,8 +1,8 @@
 """What methods ask of a generator that is given to them."""
 
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 
@@ -23,6 +23,17 @@ class Generator(nn.Module):
     image_channels: int
     image_size: int
     num_classes: int
+
+
+@runtime_checkable
+class HasClassVectors(Protocol):
+    """A conditional generator in which the class may be mined besides z.
+
+    Its `forward` takes vectors (N, D) in place of labels (N,) too.
+    """
+
+    def class_vectors(self) -> Tensor:
+        """Return the vectors (num_classes, D) that stand for its classes."""
 
 
 def as_generator(network: nn.Module) -> Generator:

@@ -349,15 +349,15 @@ class MMNets(Method):
                 )
         return translation
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return `encoder_<modality>`, `decoder_<modality>`, and the number of their parameters."""
         networks: dict[str, nn.Module] = {f"encoder_{m}": e for m, e in self.encoders.items()}
         networks |= {f"decoder_{m}": d for m, d in self.decoders.items()}
         counts = [p.numel() for network in networks.values() for p in network.parameters()]
         return networks, {"parameters": sum(counts)}
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"start": None}
 
     def start_from(self, source: str) -> None:
         """Take the weights of encoders and decoders over from a release of this method."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.batches.image_pool import ImagePool, make_room
+from lit_synth.batches.image_pool import ImagePool
 from lit_synth.batches.sets import Nested, examples
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -135,13 +135,6 @@ class MMNetsUnpaired(Method):
     @torch.no_grad()
     def latents(self, x: dict[str, Tensor]) -> dict[str, Tensor]:
         return {k: self.encoders[k](x[k]).h for k in self.domains if k in x}
-
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        make_room(self, checkpoint["state_dict"])
-        super().on_load_checkpoint(checkpoint)
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return `encoder_<domain>`, `decoder_<domain>`, and the number of their parameters."""

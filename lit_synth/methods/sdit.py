@@ -9,12 +9,9 @@ from torch.optim import Adam
 
 from lit_synth.batches.labels import (
     ATTRIBUTES,
-    check_checkpoint,
-    check_data,
     label_translations,
     labelled,
     rivals,
-    save_labels,
     target_labels,
 )
 from lit_synth.batches.sets import Nested
@@ -229,21 +226,7 @@ class SDIT(Method):
         c = image.new_zeros(len(image), len(self.domains)) if known is None else known.to(image)
         return image, target_labels(c, k, self.rivals[k])
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return both networks, the order of the labels, and the number of G's parameters."""
         count = sum(p.numel() for p in self.generator.parameters())
         return dict(self.named_children()), {"domains": self.domains, "parameters": count}
-
-    def setup(self, stage: str) -> None:  # noqa: ARG002
-        check_data(self, getattr(self.trainer, "datamodule", None))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        save_labels(self, checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_checkpoint(self, checkpoint)
-        super().on_load_checkpoint(checkpoint)

@@ -1,5 +1,7 @@
 """Conditional TransferGAN: an AC-GAN from a pretrained GAN (Wang et al. 2018, arXiv:1805.01677)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import initialise_from
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
@@ -48,7 +51,7 @@ class TransferACGAN(Method):
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.critic = as_generator(generator), critic
+        self.generator, self.critic = as_generator(generator), uncoupled(critic)
         if source is not None:
             release = load_release(source)
             initialise_from(generator, release.network("generator"))
@@ -58,7 +61,10 @@ class TransferACGAN(Method):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.critic)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in nets
+        ]
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x, y = batch["image"], batch["label"]
@@ -104,3 +110,6 @@ class TransferACGAN(Method):
     @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.generator(batch["z"], batch["label"])
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"source": None}

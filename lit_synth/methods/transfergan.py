@@ -1,15 +1,20 @@
 """TransferGAN: a GAN for few images from a pretrained one (Wang et al. 2018, arXiv:1805.01677)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from lit_synth.augment.diffaugment import DiffAugment
 from lit_synth.contracts.generator import as_generator
+from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
-from lit_synth.releases.format import load_release
+from lit_synth.networks.parts.norms import uncoupled
+from lit_synth.networks.parts.rebuilding import another, spec_of
+from lit_synth.releases.format import Release, load_release
 from lit_synth.stages import Stage
 
 
@@ -21,8 +26,8 @@ class TransferGAN(Method):
     are later and off by default.
 
     Args:
-        generator: Maps z (N, latent_dim) to images (N, C, H, W).
-        critic: Maps images to scores (N,).
+        generator: Maps z (N, latent_dim) to images (N, C, H, W); None: built like the source's.
+        critic: Maps images to scores (N,); None: built like the source's.
         stages: Usually one.
         source: Release with a `generator` and a `critic`: a folder or a bundled name.
         init_g: Initialise the generator from the source?
@@ -38,8 +43,8 @@ class TransferGAN(Method):
 
     def __init__(
         self,
-        generator: nn.Module,
-        critic: nn.Module,
+        generator: nn.Module | None,
+        critic: nn.Module | None,
         stages: list[Stage],
         source: str | None = None,
         init_g: bool = True,
@@ -52,20 +57,25 @@ class TransferGAN(Method):
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.critic = as_generator(generator), critic
-        if source is not None:
-            release = load_release(source)
+        release = None if source is None else load_release(source)
+        generator = built_like(release, "generator") if generator is None else generator
+        critic = built_like(release, "critic") if critic is None else critic
+        if release is not None:
             if init_g:
                 initialise_from(generator, release.network("generator"))
             if init_d:
                 initialise_from(critic, release.network("critic"))
+        self.generator, self.critic = as_generator(generator), uncoupled(critic)
         freeze_lowest(critic, freeze_d)
         self.augment = DiffAugment(augment)
         self.lambda_gp, self.n_critic, self.lr, self.betas = lambda_gp, n_critic, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.critic)
-        return [torch.optim.Adam(net.parameters(), self.lr, betas=self.betas) for net in nets]
+        return [
+            torch.optim.Adam(net.parameters(), self.lr, betas=self.betas, fused=True)
+            for net in nets
+        ]
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         x = batch["image"]
@@ -98,3 +108,14 @@ class TransferGAN(Method):
     @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         return self.generator(batch["z"])
+
+    def released_settings(self) -> dict[str, Any]:
+        networks = {"generator": spec_of(self.generator), "critic": spec_of(self.critic)}
+        return {**networks, "source": None}
+
+
+def built_like(release: Release | None, name: str) -> nn.Module:
+    """Return a new network, built like the source's; InputError if there is no source."""
+    if release is None:
+        raise InputError(f"neither a {name} nor a source to build it like is given: give one.")
+    return another(release.network(name))

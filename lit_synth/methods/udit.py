@@ -4,12 +4,15 @@ Wang, Gonzalez-Garcia, van de Weijer, Herranz 2019, arXiv:1907.09754.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.data import TranslationData
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
@@ -17,8 +20,9 @@ from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 
@@ -91,9 +95,12 @@ class UDIT(Method):
         self.content_encoders = nn.ModuleDict({i: another(content_encoder) for i in self.other})
         self.style_encoders = nn.ModuleDict({i: another(style_encoder) for i in self.other})
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
-        self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
+        self.discriminators = nn.ModuleDict(
+            {i: another(uncoupled(discriminator)) for i in self.other}
+        )
         self.style_dim = cast("int", decoder.style_dim)
         self.h, facts = read_extractor(extractor)
+        self.facts_of_h = {key: facts[key] for key in ("attribute", "scale", "trained_on")}
         self.judged_attribute: str = facts["attribute"]
         self.known_to_h: set[str] = set(facts["trained_on"]["images"])
         self.feature, self.scale = feature, float(facts["scale"][feature])
@@ -103,12 +110,12 @@ class UDIT(Method):
         self.lambda_semantic = lambda_semantic
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+    def configure_optimizers(self) -> list[Optimizer]:
         generators = nn.ModuleList([self.content_encoders, self.style_encoders, self.decoders])
-        return [
-            torch.optim.Adam(p.parameters(), self.lr, self.betas, weight_decay=self.weight_decay)
-            for p in (generators, self.discriminators)
-        ]
+        adam = partial(
+            Adam, lr=self.lr, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+        return [adam(generators.parameters()), adam(self.discriminators.parameters())]
 
     def training_step(self, batch: Nested) -> None:
         x = {i: examples(batch, i) for i in self.other}
@@ -181,9 +188,6 @@ class UDIT(Method):
     def judge(self, images: Tensor) -> Tensor:
         return self.h(images)
 
-    def generate(self, batch: dict[str, Tensor]) -> Tensor:
-        return self.translate(batch, self.translations()[0])
-
     def train(self, mode: bool = True) -> "UDIT":
         """Switch all networks but h, whose statistics must not follow what it judges."""
         super().train(mode)
@@ -191,8 +195,8 @@ class UDIT(Method):
         return self
 
     def setup(self, stage: str) -> None:
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "training_set"):
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, TranslationData):
             return
         if stage == "fit":
             for name, modalities in data.sets.items():
@@ -220,9 +224,9 @@ class UDIT(Method):
             )
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-        """Return encoders and decoders as `<network>_<domain>`, and the number of parameters.
+        """Return encoders and decoders as `<network>_<domain>`, and the number of their parameters.
 
-        The extractor belongs to training.
+        Also the extractor, as `backbone` and `head`, with its facts.
         """
         kinds = {
             "content_encoder": self.content_encoders,
@@ -231,7 +235,11 @@ class UDIT(Method):
         }
         networks = {f"{kind}_{i}": net for kind, nets in kinds.items() for i, net in nets.items()}
         counts = [p.numel() for network in networks.values() for p in network.parameters()]
-        return networks, {"parameters": sum(counts)}
+        networks |= {"backbone": self.h.backbone, "head": self.h.head}
+        return networks, {"parameters": sum(counts), **self.facts_of_h}
+
+    def released_settings(self) -> dict[str, Any]:
+        return {"extractor": SELF}
 
 
 def read_extractor(folder: str) -> tuple[ExtractorNet, dict[str, Any]]:

@@ -1,17 +1,18 @@
 """UDIT's semantic extractor: as few channels as tell a property apart (thesis section 5.5.1)."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.contracts.data import HasSplits
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature, map_shape
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import image_digests
 
@@ -140,8 +141,8 @@ class SemanticExtractor(Method):
 
     def training_images(self) -> Images:
         """Return the images that the run trains on; InputError if nobody knows."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "split"):
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, HasSplits):
             raise InputError(
                 "a SemanticExtractor's release names the images that it was trained on: train it "
                 "with a data module that has split('train')."
@@ -171,6 +172,14 @@ class SemanticExtractor(Method):
             "trained_on": {"count": len(images), "images": digests},
         }
         return {"backbone": backbone, "head": head}, facts
+
+    def released_settings(self) -> dict[str, Any]:
+        widths = [self.widths[self.names.index(self.chosen)]]
+        return {"backbone": None, "start": SELF, "widths": widths}
+
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+        (backbone,), (head,) = self.backbones.values(), self.heads.values()
+        nn.ModuleDict({"backbone": backbone, "head": head}).load_state_dict(tensors)
 
 
 def first_backbone(backbone: nn.Module | None, start: str | None) -> nn.Module:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.networks.parts.blocks import check_labels, init_uniform
+from lit_synth.networks.parts.blocks import check_labels, class_vector, init_uniform
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 
@@ -41,18 +41,23 @@ class MnistGenerator(nn.Module):
         check_labels(self.num_classes, label)
         h = self.fc(z)
         if label is not None:
-            h = h + self.class_features(label)
+            h = h + class_vector(self.class_features, label)
         h = h.relu().unflatten(1, (-1, 4, 4))
         h = self.deconv1(h).relu()[:, :, :7, :7]
         h = self.deconv2(h).relu()
         return 2 * self.deconv3(h).sigmoid() - 1
 
+    def class_vectors(self) -> Tensor:
+        return self.class_features.weight
+
 
 class MnistCritic(nn.Module):
-    """Three 5x5 convolutions with stride 2 and LeakyReLU .2, then FC.
+    """Three 5x5 convolutions with stride 2 and LeakyReLU .2, then FC; its score is doubled.
 
     Follows igul222/improved_wgan_training (gan_mnist.py). It sees pixels (x + 1) / 2 as the paper's
-    does, but a penalty on its slope in x asks for half the paper's slope in [0, 1] pixels.
+    does. Doubled, its slope in x is the paper's slope in pixels, so that a penalty in x asks for
+    the same critic; with twice the paper's lambda_gp, 20, the whole loss is twice the paper's,
+    which Adam does not see.
 
     Args:
         width: Channels d after the first convolution.
@@ -83,7 +88,7 @@ class MnistCritic(nn.Module):
         if label is not None:
             planes = F.one_hot(label, self.num_classes).to(x.dtype)[:, :, None, None]
             pixels = torch.cat([pixels, planes.expand(-1, -1, 28, 28)], dim=1)
-        return self.score(self.body(pixels)).squeeze(1)
+        return 2 * self.score(self.body(pixels)).squeeze(1)
 
 
 class SameConv5x5(nn.Conv2d):

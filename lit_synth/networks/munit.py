@@ -1,5 +1,6 @@
 """MUNIT's networks (arXiv:1804.04732) and the thesis' form of them with pooling indices."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
@@ -9,13 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.parts.blocks import layer_norm
 from lit_synth.networks.parts.codes import Code, check_size, init_he, unpool
-from lit_synth.networks.parts.norms import InstanceNorm, adaptive_instance_norm
+from lit_synth.networks.parts.norms import EPS, InstanceNorm, adaptive_instance_norm
 from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d, init_normal, residual_blocks
 
 SLOPE = 0.2  # of the discriminator's LeakyReLU
+MANY_PIXELS = 1024  # of a batch, from which on `UpConv5x5` convolves before it enlarges
 
 
 class DownConv4x4(nn.Conv2d):
@@ -38,11 +39,12 @@ class DownConv4x4(nn.Conv2d):
 
 
 class UpConv5x5(nn.Conv2d):
-    """Nearest x2 enlargement, its border repeated, then a 5x5 convolution without padding.
+    """Nearest x2 enlargement, padded reflected by 2, then a 5x5 convolution.
 
-    Computed as one 3x3 convolution to all four pixels that an input pixel becomes, the same map
-    with 9/25 of its multiplications: enlarged pixels are equal in pairs, so that taps falling on
-    one pair add up to one tap.
+    From 1,024 pixels of input on it is computed as one 3x3 convolution to all four pixels that an
+    input pixel becomes, the same map with 9/25 of its multiplications: enlarged pixels are equal in
+    pairs, so that taps falling on one pair add up to one tap. With fewer, preparing the kernel
+    takes longer than it saves.
 
     Args:
         in_channels: Channels of its input.
@@ -54,14 +56,55 @@ class UpConv5x5(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size=5, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        if x[:, 0].numel() >= MANY_PIXELS:
+            return self._convolved_before_enlarging(x)
         # Autocast would widen to float32 what only moves.
         with torch.autocast(x.device.type, enabled=False):
-            x = F.pad(x, (1, 1, 1, 1), mode="replicate")
-            kernel = _kernel_of_four_pixels(self.weight)
-        y = F.conv2d(x, kernel, bias)
+            x = F.pad(F.interpolate(x, scale_factor=2.0), (2, 2, 2, 2), mode="reflect")
+        return super().forward(x)
+
+    def _convolved_before_enlarging(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
         with torch.autocast(x.device.type, enabled=False):
-            return F.pixel_shuffle(y, 2)
+            padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+            kernel = _kernel_of_four_pixels(self.weight)
+        y = F.conv2d(padded, kernel, bias)
+        with torch.autocast(x.device.type, enabled=False):
+            y = F.pixel_shuffle(y, 2)
+        # So far the second pixel beyond each border is x's first, but reflected it is x's second.
+        # Only the outermost results see it, by their outermost taps.
+        first, *_, last = self.weight.unbind(2)
+        top = _seen_along_border(x[:, :, 1] - x[:, :, 0], first, "reflect")
+        bottom = _seen_along_border(x[:, :, -2] - x[:, :, -1], last, "reflect")
+        y = _with_borders(y, top, bottom, dim=2)
+        first, *_, last = self.weight.unbind(3)
+        left = _seen_along_border(x[..., 1] - x[..., 0], first, "replicate")
+        right = _seen_along_border(x[..., -2] - x[..., -1], last, "replicate")
+        return _with_borders(y, left, right, dim=3)
+
+
+class LayerNorm(nn.Module):
+    """gamma (x - mean) / (std + 1e-5) + beta, with statistics over C, H, W of each image.
+
+    MUNIT's: the unbiased standard deviation, an affine map per channel, gamma from U(0, 1).
+    Statistics are in float32 at least, the result in the input's type.
+
+    Args:
+        channels: Channels of its input.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        dtype, dims, n = x.dtype, (1, 2, 3), x[0].numel()
+        x = x.to(torch.promote_types(dtype, torch.float32))
+        x = x - x.mean(dims, keepdim=True)
+        std = torch.linalg.vector_norm(x, dim=dims, keepdim=True) / math.sqrt(n - 1)
+        scale = self.weight[:, None, None] / (std + EPS)
+        return torch.addcmul(self.bias[:, None, None], x, scale).to(dtype)
 
 
 class ContentEncoder(nn.Module):
@@ -149,8 +192,7 @@ class StyleDecoder(nn.Module):
     encoder's indices, conv7x7, norm, ReLU), the last one without norm and ReLU.
 
     The tables print an instance norm there, which would erase the channel statistics that AdaIN has
-    just set: the default is MUNIT's layer norm over C, H, W. Paddings are reflected, only conv5x5
-    sees the enlarged border repeated.
+    just set: the default is MUNIT's layer norm over C, H, W. Paddings are reflected.
 
     Args:
         channels: Channels of the images.
@@ -298,7 +340,7 @@ def _widths(width: int, levels: int) -> list[int]:
 def _enlargement(c_in: int, c_out: int, pool: bool, layer: bool) -> nn.Sequential:
     """Build conv7x7 (of what was unpooled) or (nearest x2, conv5x5), each with norm and ReLU."""
     conv = ReflectConv2d(c_in, c_out, 7, layer) if pool else UpConv5x5(c_in, c_out, layer)
-    return nn.Sequential(conv, layer_norm(c_out) if layer else InstanceNorm(), nn.ReLU())
+    return nn.Sequential(conv, LayerNorm(c_out) if layer else InstanceNorm(), nn.ReLU())
 
 
 def _kernel_of_four_pixels(kernel: Tensor) -> Tensor:
@@ -309,3 +351,18 @@ def _kernel_of_four_pixels(kernel: Tensor) -> Tensor:
     shifts = [(q, 1 - q, p, 1 - p) for p in (0, 1) for q in (0, 1)]
     four = [4 * F.avg_pool2d(F.pad(kernel, shift), 2) for shift in shifts]
     return torch.stack(four, dim=1).flatten(0, 1)
+
+
+def _seen_along_border(x: Tensor, kernel: Tensor, corners: str) -> Tensor:
+    """Convolve a line (N, C, l) of pixels, enlarged and padded by 2, with (O, C, 5)."""
+    with torch.autocast(x.device.type, enabled=False):
+        x = F.pad(x.repeat_interleave(2, dim=2), (2, 2), mode=corners)
+    return F.conv1d(x, kernel)
+
+
+def _with_borders(y: Tensor, first: Tensor, last: Tensor, dim: int) -> Tensor:
+    """Add (N, C, l) to the first and to the last line of (N, C, H, W) along a dimension."""
+    before, inside, after = torch.split(y, [1, y.shape[dim] - 2, 1], dim)
+    lines = before + first.unsqueeze(dim), inside, after + last.unsqueeze(dim)
+    with torch.autocast(y.device.type, enabled=False):
+        return torch.cat(lines, dim)

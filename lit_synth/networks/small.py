@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from lit_synth.networks.parts.blocks import UpConv3x3, check_labels, stages_from_4px
+from lit_synth.networks.parts.blocks import UpConv3x3, check_labels, class_vector, stages_from_4px
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.2
@@ -51,8 +51,11 @@ class SmallGenerator(nn.Module):
         check_labels(self.num_classes, label)
         features = self.fc(z)
         if label is not None:
-            features = features + self.class_features(label)
+            features = features + class_vector(self.class_features, label)
         return self.to_image(self.body(features.unflatten(1, (-1, 4, 4)))).tanh()
+
+    def class_vectors(self) -> Tensor:
+        return self.class_features.weight
 
 
 class SmallCritic(nn.Module):

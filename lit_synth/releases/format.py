@@ -1,8 +1,12 @@
 """The release format: a folder of networks whose weights cannot execute code.
 
 model.safetensors   every tensor, keyed `<network>.<tensor>`
-config.yaml         format version, and class and constructor arguments of each network
+config.yaml         format version, class and constructor arguments of each network, and class and
+                    settings of the method that trained them, where it is to be had back
 card.md             what it is, for people
+
+In a method's settings `$release` stands for the release itself: what a run took from other releases
+is taken from its own.
 """
 
 import hashlib
@@ -16,12 +20,15 @@ import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.runs.reading import read_mapping
+from lit_synth.networks.parts.rebuilding import rebuilt, spec_of
+from lit_synth.runs.yaml_files import read_mapping
 
 FORMAT = 1
+SELF = "$release"
+NETWORKS = "lit_synth.networks"
 TRUST = "LIT_SYNTH_TRUST"  # packages of networks of your own, joined by commas
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -73,6 +80,7 @@ def save_release(
     networks: dict[str, nn.Module],
     card: str,
     extra: dict[str, Any] | None = None,
+    method: dict[str, Any] | None = None,
 ) -> Path:
     """Write `networks`, each built by a `records_init_args` constructor, as a release.
 
@@ -81,6 +89,8 @@ def save_release(
         networks: Name -> network.
         card: Markdown for `card.md`.
         extra: JSON-able facts kept in `config.yaml`.
+        method: `class_path` and `init_args` that build the method without any other file; None:
+            the networks are all that can be had back.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,14 +101,9 @@ def save_release(
     }
     config = {
         "lit_synth_release": FORMAT,
-        "networks": {
-            name: {
-                "class_path": f"{type(network).__module__}.{type(network).__qualname__}",
-                "init_args": network.init_args,
-            }
-            for name, network in networks.items()
-        },
+        "networks": {name: spec_of(network) for name, network in networks.items()},
         "extra": extra or {},
+        **({"method": method} if method else {}),
     }
     (folder / "model.safetensors").write_bytes(save(tensors))
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -119,6 +124,27 @@ def load_release(name: str | Path) -> Release:
         InputError: No release there, a class that is not trusted, or weights of another shape.
     """
     folder = find_release(name)
+    config, tensors = read_release(folder)
+    networks = {}
+    for key, spec in config["networks"].items():
+        network, prefix = _build(spec, folder), f"{key}."
+        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"the weights of '{key}' in {folder} do not fit: {reason}") from error
+        networks[key] = network.eval()
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    return Release(folder, networks, config.get("extra", {}), digest)
+
+
+def read_release(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what config.yaml of a release folder says, and all tensors; nothing is built.
+
+    Raises:
+        InputError: If one cannot be read, is damaged or is of another format.
+    """
     config = read_mapping(folder / "config.yaml", "the settings of the release")
     if config.get("lit_synth_release") != FORMAT:
         raise InputError(
@@ -130,19 +156,7 @@ def load_release(name: str | Path) -> Release:
         tensors = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError) as error:
         raise InputError(f"the release {folder} cannot be read: {error}") from error
-    networks = {}
-    for key, spec in config["networks"].items():
-        network = _build(spec["class_path"], spec["init_args"], folder)
-        prefix = f"{key}."
-        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"the weights of '{key}' in {folder} do not fit: {reason}") from error
-        networks[key] = network.eval()
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    return Release(folder, networks, config.get("extra", {}), digest)
+    return config, tensors
 
 
 def _check_config(config: dict[str, Any], folder: Path) -> None:
@@ -166,30 +180,41 @@ def _check_config(config: dict[str, Any], folder: Path) -> None:
             )
 
 
-def _build(class_path: str, init_args: dict[str, Any], folder: Path) -> nn.Module:
-    module, _, name = class_path.rpartition(".")
-    trusted = ["lit_synth.networks", *filter(None, os.environ.get(TRUST, "").split(","))]
-    if not any(module == package or module.startswith(f"{package}.") for package in trusted):
+def _build(spec: dict[str, Any], folder: Path) -> nn.Module:
+    try:
+        with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
+            return rebuilt(spec, lambda path: _trusted_class(path, folder))
+    except InputError:
+        raise
+    except Exception as error:  # wrong arguments can fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{folder}/config.yaml gives {spec['class_path']} arguments with which it cannot be "
+            f"built: {reason}"
+        ) from error
+
+
+def trusted(class_path: str, *packages: str) -> bool:
+    """Tell whether a class is of one of these packages, or of one that LIT_SYNTH_TRUST lists."""
+    listed = [*packages, *filter(None, os.environ.get(TRUST, "").split(","))]
+    return any(class_path.startswith(f"{package}.") for package in listed)
+
+
+def _trusted_class(class_path: str, folder: Path) -> type[nn.Module]:
+    if not trusted(class_path, NETWORKS):
         raise InputError(
             f"{folder}/config.yaml asks for the class {class_path}, but only classes of "
-            f"{', '.join(trusted)} are built from a release: if you trust its package, list it in "
-            f"the environment variable {TRUST}."
+            f"{NETWORKS} are built from a release: if you trust its package, list it in the "
+            f"environment variable {TRUST}."
         )
+    module, _, name = class_path.rpartition(".")
     try:
-        network_class = getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise InputError(
             f"{folder}/config.yaml asks for the class {class_path}, but there is none: the release "
             "may be of another version of lit-synth."
         ) from error
-    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise InputError(f"{folder}/config.yaml names {class_path}, which is not a network.")
-    try:
-        with torch.random.fork_rng(devices=[]):  # its random weights are replaced: leave no trace
-            return network_class(**init_args)
-    except Exception as error:  # wrong arguments can fail in any way
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"{folder}/config.yaml gives {class_path} arguments with which it cannot be built: "
-            f"{reason}"
-        ) from error
+    return found

@@ -2,10 +2,11 @@
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from lit_synth.contracts.classifier import Classifier
+from lit_synth.contracts.data import HasSplits, TranslationData
 from lit_synth.contracts.translator import Translator
 from lit_synth.method import Method
 from lit_synth.metrics.meanings import meaning
@@ -32,15 +33,15 @@ made = translate(method, given, way)
 """
 
 
-def completed(text: str, method: Method, data: Sequence[str], samples: Path, release: Path) -> str:
+def completed(text: str, method: Method, data: object, samples: Path, release: Path) -> str:
     """Return a card with the run's last picture, its data, licences and loading code.
 
     Args:
         text: The card so far; `Licence: ...` in it is a statement of something it was made from.
         method: What is released.
-        data: Lines on the training data.
+        data: What it was trained on.
         samples: Where the run's pictures are; the last one is copied into the release.
-        release: The release's folder, which is there.
+        release: The folder of the release, made if missing.
     """
     title, _, rest = text.partition("\n")
     stated = list(dict.fromkeys(_LICENCE.findall(text)))
@@ -52,7 +53,7 @@ def completed(text: str, method: Method, data: Sequence[str], samples: Path, rel
             "",
             "## Data",
             "",
-            *(f"- {line}" for line in data),
+            *(f"- {line}" for line in _described(data)),
             "",
             "## Licence",
             "",
@@ -78,10 +79,25 @@ def _explained(name: str) -> str:
     return f" {found.better} ({found.sentence})".replace("  ", " ") if found else ""
 
 
+def _described(data: object) -> list[str]:
+    """Return what data is called, and the number and the hash of each set of training images."""
+    lines = [type(data).__name__]
+    if isinstance(data, TranslationData):
+        for name, modalities in data.sets.items():
+            scenes = data.training_set(name)
+            what = f"{len(scenes)} of {', '.join(modalities)}"
+            lines.append(f"{name}: {what} ({scenes.sha256[:12]})")
+    elif isinstance(data, HasSplits) and data.has_split("train"):
+        images = data.split("train")
+        lines.append(f"train: {len(images)} images ({images.sha256[:12]})")
+    return lines
+
+
 def _picture(samples: Path, release: Path) -> list[str]:
     grids = sorted(samples.glob("[0-9]*.png"))
     if not grids:
         return []
+    release.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(grids[-1], release / PICTURE)
     return ["", f"![What it makes]({PICTURE})"]
 

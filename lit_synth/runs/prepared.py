@@ -21,9 +21,7 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from lit_synth.errors import InputError
-from lit_synth.runs.folder import in_use, run_folder
-from lit_synth.runs.resume import checkpoint_folder
-from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings
+from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings, settings_of
 
 RELEASE = "release"
 NAME = re.compile(r"\$prepare\.(\w+)")
@@ -102,10 +100,11 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     Raises:
         InputError: If something is used that `prepare` does not name.
     """
+    from lit_synth.runs.folder import run_folder
+
     prepare: Mapping[str, str] = settings.get("prepare") or {}
-    used: list[str] = []
-    fill({key: each for key, each in settings.items() if key != "prepare"}, used.append)
-    for name in used:
+    names = used(settings)
+    for name in names:
         if name not in prepare:
             raise InputError(
                 f"the settings use $prepare.{name}, but prepare has "
@@ -114,8 +113,15 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     return [
         Prepared(name, Path(config), run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed)
         for name, config in prepare.items()
-        if name in used
+        if name in names
     ]
+
+
+def used(settings: Settings) -> list[str]:
+    """Return the names in `$prepare.<name>` that settings use, each once, in order."""
+    names: list[str] = []
+    fill({key: each for key, each in settings.items() if key != "prepare"}, names.append)
+    return list(dict.fromkeys(names))
 
 
 def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
@@ -130,6 +136,20 @@ def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
         for key, each in vars(value).items():
             setattr(value, key, fill(each, release_of))
     return value
+
+
+def resolved(run: Path) -> dict[str, Any]:
+    """Return the settings of a run in its folder, with the releases of what it was prepared with.
+
+    Raises:
+        InputError: If one is not there.
+    """
+    settings = settings_of(run)
+    prepared = needed(settings, run.parents[1], settings["seed_everything"])
+    for each in prepared:
+        require(each)
+    filled: dict[str, Any] = fill_in(settings, prepared)
+    return filled
 
 
 def fill_in(settings: Any, prepared: Sequence[Prepared]) -> Any:
@@ -167,6 +187,9 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
         InputError: Its folder holds a run with other settings.
         SystemExit: It has failed, or was stopped; with its exit code.
     """
+    from lit_synth.runs.folder import in_use
+    from lit_synth.runs.resume import checkpoint_folder
+
     try:
         check_same_settings(run.folder, dict(settings))
     except InputError as error:

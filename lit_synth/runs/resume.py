@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.runs.files import warn
-from lit_synth.runs.reading import load_tensors
+from lit_synth.tensors.tensor_files import load_tensors
 
 AUTO, FRESH = "auto", "fresh"
 Misfit: TypeAlias = Callable[[dict[str, Any]], str | None]  # says why a checkpoint does not fit
@@ -106,12 +106,15 @@ def _problem(path: Path, misfit: Misfit) -> str | None:
 
 
 def check_same_architecture(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
-    """Raise InputError, naming the first tensor that differs, unless names and shapes agree."""
+    """Raise InputError, naming the first tensor that differs, unless names and shapes agree.
+
+    A tensor that is still empty here, as an image pool's before its first image, takes any shape.
+    """
     for name in sorted(ours.keys() | theirs.keys()):
         here, there = (
             list(state[name].shape) if name in state else "missing" for state in (ours, theirs)
         )
-        if here != there:
+        if here != there and here != [0]:
             raise InputError(
                 f"the checkpoint is of another architecture: {name} is {there} there and {here} "
                 "here; give the settings that it was trained with."

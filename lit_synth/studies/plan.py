@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_synth.errors import InputError
-from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.yaml_files import read_mapping
 
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
@@ -183,11 +183,11 @@ def _expanded(raw: Values, scale: str) -> Plan:
 
 def fill(value: Any, values: Values) -> Any:
     """Replace every `$name` in a nested value; `$prepare.name` is left where it is not known."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {fill(key, values): fill(each, values) for key, each in value.items()}
     if isinstance(value, list):
         return [fill(each, values) for each in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "$" not in value:
         return value
     whole = NAME.fullmatch(value)
     if whole:

@@ -103,8 +103,18 @@ def test_generator_and_its_statistics_stay_as_they_were():
     assert not tiny.changed_networks(before, tiny.state(method.generator))
 
 
-def test_learning_rate_drops_to_a_fifth_after_two_thirds():
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ({}, [1, 1, 1, 1, 0.2, 0.2]),
+        ({"lr_scale": 0.5}, [0.5, 0.5, 0.5, 0.5, 0.1, 0.1]),
+        ({"decay": "linear"}, [6 / 6, 5 / 6, 4 / 6, 3 / 6, 0.2 * 2 / 6, 0.2 * 1 / 6]),
+        ({"warmup": 2}, [1 / 3, 2 / 3, 1, 1, 0.2, 0.2]),
+    ],
+)
+def test_learning_rate_drops_to_a_fifth_of_the_stages_after_two_thirds(stage, expected):
     method, rates = bsa(iterations=6, lr=0.1), []
+    method.stages = [Stage("adapt", 6, **stage)]
     minimize = method.minimize
 
     def record(loss, optimizer):
@@ -113,7 +123,7 @@ def test_learning_rate_drops_to_a_fifth_after_two_thirds():
 
     method.minimize = record
     tiny.fit(method, [{"image": tiny.images(4).float(), "index": torch.arange(4)}])
-    assert rates == pytest.approx(4 * [0.1] + 2 * [0.02])
+    assert rates == pytest.approx([0.1 * each for each in expected])
 
 
 def test_samples_come_from_the_truncated_prior():

@@ -9,7 +9,7 @@ from toy_run import ToyGAN, fit
 from lit_synth.callbacks import always_on
 from lit_synth.callbacks.ema import EMA
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.release_writer import ReleaseWriter
+from lit_synth.callbacks.release_writer import ReleaseWriter, method_settings
 from lit_synth.releases.format import load_release
 
 
@@ -56,6 +56,31 @@ def test_a_network_that_cannot_be_built_again(tmp_path):
     with pytest.warns(UserWarning, match="no release is written: 'generator' does not know"):
         fit(tmp_path, ReleaseWriter(), method=Bare)
     assert not (tmp_path / "release").exists()
+
+
+class Pretrained(nn.Module):
+    """A network that starts from weights of elsewhere, which nobody needs who has its own."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.fc = nn.Linear(width, 1)
+        self.init_args = {"width": width, "weights": None}
+
+
+def test_settings_do_not_ask_for_weights_that_the_release_has(tmp_path):
+    specs = [
+        {"class_path": f"{__name__}.Pretrained", "init_args": {"width": width, "weights": "net"}}
+        for width in (2, 3)
+    ]
+    model = {"class_path": "toy_run.ToyGAN", "init_args": {"first": specs[1], "names": ["net"]}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": model, "seed_everything": 0}))
+    method = ToyGAN()
+    method.backbones = nn.ModuleList([Pretrained(2), Pretrained(3)])
+    settings, made_from = method_settings(method, tmp_path)
+    assert settings["class_path"] == "toy_run.ToyGAN"
+    recorded = {"class_path": f"{__name__}.Pretrained", "init_args": {"width": 3, "weights": None}}
+    assert settings["init_args"] == {"first": recorded, "names": ["net"]}
+    assert made_from == []
 
 
 def test_always_on(tmp_path):

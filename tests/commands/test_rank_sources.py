@@ -6,14 +6,17 @@ import torch
 from PIL import Image
 from torch import nn
 
+from lit_synth.cli import main
 from lit_synth.commands import rank_sources as tool
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.random import RandomFeatures
+from lit_synth.methods import MineGAN
 from lit_synth.metrics.fid import fid
 from lit_synth.metrics.ranking import rank_sources, sample
 from lit_synth.networks.small import SmallGenerator
 from lit_synth.releases.format import save_release
+from lit_synth.stages import Stage
 
 
 class Blur(nn.Module):
@@ -54,6 +57,19 @@ def test_samples_do_not_depend_on_the_batches_and_cover_the_classes():
     torch.testing.assert_close(torch.cat(parts), whole)
     classes = torch.cat(list(sample(Blur(0.5, num_classes=2), 200, seed=0))).mean((1, 2, 3)) > 0.25
     assert 70 < classes.sum() < 130
+
+
+@pytest.mark.usefixtures("workdir")
+def test_the_verb_ranks_mined_and_conditional_releases(tmp_path):
+    mined = MineGAN(["sources/plain", "sources/other"], [Stage("mine", 1)], u_dim=4, hidden=[8])
+    save_release("mined", mined.release()[0], "# Mined\n")
+    (tmp_path / "target").mkdir()
+    for i in range(4):
+        Image.new("L", (16, 16), 20 * i).save(tmp_path / "target" / f"{i}.png")
+    words = ["--target", "target", "--n", "8", "--out", "report.json", "--extractor", "random"]
+    assert main(["rank-sources", "mined", "sources/conditional", *words]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert set(report["values"]) == {"mined", "sources/conditional"}
 
 
 def test_the_verb_ranks_release_folders(tmp_path, monkeypatch, capsys):

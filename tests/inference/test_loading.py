@@ -12,6 +12,9 @@ from toy_styles import BOTH_WAYS, ToyStyles
 from lit_synth.cli import main
 from lit_synth.errors import InputError
 from lit_synth.inference.loading import load_method
+from lit_synth.networks.parts.rebuilding import spec_of
+from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.releases.format import save_release
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +98,50 @@ class Folded(ToyStyles):
         return {"generator": type(self.generator)()}, {}
 
 
+def hostile(tmp_path, monkeypatch, **settings):
+    """A release of a WGANGP with foreign settings, and a module that tells when it is imported."""
+    (tmp_path / "words.py").write_text("import pathlib\npathlib.Path('proof').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    networks = {"generator": SmallGenerator(16, 1, 8, 4), "critic": SmallCritic(16, 1, 4)}
+    specs = {name: spec_of(network) for name, network in networks.items()}
+    init_args = {**specs, "stages": [{"name": "only", "iterations": 1}]} | settings
+    method = {"class_path": "lit_synth.baselines.wgan_gp.WGANGP", "init_args": init_args}
+    return save_release(tmp_path / "alone" / "bad", networks, "# Bad\n", method=method)
+
+
+@pytest.mark.parametrize(
+    "named", ["words.Evil", {"class_path": "words.Evil"}, {"class_path": "torch.nn.Identity"}]
+)
+def test_a_release_alone_imports_and_builds_nothing_foreign(named, tmp_path, monkeypatch):
+    folder = hostile(tmp_path, monkeypatch, generator=named)
+    with pytest.raises(
+        InputError, match=r"asks for the class (words\.Evil|torch\.nn\.Identity), but"
+    ):
+        load_method(folder)
+    assert not (tmp_path / "proof").exists()
+    assert load_method(hostile(tmp_path, monkeypatch)).generator.latent_dim == 8
+
+
+def test_bare_words_build_nothing_foreign(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r"asks for the class torch\.nn\..*Identity, but"):
+        load_method(hostile(tmp_path, monkeypatch, generator="Identity"))
+
+
 def no_release(release):
     shutil.rmtree(release)
 
 
 def no_settings(release):
     (release.parent / "config.yaml").unlink()
+
+
+def older_alone(release):
+    no_settings(release)
+    path = release / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    del config["method"]
+    path.write_text(yaml.safe_dump(config))
 
 
 def other_settings(release):
@@ -133,12 +174,13 @@ def folded(release):
     ("spoil", "sentence"),
     [
         (no_release, "no release at"),
-        (no_settings, "is in no run folder"),
-        (other_settings, "cannot be built from its run's settings: .*width"),
-        (other_shapes, "are not those of the run's settings: .*size mismatch"),
-        (fewer_networks, "are not those of the run's settings: .*Missing key"),
-        (more_networks, "has 'other.trace', which ToyStyles does not have"),
-        (damaged, "are not those of the run's settings"),
+        (no_settings, "asks for the class toy_styles.ToyStyles, but only classes of"),
+        (older_alone, "does not say what method it is of, and is in no run folder"),
+        (other_settings, "cannot be built from its settings: .*width"),
+        (other_shapes, "are not those of its settings: .*size mismatch"),
+        (fewer_networks, "are not those of its settings: .*Missing key"),
+        (more_networks, "are not those of its settings: .*Unexpected key.*other.trace"),
+        (damaged, "cannot be read"),
         (folded, "Folded releases 'generator' in another form"),
     ],
 )

@@ -125,13 +125,31 @@ def test_h_is_looked_through_but_neither_learns_nor_leaves_eval_mode():
     assert learning.isdisjoint(id(p) for p in method.h.parameters())
 
 
-def test_h_is_no_part_of_a_release_nor_of_a_translation():
+def test_h_is_in_a_release_with_its_facts_but_no_part_of_a_translation():
     method = udit()
-    networks, _ = method.release()
-    assert list(networks) == [f"{name[:-1]}_{i}" for name in GENERATORS for i in "ab"]
+    networks, facts = method.release()
+    translators = [f"{name[:-1]}_{i}" for name in GENERATORS for i in "ab"]
+    assert list(networks) == [*translators, "backbone", "head"]
+    counts = [p.numel() for name in translators for p in networks[name].parameters()]
+    of_h = load_release("sources/extractor").extra
+    assert facts == {"parameters": sum(counts), **of_h}
     del method.h
     x = {"a": tiny.images(2).float()}
     assert method.translate(x, method.translations()[0]).shape == (2, 1, 16, 16)
+
+
+def test_an_older_release_without_h_is_taken_with_that_of_the_settings():
+    method, h = udit(), tiny.state(udit().h)
+    networks, _ = method.release()
+    tensors = {
+        f"{name}.{key}": torch.zeros_like(value)
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+        if name not in ("backbone", "head")
+    }
+    method.restore(tensors, {})
+    assert all(not p.any() for p in method.decoders.parameters())
+    assert all(torch.equal(value, h[name]) for name, value in method.h.state_dict().items())
 
 
 def test_keeps_the_contracts_of_diverse_translation_and_judges():

@@ -1,6 +1,7 @@
 """The semantic extractor: independent classifiers, the choice of D, and what its release says."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from datamodules.labelled_images import LabelledImages
 from lit_synth.cli import main
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.errors import InputError
+from lit_synth.inference.loading import load_method
 from lit_synth.methods.udit import UDIT
 from lit_synth.methods.udit_extractor import SemanticExtractor
 from lit_synth.networks import (
@@ -31,9 +33,9 @@ from lit_synth.tensors.hashing import image_digests
 pytestmark = pytest.mark.usefixtures("workdir")
 
 
-def extractor(iterations=2, backbone=True, widths=(1, 2, 4), **settings):
+def extractor(iterations=2, backbone=True, widths=(1, 2, 4), backbone_widths=(4, 8), **settings):
     torch.manual_seed(0)
-    trunk = ConvBackbone(3, widths=[4, 8]) if backbone else None
+    trunk = ConvBackbone(3, widths=list(backbone_widths)) if backbone else None
     stages = [Stage("train", iterations)]
     return SemanticExtractor(16, 2, stages, trunk, widths=list(widths), **settings)
 
@@ -215,6 +217,18 @@ def test_command_line_trains_chooses_and_releases():
     }
     Path("extractor.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "extractor.yaml"]) == 0
-    facts = load_release("runs/extractor/seed0/release").extra
+    run = Path("runs/extractor/seed0")
+    facts = load_release(run / "release").extra
     assert facts["accuracies"].keys() == {"accuracy_d1", "accuracy_d4"}
     assert max(facts["accuracies"].values()) > 0.8
+
+    # Had back from its release alone, it classifies as the run's last weights do.
+    method, x = extractor(widths=[1, 4], backbone_widths=[8, 8]), torch.rand(3, 3, 16, 16)
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    method.load_state_dict(state)
+    shutil.copytree(run / "release", "copy")
+    shutil.rmtree(run)
+    name = f"d{facts['width']}"
+    again = load_method("copy").classify(x)
+    assert again.keys() == {name}
+    assert torch.equal(again[name], method.eval().classify(x)[name])

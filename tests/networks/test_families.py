@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from lit_synth.errors import InputError
+from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.networks import (
     ConvEncoder,
     Miner,
@@ -83,6 +84,33 @@ def test_mnist_pair_has_the_papers_layers(num_classes):
 def test_mnist_critic_sees_labels():
     critic, x = MnistCritic(width=4, num_classes=3), torch.rand(1, 1, 28, 28)
     assert critic(x, torch.tensor([0])) != critic(x, torch.tensor([1]))
+
+
+def test_mnist_critics_penalty_is_the_papers_in_pixels():
+    """With 20 for lambda in [-1, 1], twice the loss of a critic of pixels with the paper's 10."""
+    torch.manual_seed(0)
+    critic = MnistCritic(width=2).double()
+    real, fake = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64)  # the paper's pixels
+    alpha = torch.rand(3, 1, 1, 1, dtype=torch.float64)
+
+    def papers(pixels):
+        return critic.score(critic.body(pixels))[:, 0]
+
+    mix = (alpha * real + (1 - alpha) * fake).requires_grad_()
+    (slope,) = torch.autograd.grad(papers(mix).sum(), mix)
+    penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    loss = papers(fake).mean() - papers(real).mean() + 10 * penalty
+    x, x_fake = 2 * real - 1, 2 * fake - 1
+    ours = critic(x_fake).mean() - critic(x).mean()
+    ours = ours + 20 * gradient_penalty(critic, x, x_fake, alpha)
+    torch.testing.assert_close(ours, 2 * loss)
+
+
+@pytest.mark.parametrize("build", [SmallGenerator, MnistGenerator])
+def test_a_class_vector_stands_for_its_label(build):
+    generator, z = build(width=4, latent_dim=8, num_classes=3), torch.randn(2, 8)
+    vectors = generator.class_vectors()
+    assert torch.equal(generator(z, vectors[[2, 0]]), generator(z, torch.tensor([2, 0])))
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])

@@ -13,7 +13,8 @@ from lit_synth.networks import (
     StyleDecoder,
     StyleEncoder,
 )
-from lit_synth.networks.munit import DownConv4x4, UpConv5x5
+from lit_synth.networks.munit import DownConv4x4, LayerNorm, UpConv5x5
+from lit_synth.networks.parts.codes import Code
 from lit_synth.networks.parts.norms import adaptive_instance_norm
 
 PI = {"n_blocks": 6, "pool": True}  # the thesis' tables
@@ -72,32 +73,33 @@ def test_sizes_are_the_published_ones_without_the_biases_that_norms_cancel():
     assert parameters(MultiScaleDiscriminator()) == total == 8_271_171
 
 
-@pytest.mark.parametrize("pool", [False, True])
-def test_content_equals_its_plain_statement(pool):
-    torch.manual_seed(0)
-    encoder = ContentEncoder(1, 2, levels=2, n_blocks=1, pool=pool).double()
-    w = list(encoder.parameters())
-    x = torch.randn(2, 1, 16, 16, dtype=torch.float64)
-    h = F.instance_norm(reflected(x, w[0])).relu()
-    h = F.max_pool2d(h, 2) if pool else h
-    h = F.instance_norm(reflected(h, w[1], stride=1 if pool else 2)).relu()
-    h = F.max_pool2d(h, 2) if pool else h
-    branch = F.instance_norm(reflected(h, w[2])).relu()
-    h = h + F.instance_norm(reflected(branch, w[3]))
-    torch.testing.assert_close(encoder(x).h, h)
+# Plain statements, after the layers of https://github.com/NVlabs/MUNIT at a82e222.
 
 
-def test_style_equals_its_plain_statement():
-    torch.manual_seed(0)
-    encoder = StyleEncoder(1, widths=[2, 3], style_dim=4).double()
-    w1, b1, w2, b2, w3, b3 = encoder.parameters()
-    x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
-    h = reflected(x, w1, b1).relu()
-    h = reflected(h, w2, b2, stride=2).relu().mean(dim=(2, 3))
-    torch.testing.assert_close(encoder(x), h @ w3[:, :, 0, 0].T + b3)
+def plain_content(encoder, x):
+    """The code h and the pools' indices, of weights in the order of the layers."""
+    w, indices = iter(encoder.parameters()), []
+    for level in range(len(encoder.levels)):
+        stride = 2 if level > 0 and not encoder.pool else 1
+        x = F.instance_norm(reflected(x, next(w), stride=stride)).relu()
+        if encoder.pool:
+            x, positions = F.max_pool2d(x, 2, return_indices=True)
+            indices.append(positions)
+    for _ in encoder.blocks:
+        branch = F.instance_norm(reflected(x, next(w))).relu()
+        x = x + F.instance_norm(reflected(branch, next(w)))
+    assert next(w, None) is None
+    return x, indices
 
 
-def slow_adain(x, scale, shift):
+def plain_style(encoder, x):
+    *convs, weight, bias = encoder.parameters()
+    for layer, (w, b) in enumerate(zip(convs[::2], convs[1::2], strict=True)):
+        x = reflected(x, w, b, stride=2 if layer else 1).relu()
+    return x.mean(dim=(2, 3)) @ weight[:, :, 0, 0].T + bias
+
+
+def plain_adain(x, scale, shift):
     """AdaIN, one image and channel after the other."""
     y = torch.empty_like(x)
     for n in range(len(x)):
@@ -108,10 +110,84 @@ def slow_adain(x, scale, shift):
     return y
 
 
-def slow_layer_norm(x, weight, bias):
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    var = (x - mean).square().mean(dim=(1, 2, 3), keepdim=True)
-    return weight[:, None, None] * (x - mean) / (var + 1e-5).sqrt() + bias[:, None, None]
+def plain_layer_norm(x, weight, bias):
+    """One image after the other: the unbiased std, to which 1e-5 is added."""
+    each = [(image - image.mean()) / (image.std() + 1e-5) for image in x]
+    return weight[:, None, None] * torch.stack(each) + bias[:, None, None]
+
+
+def plain_unpool(h, positions):
+    size = (*h.shape[:2], 2 * h.shape[2], 2 * h.shape[3])
+    y = h.new_zeros(size).flatten(2)
+    return y.scatter(2, positions.flatten(2), h.flatten(2)).view(size)
+
+
+def plain_image(decoder, h, indices, style):
+    """The image, of scales and shifts in the order of the AdaINs."""
+    mlp = decoder.style.body
+    affine = (mlp[0](style).relu() @ mlp[2].weight.T + mlp[2].bias).relu()
+    parts = list(mlp[4](affine).split(h.shape[1], dim=1))
+    parts = 2 * len(decoder.blocks) * parts if len(parts) == 2 else parts
+    pairs = iter(zip(parts[::2], parts[1::2], strict=True))
+    indices = list(indices)
+    for block in decoder.blocks:
+        branch = plain_adain(reflected(h, block.conv1.weight), *next(pairs)).relu()
+        h = h + plain_adain(reflected(branch, block.conv2.weight), *next(pairs))
+    for conv, norm, _ in decoder.levels:
+        if indices:
+            h = plain_unpool(h, indices.pop())
+        else:
+            h = h.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        h = reflected(h, conv.weight, conv.bias)
+        affine = list(norm.parameters())
+        h = (plain_layer_norm(h, *affine) if affine else F.instance_norm(h)).relu()
+    h = plain_unpool(h, indices.pop()) if indices else h
+    assert (next(pairs, None), indices) == (None, [])
+    return reflected(h, decoder.last.weight, decoder.last.bias).tanh()
+
+
+def plain_scores(network, x):
+    scores = []
+    for scale in network.scales:
+        *hidden, weight, bias = scale.parameters()
+        h = x
+        for w, b in zip(hidden[::2], hidden[1::2], strict=True):
+            h = F.leaky_relu(reflected(h, w, b, stride=2), 0.2)
+        scores.append((h * weight[0, :, :, :]).sum(dim=1, keepdim=True) + bias)
+        inside = F.avg_pool2d(torch.ones_like(x), 3, stride=2, padding=1)
+        x = F.avg_pool2d(x, 3, stride=2, padding=1) / inside
+    return scores
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("form", ["munit", "indices"])
+def test_networks_equal_their_plain_statements_borders_included(form, dtype):
+    torch.manual_seed(0)
+    sizes = {"levels": 3, "n_blocks": 2, "pool": form == "indices"}
+    encoder = ContentEncoder(3, 4, **sizes)
+    decoder = StyleDecoder(3, 4, **sizes, mlp_dim=16, shared_style=form == "indices")
+    style_encoder = StyleEncoder(3, [4, 8, 16, 16, 16])
+    judge = MultiScaleDiscriminator(3, [8, 16], scales=3)
+    for network in (encoder, decoder, style_encoder, judge):
+        for parameter in network.parameters():
+            nn.init.kaiming_normal_(parameter) if parameter.ndim > 1 else nn.init.normal_(parameter)
+    players = nn.ModuleList([encoder, style_encoder, decoder, judge]).double()
+    x = 2 * torch.rand(2, 3, 32, 32, dtype=torch.float64) - 1
+    style = torch.randn(2, 8, dtype=torch.float64)
+    with torch.no_grad():
+        h, indices = plain_content(encoder, x)
+        image, scores = plain_image(decoder, h, indices, style), plain_scores(judge, x)
+        expected = [h, plain_style(style_encoder, x), image, *scores]
+
+        players.to(dtype)
+        code = encoder(x.to(dtype))
+        # Of the same code: in float32 two nearly equal pixels of a pool may change places.
+        given = Code(h.to(dtype), indices, [])
+        found = [code.h, style_encoder(x.to(dtype)), decoder(given, style.to(dtype))]
+        found += judge(x.to(dtype))
+    for ours, plain in zip(found, expected, strict=True):
+        assert ours.dtype == dtype
+        assert (ours - plain).abs().max() < 1e-5 * (plain.max() - plain.min())
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -120,48 +196,32 @@ def test_image_equals_its_plain_statement(shared, norm):
     torch.manual_seed(0)
     settings = {"n_blocks": 2, "style_dim": 3, "mlp_dim": 5, "shared_style": shared, "norm": norm}
     decoder = StyleDecoder(1, 2, levels=2, **settings).double()
-    code = ContentEncoder(1, 2, levels=2).double()(torch.randn(2, 1, 8, 8, dtype=torch.float64))
-    style = torch.randn(2, 3, dtype=torch.float64)
-
-    affine = decoder.style.body(style)
-    pairs = [(affine[:, 8 * k : 8 * k + 4], affine[:, 8 * k + 4 : 8 * k + 8]) for k in range(4)]
-    pairs = 4 * [(affine[:, :4], affine[:, 4:])] if shared else pairs
-    h = code.h
-    for block, first, second in zip(decoder.blocks, pairs[::2], pairs[1::2], strict=True):
-        branch = slow_adain(reflected(h, block.conv1.weight), *first).relu()
-        h = h + slow_adain(reflected(branch, block.conv2.weight), *second)
-    conv, normed, _ = decoder.levels[0]
-    h = h.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    h = F.conv2d(F.pad(h, [2] * 4, mode="replicate"), conv.weight, conv.bias)
-    if norm == "layer":
-        nn.init.normal_(normed.weight), nn.init.normal_(normed.bias)
-        h = slow_layer_norm(h, normed.weight, normed.bias).relu()
-    else:
-        h = F.instance_norm(h).relu()
-    expected = reflected(h, decoder.last.weight, decoder.last.bias).tanh()
-    torch.testing.assert_close(decoder(code, style), expected)
+    h, style = torch.randn(2, 4, 4, 4).double(), torch.randn(2, 3).double()
+    torch.testing.assert_close(decoder(Code(h, [], []), style), plain_image(decoder, h, [], style))
 
 
-def test_enlarging_convolution_equals_its_plain_statement():
+@pytest.mark.parametrize("size", [(2, 2), (5, 7), (24, 28)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_enlarging_convolution_equals_its_plain_statement(size, bias):
     torch.manual_seed(0)
-    conv = UpConv5x5(3, 4).double()
-    x = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    conv = UpConv5x5(3, 4, bias).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     h = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    expected = F.conv2d(F.pad(h, [2] * 4, mode="replicate"), conv.weight, conv.bias)
+    expected, given = reflected(h, conv.weight, conv.bias), [x, *conv.parameters()]
     torch.testing.assert_close(conv(x), expected)
+    grad = torch.randn_like(expected)
+    ours, plain = (torch.autograd.grad(y, given, grad) for y in (conv(x), expected))
+    torch.testing.assert_close(ours, plain)
 
 
-def test_scores_equal_their_plain_statement():
-    torch.manual_seed(0)
-    network = MultiScaleDiscriminator(1, widths=[2, 3], scales=2).double()
-    x = torch.randn(2, 1, 8, 8, dtype=torch.float64)
-    for scale, found in zip(network.scales, network(x), strict=True):
-        w1, b1, w2, b2, w3, b3 = scale.parameters()
-        h = F.leaky_relu(reflected(x, w1, b1, stride=2), 0.2)
-        h = F.leaky_relu(reflected(h, w2, b2, stride=2), 0.2)
-        torch.testing.assert_close(found, F.conv2d(h, w3, b3))
-        ones = F.avg_pool2d(torch.ones_like(x), 3, stride=2, padding=1)
-        x = F.avg_pool2d(x, 3, stride=2, padding=1) / ones
+def test_layer_norm_of_a_constant_is_its_shift():
+    norm = LayerNorm(2)
+    nn.init.normal_(norm.bias)
+    x = torch.full((1, 2, 3, 3), 5.0, requires_grad=True)
+    y = norm(x)
+    y.square().sum().backward()
+    torch.testing.assert_close(y, norm.bias[:, None, None].expand(1, 2, 3, 3))
+    assert x.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("pool", [False, True])
@@ -185,6 +245,10 @@ def test_weights_start_as_published():
     torch.testing.assert_close(weight.std().item(), (2 / (9 * 64)) ** 0.5, rtol=0.02, atol=0)
     weight = decoder.style.body[2].weight
     torch.testing.assert_close(weight.std().item(), (2 / 256) ** 0.5, rtol=0.02, atol=0)
+    gamma = decoder.levels[0][1].weight  # from U(0, 1)
+    assert gamma.min() >= 0
+    assert gamma.max() <= 1
+    torch.testing.assert_close(gamma.mean().item(), 0.5, rtol=0.3, atol=0)
     weights = [p.flatten() for p in MultiScaleDiscriminator().parameters() if p.ndim == 4]
     torch.testing.assert_close(torch.cat(weights).std().item(), 0.02, rtol=0.01, atol=0)
 
@@ -235,7 +299,7 @@ def test_adaptive_instance_norm_keeps_bfloat16_and_format_with_float32_gradients
     y = adaptive_instance_norm(x, *affine)
     y.backward(grad)
     exact = [t.detach().double().requires_grad_() for t in (x, *affine)]
-    expected = slow_adain(*exact)
+    expected = plain_adain(*exact)
     expected.backward(grad.double())
     assert y.dtype == torch.bfloat16
     assert y.is_contiguous(memory_format=format_)
@@ -245,10 +309,11 @@ def test_adaptive_instance_norm_keeps_bfloat16_and_format_with_float32_gradients
 
 
 def test_padding_stays_in_bfloat16():
-    x = torch.randn(1, 2, 4, 4).bfloat16()
-    for conv in (DownConv4x4(2, 2), UpConv5x5(2, 2)):
-        with torch.autocast("cpu", torch.bfloat16):
-            assert conv(x).dtype == torch.bfloat16
+    for size in (4, 32):
+        x = torch.randn(1, 2, size, size).bfloat16()
+        for conv in (DownConv4x4(2, 2), UpConv5x5(2, 2)):
+            with torch.autocast("cpu", torch.bfloat16):
+                assert conv(x).dtype == torch.bfloat16
 
 
 def test_unfit_images_and_codes_are_refused():

@@ -27,7 +27,7 @@ def test_the_card_of_a_run(tmp_path):
 
 def test_the_code_of_a_card(tmp_path):
     for method in (ToyGAN(), ToyMixer()):
-        card = completed("# Toy: a/b\n", method, ["ToyData"], tmp_path, tmp_path)
+        card = completed("# Toy: a/b\n", method, ToyData(), tmp_path, tmp_path)
         (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
         body = code.split("\n\n")[-1]
         loading = 'method = load_method("FOLDER")'
@@ -45,6 +45,6 @@ def test_licences_of_what_it_was_made_from(tmp_path):
     quoted = (
         "# Toy: a/b\n\n## Made from\n\n> # GAN\n>\n> Licence: CC0\n> License: MIT\n> Licence: CC0\n"
     )
-    card = completed(quoted, ToyGAN(), [], tmp_path, tmp_path)
+    card = completed(quoted, ToyGAN(), ToyData(), tmp_path, tmp_path)
     assert "## Licence\n\nCC0\nMIT\n" in card
     assert "sample.png" not in card

@@ -124,7 +124,7 @@ def full_critic_loss_all_slopes(method: MineGAN, draws: Draws) -> Tensor:
 
 
 def miner_loss(method: MineGAN, draws: Draws) -> Tensor:
-    """The miners' loss as the method computes it: through the winners alone (thesis eq. 3.6)."""
+    """The miners' loss through the winners alone (thesis eq. 3.6), as the method has it of many."""
     _, winner = method.best_of(draws.u)
     return wasserstein_generator_loss(method.critic(method.decode_winners(draws.u, winner)))
 

@@ -160,6 +160,11 @@ def batch_norm(num_classes: int, running_stats: bool) -> Callable[[int], nn.Modu
     return lambda channels: BatchNorm(channels, num_classes, running_stats)
 
 
+def class_vector(table: nn.Embedding, label: Tensor) -> Tensor:
+    """Return vectors (N, D) of labels (N,); vectors that are given for labels are returned."""
+    return label if label.is_floating_point() else table(label)
+
+
 def check_labels(num_classes: int, label: Tensor | None) -> None:
     """Refuse a label where there are no classes, and none where there are some.
 
