@@ -9,7 +9,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from PIL import Image
-from torchvision.io import decode_image
+from torchvision.transforms.functional import to_tensor
 
 from lit_synth.method import Method
 from lit_synth.releases.format import save_release
@@ -105,7 +105,7 @@ def test_four_lines_make_four_images(page, pictures):
     lines = [line for line in snippet.split("\n\n")[-1].splitlines() if line]
     assert len(lines) <= 5
     exec(compile(snippet, str(page), "exec"), {})
-    made = decode_image("made.png", "RGB").float()
+    made = to_tensor(Image.open("made.png"))
     side = 16 + 2  # pixels and their frame, as torchvision lays images out in a row
     assert made.shape == (3, 16 + 4, 4 * side + 2)
     assert made[:, 2:-2, 2 : 2 + 16].std() > 0
