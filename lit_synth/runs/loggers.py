@@ -70,7 +70,8 @@ def _to_tensorboard(
     shown = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
     # Not by Lightning's method of this name, which logs a metric of its own, -1.
     writer = logger.experiment._get_file_writer()
-    for summary in hparams(shown, dict.fromkeys(_judged_by(settings), 0.0)):
+    metrics = dict.fromkeys(_judged_by(settings), 0.0)
+    for summary in hparams(shown, metrics):  # type: ignore[no-untyped-call]  # of torch
         writer.add_summary(summary)
 
 
