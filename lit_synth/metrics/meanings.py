@@ -19,18 +19,12 @@ class Meaning(NamedTuple):
 
 
 OF_GENERATION = {
-    "fid": Meaning(DOWN, "Distance between the features of real and made images; 0 is equal."),
-    "kid": Meaning(
-        DOWN, "Distance between these features by a kernel, unbiased for few images; 0 is equal."
-    ),
-    "kid_std": Meaning(NONE, "Standard deviation of KID over the subsets that it is the mean of."),
-    "kmmd": Meaning(
-        DOWN, "Distance by a Gaussian kernel, the thesis's measure for few images; 0 is equal."
-    ),
-    "kmmd_bandwidth": Meaning(
-        NONE, "Width of KMMD's kernel; KMMDs of other widths do not compare."
-    ),
-    "mv": Meaning("→ 1", "How much made images vary, as a share of how much real ones do."),
+    "fid": Meaning(DOWN, "Distance between features of real and made images; 0 is equal."),
+    "kid": Meaning(DOWN, "Distance between features by a kernel, unbiased for few images."),
+    "kid_std": Meaning(NONE, "Standard deviation of KID over its subsets."),
+    "kmmd": Meaning(DOWN, "Distance between features by a Gaussian kernel, as in the thesis."),
+    "kmmd_bandwidth": Meaning(NONE, "Width of that kernel: KMMDs of other widths do not compare."),
+    "mv": Meaning("→ 1", "How much made images vary, over how much real ones do."),
     "precision": Meaning(UP, "Share of made images that look like some real one."),
     "recall": Meaning(UP, "Share of real images that look like some made one."),
     "density": Meaning(UP, "How densely real images surround a made one; may exceed 1."),
@@ -38,10 +32,10 @@ OF_GENERATION = {
     "accuracy": Meaning(UP, "Share of images that a classifier reads as the class meant."),
     "classifier_error": Meaning(DOWN, "Share of images that a classifier reads as another class."),
     "memorisation_ratio": Meaning(
-        "→ 1", "Distance to the nearest training image over that to the nearest unseen: 0 copies."
+        "→ 1", "Distance to training images over that to unseen ones: 0 copies."
     ),
     "memorisation_share": Meaning(
-        "→ 0.5", "Share of made images nearer to a training than to an unseen image: 1 copies."
+        "→ 0.5", "Share nearer to a training than to an unseen image: 1 copies."
     ),
     "ms_per_image": Meaning(DOWN, "Milliseconds to make an image."),
 }

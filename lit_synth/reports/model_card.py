@@ -12,6 +12,7 @@ from lit_synth.method import Method
 from lit_synth.metrics.meanings import meaning
 
 PICTURE = "sample.png"
+NOT_STATED = "not stated"
 _LICENCE = re.compile(r"^[>\s]*licen[cs]e:\s*(.+)$", re.IGNORECASE | re.MULTILINE)
 _LOAD = """
 from lit_synth.inference.loading import load_method
@@ -44,7 +45,7 @@ def completed(text: str, method: Method, data: object, samples: Path, release: P
         release: The folder of the release, made if missing.
     """
     title, _, rest = text.partition("\n")
-    stated = list(dict.fromkeys(_LICENCE.findall(text)))
+    stated = [each for each in dict.fromkeys(_LICENCE.findall(text)) if each != NOT_STATED]
     return "\n".join(
         [
             title,
@@ -55,9 +56,7 @@ def completed(text: str, method: Method, data: object, samples: Path, release: P
             "",
             *(f"- {line}" for line in _described(data)),
             "",
-            "## Licence",
-            "",
-            *(stated or ["Not stated by what it was made from; that of the data holds too."]),
+            *(f"Licence: {each}" for each in stated or [NOT_STATED]),
             "",
             "## Use it from Python",
             "",
