@@ -22,7 +22,7 @@ def test_the_card_of_a_run(tmp_path):
     train = ToyData().load_split("train")
     assert f"- ToyData\n- train: 24 images ({train.sha256[:12]})\n" in card
     assert f"- fid: {judge.latest['fid']:.4g} ↓ (Distance between" in card
-    assert "## Licence\n\nNot stated" in card
+    assert "\nLicence: not stated\n" in card
 
 
 def test_the_code_of_a_card(tmp_path):
@@ -42,9 +42,8 @@ def scenes(method):
 
 
 def test_licences_of_what_it_was_made_from(tmp_path):
-    quoted = (
-        "# Toy: a/b\n\n## Made from\n\n> # GAN\n>\n> Licence: CC0\n> License: MIT\n> Licence: CC0\n"
-    )
-    card = completed(quoted, ToyGAN(), ToyData(), tmp_path, tmp_path)
-    assert "## Licence\n\nCC0\nMIT\n" in card
+    stated = ["CC0", "not stated", "MIT", "CC0"]
+    quoted = "".join(f"> # GAN\n>\n> Licence: {licence}\n\n" for licence in stated)
+    card = completed(f"# Toy: a/b\n\n{quoted}", ToyGAN(), ToyData(), tmp_path, tmp_path)
+    assert "\n\nLicence: CC0\nLicence: MIT\n\n" in card
     assert "sample.png" not in card
