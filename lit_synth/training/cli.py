@@ -31,7 +31,6 @@ from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
 from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
-from lit_synth.runs.stopping import requeue_until_training
 from lit_synth.runs.yaml_files import read_mapping
 from lit_synth.stages import share_iterations
 from lit_synth.training.mistakes import sentence
@@ -69,7 +68,6 @@ class Built(NamedTuple):
 
 def train(argv: Sequence[str]) -> int:
     """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
-    requeue_until_training()
     SynthCLI(args=list(argv))
     return 0
 
