@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from lit_synth import __version__
 from lit_synth.errors import InputError, did_you_mean
+from lit_synth.runs.stopping import requeue_until_training
 
 TRAINING = {
     "fit": "train, or go on with a run that was stopped",
@@ -108,6 +109,7 @@ def _train(verb: str, argv: list[str]) -> int:
     if "-h" in argv or "--help" in argv:
         print(short_help(verb))
         return 0
+    requeue_until_training()
     from lit_synth.training.cli import train
 
     return train(["--help" if each == FULL else each for each in argv])

@@ -42,26 +42,41 @@ def directives(script):
 
 def command_of(cluster, script, *arguments):
     """Run a batch script; return the arguments that it starts lit-synth with."""
-    env = os.environ | {"SLURM_CPUS_PER_TASK": "4"}
+    env = os.environ | {"SLURM_CPUS_PER_TASK": "4", "SLURM_ARRAY_TASK_ID": "7"}
     subprocess.run(["bash", script, *arguments], env=env, check=True)
     return (cluster / "command").read_text().splitlines()
 
 
 def test_all_scripts_are_tested():
-    assert [path.stem for path in SCRIPTS] == ["multi_node", "requeue", "single_node"]
+    assert [path.stem for path in SCRIPTS] == ["multi_node", "requeue", "seeds", "single_node"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_scripts_ask_for_what_they_start(cluster, script):
     asked = directives(script)
     command = command_of(cluster, script, "configs/minegan.yaml", "--run_id", "a b")
-    assert command[:5] == ["fit", "--config", "configs/minegan.yaml", "--run_id", "a b"]
+    assert command[:3] == ["fit", "--config", "configs/minegan.yaml"]
+    assert command[-2:] == ["--run_id", "a b"]  # last: what is asked for overrides
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert options["--trainer.devices"] == asked["ntasks-per-node"] == asked["gpus-per-node"]
     assert options.get("--trainer.num_nodes", "1") == asked["nodes"]
     assert asked["signal"] == "SIGUSR1@120"
     assert "requeue" in asked
     assert asked["open-mode"] == "append"
+    assert {"mem", "partition"} <= asked.keys()
+    if script.stem == "seeds":
+        assert asked["array"] == "0-7"
+        assert options["--seed_everything"] == "7"
+
+
+def test_the_environment_is_activated(cluster, monkeypatch):
+    script = next(path for path in SCRIPTS if path.stem == "requeue")
+    venv = cluster / "a venv" / "bin"
+    venv.mkdir(parents=True)
+    (venv / "activate").write_text(f"PATH='{venv}':$PATH")
+    program(venv, "lit-synth", f"echo activated > {cluster}/command")
+    monkeypatch.setenv("VENV", str(venv.parent))
+    assert command_of(cluster, script, "configs/minegan.yaml") == ["activated"]
 
 
 def task():
@@ -145,6 +160,38 @@ def test_a_task_of_an_array_that_slurm_does_not_requeue(cluster, config):
     assert code == 128 + signal.SIGUSR1
     assert (cluster / "scontrol.log").read_text() == "requeue 4200_7\n"
     assert "SLURM did not requeue job 4200_7: submit it again" in log.read_text()
+
+
+def test_a_requeue_that_ends_its_own_command_is_one(cluster, config):
+    """SLURM ends a job that it requeues at once, and with it the command that has asked for it."""
+    program(cluster / "bin", "scontrol", f'echo "$@" >> {cluster}/scontrol.log; kill -TERM $$')
+    log = cluster / "job.log"
+    signalled = {"signal_in_iteration": [1, signal.SIGUSR1]}
+    code = server().run(log, "fit", "--config", config, env=task(), **signalled)
+    assert code == 128 + signal.SIGUSR1
+    assert "saved at iteration 1; job 4242 is requeued" in log.read_text()
+
+
+EVALUATED = "--evaluate.every_n_iterations=4 --evaluate.n_fake=8 --evaluate.extractor=random"
+
+
+@pytest.mark.parametrize(
+    ("when", "saved"), [("signal_before_training", None), ("signal_in_evaluation", 4)]
+)
+def test_a_signal_outside_of_a_step_requeues_too(cluster, config, when, saved):
+    command = ["fit", "--config", config, *EVALUATED.split(), "--evaluate.metrics=[fid]"]
+    log, folder = cluster / "job.log", cluster / "runs" / "tiny" / "seed0"
+    code = server().run(log, *command, env=task(), **{when: signal.SIGUSR1})
+    assert code == 128 + signal.SIGUSR1, log.read_text()
+    assert (cluster / "scontrol.log").read_text() == "requeue 4242\n"
+    assert "job 4242 is requeued" in log.read_text()
+    if saved is None:
+        assert not list(folder.glob("checkpoints/*"))
+    else:
+        last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        assert last["iteration"] == saved
+        assert (folder / "cards" / f"val-{saved:08d}.json").is_file()
+    assert server().run(log, *command, env=task()) == 0, log.read_text()
 
 
 def test_the_wandb_run_is_kept(cluster, config):

@@ -2,11 +2,8 @@
 
 import io
 import math
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -27,10 +24,9 @@ from lit_synth.runs.files import warn, write_atomically, writing
 from lit_synth.runs.lightning_internals import cluster_environment, training_state
 from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.runs.resume import check_same_architecture, checkpoint_folder
+from lit_synth.runs.stopping import SIGNALS, say_goodbye
 from lit_synth.tensors.processes import of_all_processes
 
-# SLURM's notice before the time limit, a polite kill, Ctrl+C.
-SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
 NAMED = 8  # measures that a message names
 
 
@@ -154,7 +150,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
             self._save(trainer, method, names)
         if stop and iteration < total:
             if trainer.is_global_zero:
-                _say_goodbye(stop, iteration)
+                say_goodbye(stop, f"and saved at iteration {iteration}")
             raise SystemExit(128 + stop)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -256,32 +252,6 @@ def _agree(trainer: pl.Trainer, *flags: int) -> list[int]:
     highest = torch.tensor(flags, device=trainer.strategy.root_device)
     dist.all_reduce(highest, op=dist.ReduceOp.MAX)
     return highest.tolist()
-
-
-def _say_goodbye(signum: int, iteration: int) -> None:
-    """Have SLURM requeue the job on SIGUSR1, and tell the user what happens next."""
-    job = os.environ.get("SLURM_ARRAY_JOB_ID", os.environ.get("SLURM_JOB_ID"))
-    if "SLURM_ARRAY_TASK_ID" in os.environ:
-        job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    then = "the same command goes on from there"
-    if signum == signal.SIGUSR1 and job is not None:
-        then = (
-            f"job {job} is requeued and goes on from there"
-            if _requeue(job)
-            else (f"SLURM did not requeue job {job}: submit it again to go on from there")
-        )
-    print(
-        f"lit-synth: stopped by {signal.Signals(signum).name} and saved at iteration {iteration}; "
-        f"{then}.",
-        file=sys.stderr,
-    )
-
-
-def _requeue(job: str) -> bool:
-    try:
-        return subprocess.run(["scontrol", "requeue", job]).returncode == 0
-    except OSError:
-        return False
 
 
 def _random_state(device: torch.device) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from typing import Any, Literal, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from rich.console import Console
-from rich.table import Table
 
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.trainer_queries import callback_of, check_period, data_of, due
@@ -15,7 +13,8 @@ from lit_synth.contracts.classifier import Classifier
 from lit_synth.evaluation.choose import Evaluation, choose_evaluation
 from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.method import Method
-from lit_synth.metrics.card import Card, write_card
+from lit_synth.metrics.card import write_card
+from lit_synth.reports import screen
 from lit_synth.runs.files import writing
 
 CLASS = "/iou_"  # begins a metric of a single class of labels
@@ -119,7 +118,7 @@ class Evaluate(pl.Callback):
             with writing(path.parent):
                 write_card(path, card, values)
             if not fitting:
-                _print(values, card)
+                print(*screen.lines(values, card, str(path)), sep="\n")
         self.latest, self.iteration = trainer.strategy.broadcast(values), iteration
         if isinstance(method, Classifier):
             method.measured(self.latest)
@@ -139,15 +138,3 @@ def _origin(trainer: pl.Trainer, iteration: int) -> str:
 def _logged(values: dict[str, float], split: str) -> dict[str, float]:
     """Name what goes to the loggers; a value for each class of labels goes on the card alone."""
     return {f"{split}/{name}": value for name, value in values.items() if CLASS not in name}
-
-
-def _print(values: dict[str, float], card: Card) -> None:
-    table = Table("metric", "value")
-    table.columns[1].justify = "right"
-    for name, value in values.items():
-        if CLASS not in name:
-            table.add_row(name, f"{value:.4g}")
-    console = Console()
-    console.print(table)
-    for line in card.lines():
-        console.print(line, style="dim", markup=False, highlight=False)

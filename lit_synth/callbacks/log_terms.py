@@ -1,6 +1,7 @@
 """What the method tracked, sent to every logger at regular iterations."""
 
 import time
+from pathlib import Path
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from torch import Tensor
 from lit_synth.callbacks.trainer_queries import images_per_iteration
 from lit_synth.contracts.data import Batch
 from lit_synth.method import Method
+from lit_synth.runs.loggers import log_settings
 from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.stages import stage_at
 
@@ -19,6 +21,7 @@ class LogTerms(pl.Callback):
 
     Each is the mean since the last time, over all processes. With them go `images_seen` and the
     index of the stage; and the speed, but not to `metrics.csv`, which two equal runs write equally.
+    When training starts, loggers that show settings get those of the run.
 
     Attributes:
         terms: Name -> mean, as last logged.
@@ -30,6 +33,7 @@ class LogTerms(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._since, self._images = time.perf_counter(), 0
+        log_settings(trainer.loggers, Path(trainer.default_root_dir))
 
     def on_train_batch_end(
         self,

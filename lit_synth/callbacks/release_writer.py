@@ -9,12 +9,13 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lit_synth.callbacks.ema import EMA, averaged_weights
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.trainer_queries import callback_of
+from lit_synth.callbacks.trainer_queries import callback_of, data_of
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import find_release, save_release
+from lit_synth.reports import model_card
 from lit_synth.runs import prepared
 from lit_synth.runs.files import writing
 from lit_synth.runs.settings import CONFIG
@@ -43,6 +44,8 @@ class ReleaseWriter(pl.Callback):
                 return
             settings, made_from = method_settings(method, Path(trainer.default_root_dir))
             text = card(trainer, method) + cards_of(made_from)
+            samples = Path(trainer.default_root_dir) / "samples"
+            text = model_card.completed(text, method, data_of(trainer), samples, folder)
             save_release(folder, networks, text, extra, settings)
 
 
@@ -145,7 +148,7 @@ def _measured(trainer: pl.Trainer, run: Path) -> list[str]:
     return [
         f"## Measured at iteration {evaluate.iteration}",
         "",
-        *(f"- {name}: {value:.4g}" for name, value in values.items()),
+        *model_card.measured(values),
         "",
         *(f"    {line}" for line in measured.lines()),
         "",

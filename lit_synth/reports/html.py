@@ -10,20 +10,30 @@ Points = Sequence[tuple[int, float]]
 COLOURS = ("#2f6fb0", "#d1622b", "#3b8f4a", "#8a5bb5", "#b8952a", "#3a9aa5", "#c2497f", "#6b7280")
 MOST_POINTS = 400  # of a curve; more would not show
 WIDTH, HEIGHT = 300, 90
+SENTENCE = 40  # characters; a longer cell is prose
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.45 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+body { max-width: 75rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.35rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p, figcaption, small, td, th { overflow-wrap: anywhere; }
 .cells { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); }
 figure { margin: 0; } figcaption { font-size: .9rem; }
 svg { width: 100%; height: 6rem; border-bottom: 1px solid #8888; display: block; }
 .ends { display: flex; justify-content: space-between; font-size: .75rem; opacity: .7; }
-img { width: 100%; image-rendering: pixelated; }
-.wide { overflow-x: auto; margin-bottom: 1rem; } .wide img { width: auto; }
+img { width: 100%; image-rendering: pixelated; display: block; }
+.side { display: flex; flex-wrap: wrap; gap: 1rem; } .side > figure { max-width: 100%; }
+.side > figure.small { flex: 1 1 15rem; max-width: 30rem; }
+.wide { overflow-x: auto; margin-bottom: .5rem; } .wide img { width: auto; max-width: none; }
 .wide :is(td, th) { overflow-wrap: normal; }
-table { border-collapse: collapse; } td, th { text-align: left; padding: .15rem 1rem .15rem 0; }
+table { border-collapse: collapse; }
+td, th { text-align: left; vertical-align: top; padding: .15rem .8rem .15rem 0; }
+th, td:not(:first-child):not(.words) { white-space: nowrap; }
+td:first-child { min-width: 5rem; } td.words { min-width: 10rem; }
+details { margin-bottom: .5rem; }
+tr:nth-child(even) td { background: #8881; }
+dl { font-size: .9rem; margin: .5rem 0; } dt { font-weight: 600; float: left; clear: left; }
+dt::after { content: ":\\00a0"; } dd { margin: 0 0 .15rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 small { display: block; opacity: .75; margin-bottom: 1rem; }
 pre { overflow-x: auto; font-size: .8rem; }
@@ -46,27 +56,37 @@ def cells(figures: Sequence[str]) -> str:
     return f'<div class="cells">{"".join(figures)}</div>' if figures else ""
 
 
+def side_by_side(figures: Sequence[str]) -> str:
+    """Lay figures out beside one another, in their own widths, as long as the screen has room."""
+    return f'<div class="side">{"".join(figures)}</div>' if figures else ""
+
+
 def picture(png: bytes, caption: str, wide: bool = False) -> str:
     """Return a picture that is part of the page.
 
     Args:
         png: The picture.
         caption: What it is.
-        wide: Show it in its own size, to be moved sideways where it is wider than the screen?
+        wide: Show it in its own size, in a box that scrolls where it is wider than the screen?
     """
     data = base64.b64encode(png).decode()
-    name = ' class="wide"' if wide else ""
-    return (
-        f'<figure{name}><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    image = f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    shown = f'<figure><div class="wide">{image}</div>' if wide else f'<figure class="small">{image}'
+    return f"{shown}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
-    """Return a table; numbers are shown with four digits."""
+    """Return a table in a box that scrolls sideways; numbers are shown with four digits."""
     lines = ["".join(f"<th>{escape(name)}</th>" for name in head)]
     lines += ["".join(map(_cell, row)) for row in rows]
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+    rows_of_cells = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table>{rows_of_cells}</table></div>'
+
+
+def definitions(words: Mapping[str, str]) -> str:
+    """Return a legend: words, and what each of them means."""
+    lines = [f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in words.items()]
+    return f"<dl>{''.join(lines)}</dl>" if lines else ""
 
 
 def folded(title: str, text: str) -> str:
@@ -128,7 +148,8 @@ def bars(title: str, values: Mapping[str, float]) -> str:
 
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
-        return f"<td>{escape(value)}</td>"
+        words = ' class="words"' if len(value) > SENTENCE else ""
+        return f"<td{words}>{escape(value)}</td>"
     return f'<td class="number">{value:.4g}</td>'
 
 

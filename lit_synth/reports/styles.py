@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from lit_synth.contracts.translator import Translation
+from lit_synth.metrics.meanings import arrow
 from lit_synth.reports.html import chart, table
 
 Curves = Mapping[str, list[tuple[int, float]]]
@@ -104,7 +105,7 @@ def _table(title: str, rows: Rows, metrics: tuple[str, ...]) -> str:
         for name, who, found in rows
         if any(metric in found for metric in shown)
     ]
-    return f'<div class="wide">{table((title, "", *shown), cells)}</div>' if cells else ""
+    return table((title, "", *map(arrow, shown)), cells) if cells else ""
 
 
 def _of(values: Mapping[str, float], group: str) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """The part of a run's report that translations fill: charts by target, tables, alignment."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lit_synth.contracts.translator import Translation
+from lit_synth.metrics.meanings import arrow
 from lit_synth.reports import styles
 from lit_synth.reports.html import chart, folded, table
 
@@ -15,6 +16,24 @@ CHARTED = ("miou", "accuracy", "delta1", "rmse", "l1", "psnr", "fid", "kid", "cl
 PRIOR, ORACLE, ALIGNMENT, SWAP = "prior", "oracle", "alignment", "swap"  # groups of values
 STYLES = {styles.IDENTITY, styles.MEAN, styles.BESIDE, styles.REVERSE}
 BATCH, IOU = "@batch", "iou_"
+# The first of these that was measured of a translation stands in the headline.
+HEADLINE = ("miou", "delta1", "joint", "class_accuracy", "l1", "fid", "kid", "diversity")
+MOST_ROWS = 12  # of the headline
+WORDS = {
+    "seen": "some training set has source and target of the same scenes",
+    "partly seen": "of several sources, some training set has only some together with the target",
+    "unseen": "no training set has source and target of the same scenes",
+    "unpaired": "no training set has two kinds of picture of one scene: learned without pairs",
+    "cascade": "by way of a third kind of picture, one translation after the other",
+    PRIOR: "what may be had without looking at the input; at or below it, nothing was learned",
+    ORACLE: "another network, trained on the pairs that this run does without",
+    SWAP: "decoded with the side information of another scene: does the decoder read the latent?",
+    "batch statistics": "batch norm with the statistics of the batch in place of those of training",
+    styles.MEAN: "mean over all direct translations",
+    styles.IDENTITY: "inputs left as they are: what doing nothing scores",
+    "true": "the same of true translations, which the data knows: what there is to be had",
+    styles.BESIDE: "another run, measured on the same inputs",
+}
 SIMILARITIES = {  # chart -> suffixes of the names of alignments, and what they are called there
     "alignment (centred cosine)": {"": "", "_mismatched": " mismatched"},
     "alignment (raw cosine)": {"_raw": "", "_raw_mismatched": " mismatched"},
@@ -59,11 +78,44 @@ def tables(values: Mapping[str, float], standings: Standings) -> str:
     for target in targets(standings):
         rows = _rows(values, standings, target)
         metrics = list(dict.fromkeys(m for _, _, found in rows for m in found if IOU not in m))
-        head = (f"to {target}", "", *metrics)
+        head = (f"to {target}", "", *(arrow(m, "miou" in metrics) for m in metrics))
         cells = [(name, mark, *(found.get(m, "") for m in metrics)) for name, mark, found in rows]
         parts.append(table(head, cells) if metrics else "")
         parts.append(_classes(rows, target))
     return "".join([*parts, _alignment_table(values)])
+
+
+def headline(values: Mapping[str, float], standings: Standings) -> str:
+    """Return a table of one metric of each translation, beside what it is to be compared with."""
+    rows: list[Sequence[str | float]] = []
+    for translation, standing in _seen_first(standings):
+        name = translation.name
+        metric = next((m for m in HEADLINE if f"{name}/{m}" in values), None)
+        if metric is None:
+            continue
+        oracle = values.get(f"{ORACLE}/{name}/{metric}", "")
+        groups = (f"{PRIOR}_{translation.target}", PRIOR)
+        prior = next((values[f"{g}/{metric}"] for g in groups if f"{g}/{metric}" in values), "")
+        route = f"{_source(translation)} to {translation.target}"
+        shown = arrow(metric, pixels=True)
+        rows.append((route, shown, values[f"{name}/{metric}"], prior, oracle, standing))
+    more = len(rows) - MOST_ROWS
+    compared = [column for column in (3, 4) if any(row[column] != "" for row in rows)]
+    head = ("translation", "metric", "this run", PRIOR, ORACLE, "in training")
+    kept = [0, 1, 2, *compared, 5]
+    shown_rows = [[row[column] for column in kept] for row in rows[:MOST_ROWS]]
+    rest = f"<small>{more} more translations stand under Numbers.</small>" if more > 0 else ""
+    return (table([head[column] for column in kept], shown_rows) + rest) if rows else ""
+
+
+def words(values: Mapping[str, float], standings: Standings) -> dict[str, str]:
+    """Return the words that a report of these values needs, and what they mean."""
+    groups = {name.split("/")[0] for name in values}
+    there = {*standings.values(), *groups}
+    there |= {PRIOR} if any(group.startswith(f"{PRIOR}_") for group in groups) else set()
+    there |= {"true"} if any(name.endswith(styles.TRUE) for name in values) else set()
+    there |= {"batch statistics"} if any(group.endswith(BATCH) for group in groups) else set()
+    return {word: text for word, text in WORDS.items() if word in there}
 
 
 def _measure(curve: str) -> str:

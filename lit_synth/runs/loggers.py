@@ -2,12 +2,19 @@
 
 import netrc
 import os
+import textwrap
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jsonargparse import Namespace
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lit_synth.runs.environment import wandb_id
+from lit_synth.runs.settings import CONFIG, flattened, settings_of
+
+Settings: TypeAlias = Mapping[str, Any]
 
 
 def configure(setting: Any, folder: Path) -> list[dict[str, Any]]:
@@ -34,6 +41,46 @@ def configure(setting: Any, folder: Path) -> list[dict[str, Any]]:
     ]
     given = {each["class_path"] for each in extra}
     return [each for each in default if each["class_path"] not in given] + extra
+
+
+@rank_zero_only
+def log_settings(loggers: Iterable[Logger], folder: Path) -> None:
+    """Give the loggers all settings of the run in `folder`, if it has any written down.
+
+    Weights & Biases gets them as its configuration, by dotted names; TensorBoard as the text of
+    `config.yaml` and as hyperparameters, beside the metrics that the run is judged by.
+    """
+    if not (folder / CONFIG).is_file():
+        return
+    settings = settings_of(folder)
+    flat = flattened(settings)
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.config.update(flat, allow_val_change=True)
+        elif isinstance(logger, TensorBoardLogger):
+            _to_tensorboard(logger, settings, flat, (folder / CONFIG).read_text())
+
+
+def _to_tensorboard(
+    logger: TensorBoardLogger, settings: Settings, flat: Settings, text: str
+) -> None:
+    from torch.utils.tensorboard.summary import hparams  # takes a second to import
+
+    logger.experiment.add_text("config", textwrap.indent(text, 4 * " "))  # as code in Markdown
+    shown = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()}
+    # Not by Lightning's method of this name, which logs a metric of its own, -1.
+    writer = logger.experiment._get_file_writer()
+    metrics = dict.fromkeys(_judged_by(settings), 0.0)
+    for summary in hparams(shown, metrics):  # type: ignore[no-untyped-call]  # of torch
+        writer.add_summary(summary)
+
+
+def _judged_by(settings: Settings) -> list[str]:
+    """Return the logged names of the metrics that are measured or choose the best checkpoint."""
+    evaluate, checkpoint = (settings.get(part) or {} for part in ("evaluate", "checkpoint"))
+    names = [checkpoint.get("best"), *(evaluate.get("metrics") or [])]
+    split = evaluate.get("split", "val")
+    return list(dict.fromkeys(f"{split}/{name}" for name in names if name))
 
 
 def _plain(logger: Any) -> dict[str, Any]:

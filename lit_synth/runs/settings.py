@@ -48,7 +48,12 @@ def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[An
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the results of a run, flattened to dotted names."""
     chosen = {key: config.get(key) for key in ("model", "data", "seed_everything", "prepare")}
-    return dict(_flatten(json.loads(json.dumps(chosen, default=str)), ""))
+    return flattened(chosen)
+
+
+def flattened(config: dict[str, Any]) -> dict[str, Any]:
+    """Return nested settings by their dotted names, as the command line has them."""
+    return dict(_flatten(json.loads(json.dumps(config, default=str)), ""))
 
 
 def _flatten(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

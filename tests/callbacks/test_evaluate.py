@@ -86,7 +86,7 @@ def test_training_is_the_same_with_and_without(tmp_path, classifier):
     )
     assert len(watched.generated) == 1 + 8 + 8 * 3
     assert same(weights(plain), weights(watched))
-    assert torch.equal(plain._rng.get_state(), watched._rng.get_state())
+    assert torch.equal(plain.draws.rng.get_state(), watched.draws.rng.get_state())
 
 
 def test_real_features_are_computed_once(tmp_path, monkeypatch):

@@ -91,6 +91,33 @@ def _in_iteration(number, act):
     Method.track = acting
 
 
+def signal_before_training(signum):
+    """Get a signal, and all data workers with it, when training is about to begin."""
+    from lit_synth.callbacks import Evaluate
+
+    start = Evaluate.on_train_start
+
+    def acting(self, trainer, method):
+        os.killpg(0, signum)
+        start(self, trainer, method)
+
+    Evaluate.on_train_start = acting
+
+
+def signal_in_evaluation(signum):
+    """Get a signal, and all data workers with it, while images are made that are measured."""
+    from lit_synth.methods import MineGAN
+
+    generate = MineGAN.generate
+
+    def acting(self, batch):
+        MineGAN.generate = generate
+        os.killpg(0, signum)
+        return generate(self, batch)
+
+    MineGAN.generate = acting
+
+
 def kill_after_iteration(number):
     """Die when iteration `number` is over, its checkpoint included."""
     from lit_synth.callbacks import Checkpoint

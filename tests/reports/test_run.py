@@ -51,17 +51,26 @@ def test_what_it_shows(run):
     page = (folder / "report.html").read_text()
     assert "toy/seed0: Mining" in page
     assert "<td>second</td><td>4</td><td>critic</td>" in page
-    assert f'<td>fid</td><td class="number">{judge.latest["fid"]:.4g}</td>' in page
+    assert f'<td>fid ↓</td><td class="number">{judge.latest["fid"]:.4g}</td>' in page
     assert "extractor: random" in page
     for name in ("train/d_adv", "val/kid", "selector"):
         assert f'aria-label="{name}"' in page
     assert 'aria-label="train/p_0"' not in page
     captions = re.findall(r'<img alt="([^"]*)"', page)
-    assert captions[0] == "real"
-    assert captions[1] == "iteration 0 (first)"
-    assert captions[-1].startswith("iteration 8 (")
-    assert any("nearest to the best" in caption for caption in captions)
+    assert captions[:2] == ["real", next(c for c in captions if "iteration 8 (last" in c)]
+    assert sum("nearest to the best" in caption for caption in captions) == 1
+    assert "iteration 0 (first)" in captions
+    assert len(captions) == len(set(captions))
     assert "&lt;b&gt;&amp;" in page
+
+
+def test_the_result_comes_first_and_says_what_it_means(run):
+    page = (run[0] / "report.html").read_text()
+    heads = re.findall(r"<h2>(.*?)</h2>", page)
+    assert heads == ["Result", "On the way", "Numbers", "Curves", "Stages", "Settings"]
+    result = page[page.index("<h2>Result") : page.index("<h2>On the way")]
+    assert '<img alt="real"' in result
+    assert re.search(r'<td>kid ↓</td><td class="number">[^<]*</td><td class="words">[A-Z]', result)
 
 
 def test_it_is_there_from_the_first_evaluation(tmp_path):
@@ -82,7 +91,7 @@ def test_the_test_is_added(run):
     trainer = trainer_of(folder, judge, Report(), Checkpoint(best="fid"))
     trainer.test(Mining(), ToyData(), ckpt_path=find_checkpoint(folder), weights_only=True)
     page = (folder / "report.html").read_text()
-    assert f'<td>coverage</td><td class="number">{judge.latest["coverage"]:.4g}</td>' in page
+    assert f'<td>coverage ↑</td><td class="number">{judge.latest["coverage"]:.4g}</td>' in page
     assert 'aria-label="train/d_adv"' in page
 
 

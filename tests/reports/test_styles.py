@@ -37,8 +37,9 @@ def rows(html):
 
 def test_each_run_has_a_row_between_the_identity_map_and_the_truth():
     found = rows(tables(VALUES, [THERE]))
-    head = ["bias and diversity", "", "misclassified", "misclassified_f1", "misclassified_h"]
-    assert found[0] == [*head, "joint", "diversity"]
+    judges = ["misclassified ↓", "misclassified_f1 ↓", "misclassified_h ↓"]
+    head = ["bias and diversity", "", *judges]
+    assert found[0] == [*head, "joint ↑", "diversity → true"]
     assert found[1:6] == [
         ["mean", "this run", "", "", "", "0.8", ""],
         ["black_to_red", "this run", "0.1", "0.15", "0", "0.8", "0.3"],
@@ -46,14 +47,14 @@ def test_each_run_has_a_row_between_the_identity_map_and_the_truth():
         ["black_to_red", "identity", "0.01", "", "", "0", ""],
         ["black_to_red", "true", "", "", "", "", "0.4"],
     ]
-    assert ["where images change", "", "change_net"] in found
+    assert ["where images change", "", "change_net ↓"] in found
     assert found[-2:] == [["accuracy", "0.7"], ["ceiling", "0.95"]]
 
 
 def test_what_is_shown_there_is_not_shown_twice():
     html = all_tables(VALUES, {THERE: "unpaired"})
-    assert html.count("<th>misclassified</th>") == 1
-    assert "<tr><th>to red</th><th></th><th>fid</th></tr>" in html
+    assert html.count("<th>misclassified ↓</th>") == 1
+    assert "<tr><th>to red</th><th></th><th>fid ↓</th></tr>" in html
     assert all(belongs(f"val/{name}", {THERE: "unpaired"}) for name in VALUES)
     assert is_ours("misclassified_smile")
     assert not is_ours("l1")

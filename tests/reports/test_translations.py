@@ -12,7 +12,7 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.report import Report
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.contracts.translator import Translation
-from lit_synth.reports.translations import belongs, charts, tables
+from lit_synth.reports.translations import belongs, charts, headline, tables, words
 
 STANDINGS = {
     TO_CLASSES: "unseen",
@@ -53,7 +53,7 @@ def test_it_is_whole(page):
 
 
 def test_grids_keep_their_size(page):
-    assert page.count('<figure class="wide">') == 3
+    assert page.count('<div class="wide"><img') == 3
 
 
 def curve(value):
@@ -90,6 +90,33 @@ def test_alignment_has_its_control_beside_it():
     assert "rgb-depth mismatched <b>0</b>" in centred
     assert "rgb-depth mismatched <b>0.8</b>" in raw
     assert "mismatched" not in retrieval
+
+
+def test_the_headline_compares_each_translation_with_what_it_should():
+    values = {
+        "depth_to_segmentation/miou": 0.41,
+        "depth_to_segmentation/accuracy": 0.9,
+        "rgb_to_depth/delta1": 0.75,
+        "prior/miou": 0.16,
+        "prior_depth/delta1": 0.5,
+        "oracle/depth_to_segmentation/miou": 0.7,
+    }
+    lines = re.findall(r"<tr>(.*?)</tr>", headline(values, STANDINGS))
+    found = [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", line) for line in lines]
+    assert found == [
+        ["translation", "metric", "this run", "prior", "oracle", "in training"],
+        ["rgb to depth", "delta1 ↑", "0.75", "0.5", "", "seen"],
+        ["depth to segmentation", "miou ↑", "0.41", "0.16", "0.7", "unseen"],
+    ]
+
+
+def test_words_are_explained_where_they_are_used(page):
+    needed = {"seen", "unseen", "cascade", "prior", "oracle"}
+    assert set(words({"prior_depth/rmse": 1, "oracle/x/rmse": 1}, STANDINGS)) == needed
+    assert "oracle" not in words({"prior/miou": 1}, STANDINGS)
+    result = page[page.index("<h2>Result") : page.index("<h2>Numbers")]
+    assert "<dt>unseen</dt><dd>no training set has" in result
+    assert page.index("unseen") < page.index("<dt>unseen</dt>") < page.index("<h2>Numbers")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +159,7 @@ def test_tables():
         row.format("from depth", "oracle", "0.7"),
         row.format("prior", "", "0.16"),
     ]
-    head = "<tr><th>to segmentation</th><th></th><th>miou</th></tr>"
+    head = "<tr><th>to segmentation</th><th></th><th>miou ↑</th></tr>"
     assert head + "".join(rows) + "</table>" in html
     assert row.format("prior", "", "0.9") in html
     folded = html[html.index("<details>") : html.index("</details>")]

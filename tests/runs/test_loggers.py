@@ -8,7 +8,9 @@ import pytest
 import torch
 import wandb
 from jsonargparse import Namespace
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lit_synth.runs import loggers
 from lit_synth.runs.metrics_csv import CSVLogger
@@ -170,6 +172,36 @@ def test_wandb_is_online_with_a_key(tmp_path, monkeypatch):
     assert not loggers.configure(WANDB, tmp_path / "b")[-1]["init_args"]["offline"]
 
 
+SETTINGS = """
+seed_everything: 3
+model: {class_path: MineGAN, init_args: {lr: 0.5, betas: [0.5, 0.9], stages: [{iterations: 8}]}}
+evaluate: {split: val, metrics: [fid, kid], extractor: null}
+checkpoint: {best: fid}
+"""
+
+
+def test_tensorboard_has_all_settings(tmp_path):
+    logger = TensorBoardLogger(str(tmp_path), name="tensorboard", version="")
+    loggers.log_settings([logger], tmp_path)  # a run without settings has none to show
+    (tmp_path / "config.yaml").write_text(SETTINGS)
+    loggers.log_settings([logger], tmp_path)
+    logger.finalize("success")
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert "class_path: MineGAN" in str(events.Tensors("config/text_summary")[0].tensor_proto)
+    plugin = "_hparams_/session_start_info"
+    content = HParamsPluginData.FromString(
+        events.SummaryMetadata(plugin).plugin_data.content
+    ).session_start_info.hparams
+    assert content["model.init_args.lr"].number_value == 0.5
+    assert content["evaluate.extractor"].string_value == "None"
+    assert content["model.init_args.betas.1"].number_value == 0.9
+    experiment = HParamsPluginData.FromString(
+        events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    ).experiment
+    assert [info.name.tag for info in experiment.metric_infos] == ["val/fid", "val/kid"]
+    assert events.Tags()["scalars"] == []
+
+
 @pytest.mark.usefixtures("no_key")
 def test_wandb_works_without_an_account(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
@@ -178,6 +210,11 @@ def test_wandb_works_without_an_account(tmp_path, monkeypatch):
     arguments = loggers.configure(WANDB, folder)[-1]["init_args"]
     logger = WandbLogger(**arguments)
     logger.log_metrics({"train/d_adv": 0.5}, step=3)
+    (folder / "config.yaml").write_text(SETTINGS)
+    for _ in range(2):  # a run that goes on has its settings already
+        loggers.log_settings([logger], folder)
+    assert logger.experiment.config["model.init_args.stages.0.iterations"] == 8
+    assert logger.experiment.config["seed_everything"] == 3
     assert logger.experiment.id == (folder / "wandb_id.txt").read_text()
     assert logger.experiment.summary["train/d_adv"] == 0.5
     wandb.finish()
