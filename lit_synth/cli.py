@@ -6,12 +6,14 @@ Nothing heavy is imported before the verb is known, so that help and version ans
 import argparse
 import importlib
 import os
+import re
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from lit_synth import __version__
-from lit_synth.errors import InputError
+from lit_synth.errors import InputError, did_you_mean
 
 TRAINING = {
     "fit": "train, or go on with a run that was stopped",
@@ -38,6 +40,22 @@ class WholeWordsParser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # found by the parser of the verb, which knows the options
+            word = unknown[0].partition("=")[0]
+            nearest = did_you_mean(word, self.format_usage().replace("[", " ").split())
+            self.error(f"there is no option {word}{nearest or f'; try {self.prog} --help'}")
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one sentence, without the usage."""
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if choice:
+            message += did_you_mean(choice[1], re.split("[', ]+", choice[2]))
+        verb = self.prog.removeprefix("lit-synth").strip()
+        raise InputError(": ".join(filter(None, [verb, message])) + "." * (message[-1] != "?"))
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
@@ -54,23 +72,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lit-synth {__version__}")
         return 0
     if verb not in TRAINING and verb not in COMMANDS:
-        verbs = ", ".join([*TRAINING, *COMMANDS])
-        print(f"lit-synth: there is no verb '{verb}': choose from {verbs}.", file=sys.stderr)
+        verbs = [*TRAINING, *COMMANDS]
+        hint = did_you_mean(verb, verbs) or f": choose from {', '.join(verbs)}."
+        print(f"lit-synth: there is no verb '{verb}'{hint}", file=sys.stderr)
         return EXIT_INPUT
     return _run(verb, argv)
 
 
 def _run(verb: str, argv: list[str]) -> int:
-    from datamodules.errors import DataError
-
     try:
         if verb in TRAINING:
-            from lit_synth.training.cli import train
-
-            return train(argv)
-        return _tool(verb, argv)
-    except (InputError, DataError) as error:
-        if os.environ.get("LIT_SYNTH_DEBUG"):
+            return _train(verb, argv)
+        code = _tool(verb, argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as by `| head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 128 + signal.SIGPIPE
+    except ValueError as error:
+        if os.environ.get("LIT_SYNTH_DEBUG") or not _is_input_error(error):
             raise
         print(f"lit-synth: {error}", file=sys.stderr)
         return EXIT_INPUT
@@ -89,6 +109,23 @@ def _run(verb: str, argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 130
+
+
+def _train(verb: str, argv: list[str]) -> int:
+    from lit_synth.training.help import FULL, short_help
+
+    if "-h" in argv or "--help" in argv:
+        print(short_help(verb))
+        return 0
+    from lit_synth.training.cli import train
+
+    return train(["--help" if each == FULL else each for each in argv])
+
+
+def _is_input_error(error: ValueError) -> bool:
+    # Who has raised a DataError has imported its module; all data modules come with it.
+    data = sys.modules.get("datamodules.errors")
+    return isinstance(error, InputError) or (data is not None and isinstance(error, data.DataError))
 
 
 def _tool(verb: str, argv: list[str]) -> int:

@@ -1,16 +1,16 @@
 """Method: the only base class, what every training method shares and nothing more."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.loops.progress import _ProcessedTracker
 from torch import Tensor, nn
 
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
+from lit_synth.runs.lightning_internals import iterations_done
 from lit_synth.runs.resume import check_same_architecture
 from lit_synth.stages import Stage, Staging, check_stages, stage_at
 from lit_synth.tensors.draws import Draws
@@ -60,8 +60,7 @@ class Method(pl.LightningModule):
     @property
     def iteration(self) -> int:
         """Batches that `training_step` has finished: inside a step, its index from 0."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return cast("_ProcessedTracker", progress.total).processed
+        return iterations_done(self.trainer)
 
     @property
     def total_iterations(self) -> int:

@@ -81,7 +81,9 @@ class Staging:
         """
         for optimizer, fresh in zip(optimizers, configured, strict=True):
             for group, as_set in zip(optimizer.param_groups, fresh.param_groups, strict=True):
-                group.update({key: value for key, value in as_set.items() if key != "params"})
+                # Nor may a checkpoint of another form be stepped fused: its counts are elsewhere.
+                kept = {"params", "fused"}
+                group.update({key: value for key, value in as_set.items() if key not in kept})
                 group["full_lr"] = group["lr"]
 
     def apply(self, iteration: int, optimizers: Sequence[LightningOptimizer]) -> None:
@@ -126,6 +128,24 @@ def stage_at(stages: list[Stage], iteration: int) -> tuple[int, Stage]:
         if iteration < end:
             return position, stage
     return len(stages) - 1, stages[-1]
+
+
+def share_iterations(total: int, lengths: list[int]) -> list[int]:
+    """Share `total` iterations over stages in proportion to their lengths, each at least 1.
+
+    Shares are rounded down, and what remains goes to the largest remainders.
+    """
+    if total < len(lengths):
+        raise InputError(
+            f"--iterations is {total}, but there are {len(lengths)} stages: give each at least 1."
+        )
+    exact = [total * length / sum(lengths) for length in lengths]
+    shares = [max(1, int(share)) for share in exact]
+    while (left := total - sum(shares)) != 0:
+        step = 1 if left > 0 else -1  # below 0 where short stages were given their 1
+        able = [i for i, share in enumerate(shares) if share + step >= 1]
+        shares[max(able, key=lambda i: step * (exact[i] - shares[i]))] += step
+    return shares
 
 
 def check_stages(stages: list[Stage]) -> list[Stage]:

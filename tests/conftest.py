@@ -1,8 +1,13 @@
 """What every test may use: one thread, tiny pretrained networks, a folder of its own."""
 
+import shutil
+
 import pytest
 import tiny
 import torch
+from bad_input import write_config
+
+from lit_synth.cli import main
 
 # The suite runs beside other work on small machines; more threads than that only wait.
 torch.set_num_threads(1)
@@ -30,3 +35,19 @@ def workdir(tmp_path, monkeypatch, sources):
     (tmp_path / "sources").symlink_to(sources)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The runs folder with a finished run of tests/conf/wgan_gp.yaml."""
+    folder = tmp_path_factory.mktemp("trained") / "runs"
+    config = write_config(folder.parent)
+    assert main(["fit", "--config", str(config), "--runs_dir", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def saved(trained, workdir):
+    """The finished run, as this test's own `runs` folder."""
+    shutil.copytree(trained, workdir / "runs")
+    return workdir / "runs/wgan_gp/seed0"

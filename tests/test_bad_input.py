@@ -4,7 +4,6 @@ The run folder that cannot be written is a path under a regular file, because pe
 nobody who runs the tests as root. The full disk is the kernel's limit on the size of a file.
 """
 
-import hashlib
 import pickle
 import resource
 import shutil
@@ -12,100 +11,17 @@ import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
-import tiny
 import torch
 import yaml
-from PIL import Image
+from bad_input import SHAPE, digests, fit, refused, unconditional, write_config, write_images
 from torch.utils.data import DataLoader
 
 from lit_synth.cli import main
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 from lit_synth.releases.format import save_release
-
-SHAPE = {"image_size": 16, "batch_size": 4}
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The runs folder with a finished run of tests/conf/wgan_gp.yaml."""
-    folder = tmp_path_factory.mktemp("trained") / "runs"
-    config = write_config(folder.parent)
-    assert main(["fit", "--config", str(config), "--runs_dir", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-def saved(trained, workdir):
-    """The finished run, as this test's own `runs` folder."""
-    shutil.copytree(trained, workdir / "runs")
-    return workdir / "runs/wgan_gp/seed0"
-
-
-def write_config(folder, name="wgan_gp", **changes):
-    """Copy a file of tests/conf with other model arguments and data."""
-    settings = yaml.safe_load((tiny.CONF / f"{name}.yaml").read_text())
-    settings |= {
-        "evaluate": {"every_n_iterations": None},
-        "samples": {"every_n_iterations": None},
-    }
-    settings["model"]["init_args"] |= changes.get("model", {})
-    settings["data"] = changes.get("data", settings["data"])
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
-
-
-def digests(folder):
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def refused(capsys, *argv, lines=1):
-    """Run a command that must fail with one sentence, and return what it printed last.
-
-    Args:
-        capsys: Of the test.
-        argv: The command.
-        lines: Of the sentence: more than one where it lists files.
-    """
-    capsys.readouterr()
-    code = main([str(argument) for argument in argv])
-    err = capsys.readouterr().err
-    assert code == 2
-    assert "Traceback" not in err
-    sentences = [line for line in err.splitlines() if line.startswith("lit-synth: ")]
-    assert len(sentences) == 1
-    last = err.rstrip().splitlines()[-lines:]
-    assert last[0] == sentences[0]
-    return " ".join(last).removeprefix("lit-synth: ")
-
-
-def fit(config, *argv):
-    return ["fit", "--config", config, *argv]
-
-
-def unconditional(root, **changes):
-    return {
-        "class_path": "Unconditional",
-        "init_args": {"root": str(root), "channels": 1, **SHAPE, **changes},
-    }
-
-
-def write_images(folder, n=8, mode="L"):
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    for i in range(n):
-        shape = (16, 16) if mode == "L" else (16, 16, 3)
-        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{mode}{i}.png")
-    return folder
-
-
-# Sources.
 
 
 def test_missing_source(workdir, capsys):

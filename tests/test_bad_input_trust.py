@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from test_bad_input import fit, refused, saved, trained, unconditional, write_config, write_images
-from test_reading import BOMB
+from bad_input import BOMB, fit, refused, unconditional, write_config, write_images
 
 from datamodules.errors import DataError
 from datamodules.files import archives
@@ -22,8 +21,6 @@ from lit_synth.cli import main
 from lit_synth.errors import InputError
 from lit_synth.releases import format
 from lit_synth.releases.format import load_release
-
-__all__ = ["saved", "trained"]  # fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tiny
 import yaml
+from bad_input import fit, refused, unconditional, write_config, write_images
 from scene_trees import write_image
-from test_bad_input import fit, refused, unconditional, write_config, write_images
 
 from datamodules.errors import DataError
 from datamodules.labelled.table import read_csv

@@ -1,5 +1,6 @@
 """The console script: quick where it can be, strict about what it is given, true to its config."""
 
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import yaml
 
 from lit_synth import __version__
 from lit_synth.cli import COMMANDS, TRAINING, main
+from lit_synth.stages import share_iterations
 
 NETWORKS = "lit_synth.networks.small"
 
@@ -100,25 +102,94 @@ def test_unknown_verb_is_refused_with_the_verbs_there_are(capsys):
 
 
 @pytest.mark.parametrize(
-    ("option", "name"),
+    ("given", "said"),
     [
-        ("--model.init_args.n_critc=3", "n_critc"),
-        ("--data.init_args.batchsize=3", "batchsize"),
-        ("--trainer.max_epoch=3", "max_epoch"),
-        ("--evaluat.n=3", "evaluat"),
+        ("--model.init_args.n_critc=3", "did you mean n_critic?"),
+        ("--data.init_args.batchsize=3", "did you mean batch_size?"),
+        ("--trainer.max_epoch=3", "did you mean trainer.max_epochs?"),
+        ("--evaluat.every_n_iterations=3", "did you mean evaluate.every_n_iterations?"),
+        ("--model=WGANPG", "did you mean WGANGP?"),
+        ("--data=Digts", "did you mean Digits?"),
+        ("--trainer.logger=WandbLoger", "did you mean WandbLogger?"),
+        ("--model.init_args.lr=fast", "expected float, but it is fast."),
+        ("--model.init_args.stages=[{name: a, iteratons: 2}]", "did you mean iterations?"),
+        ("--config=nowhere.yaml", "nowhere.yaml"),
     ],
 )
-def test_mistyped_option_is_refused_by_name(config, option, name, tmp_path, capsys):
-    assert call("fit", "--config", config, option) == 2
+def test_a_mistake_is_one_sentence_and_says_what_was_meant(config, given, said, tmp_path, capsys):
+    assert call("fit", "--config", config, given) == 2
     err = capsys.readouterr().err
-    assert name in err
-    assert "Traceback" not in err
+    assert said in err
+    assert err.startswith("lit-synth: ")
+    assert len(err.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
 
 
-def test_option_of_the_wrong_type_is_refused_by_name(config, capsys):
-    assert call("fit", "--config", config, "--model.init_args.lr=fast") == 2
-    assert "lr" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("n_critic", "n_critc", "did you mean n_critic?"),
+        ("WGANGP", "WGANPG", "did you mean WGANGP?"),
+        ("evaluate", "evaluat", "did you mean evaluate?"),
+        ("lr: 0.001", "lr: fast", "expected float, but it is fast."),
+    ],
+)
+def test_so_is_a_mistake_in_the_file(config, right, wrong, said, capsys):
+    config.write_text(config.read_text().replace(right, wrong))
+    assert call("fit", "--config", config) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_configuration_can_be_printed(config, capsys):
+    assert call("fit", "--config", config, "--print_config") == 0
+    printed = yaml.safe_load(capsys.readouterr().out.partition("\n\n")[0])
+    assert printed["model"]["init_args"]["n_critic"] == 1
+
+
+def test_help_of_a_verb_fits_a_screen_and_names_options_that_there_are(capsys):
+    for verb in TRAINING:
+        assert call(verb, "--help") == 0
+        short = capsys.readouterr().out
+        assert len(short.splitlines()) < 45
+        assert call(verb, "--help_all") == 0
+        full = capsys.readouterr().out
+        named = set(re.findall(r"--[\w.]+", short)) - {"--help_all"}
+        assert all(name.partition(".init_args")[0] in full for name in named)
+
+
+def test_iterations_are_shared_over_the_stages_and_may_grow(config, tmp_path, capsys):
+    settings = yaml.safe_load(config.read_text())
+    stages = [{"name": "first", "iterations": 300}, {"name": "second", "iterations": 100}]
+    settings["model"]["init_args"]["stages"] = stages
+    config.write_text(yaml.safe_dump(settings))
+
+    def lengths():
+        written = yaml.safe_load((tmp_path / "runs/tiny/seed0/config.yaml").read_text())
+        return [stage["iterations"] for stage in written["model"]["init_args"]["stages"]]
+
+    assert call("fit", "--config", config, "--iterations", "1") == 2
+    assert "--iterations is 1, but there are 2 stages" in capsys.readouterr().err
+    assert call("fit", "--config", config, "--iterations", "2") == 0
+    assert lengths() == [1, 1]
+    assert call("fit", "--config", config, "--iterations", "5") == 0
+    assert lengths() == [4, 1]
+    assert "done, 5 iterations" in capsys.readouterr().out
+
+
+def test_a_run_ends_with_where_it_is_and_what_to_type_next(config, tmp_path, capsys):
+    assert call("fit", "--config", config) == 0
+    out = capsys.readouterr().out
+    folder = tmp_path / "runs/tiny/seed0"
+    ending = out[out.index("lit-synth: done, 2 iterations") :]
+    assert f"run     {folder}\n" in ending
+    assert (folder / "report.html").is_file()
+    assert f"report  {folder / 'report.html'}\n" in ending
+    commands = re.findall(r"next    lit-synth (.*)", ending)
+    assert [command.split()[0] for command in commands] == ["test", "predict"]
+    assert call(*commands[1].split(), "--n_images", "2") == 0
+    assert len(list((folder / "predictions").glob("*.png"))) == 2
 
 
 def test_unknown_option_of_a_tool_is_refused(capsys):
@@ -153,3 +224,17 @@ def test_the_command_line_overrides_the_file(config, tmp_path):
     assert call("fit", "--config", config, "--model.init_args.lr=0.002") == 0
     written = yaml.safe_load((tmp_path / "runs/tiny/seed0/config.yaml").read_text())
     assert written["model"]["init_args"]["lr"] == 0.002
+
+
+@pytest.mark.parametrize(
+    ("total", "lengths", "shares"),
+    [
+        (1800, [1500, 300], [1500, 300]),
+        (100, [1500, 300], [83, 17]),
+        (7, [1, 1, 1], [3, 2, 2]),
+        (3, [1000, 1, 1], [1, 1, 1]),
+        (10, [1000, 1, 1], [8, 1, 1]),
+    ],
+)
+def test_shares_are_in_proportion_and_add_up(total, lengths, shares):
+    assert share_iterations(total, lengths) == shares

@@ -20,13 +20,6 @@ FOLDERS = [".", "paper", "rooms", "thesis"]
 TRAINING = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "studies")
 
 
-class Parsed(SynthCLI):
-    """The command line, stopped short of running the verb."""
-
-    def _run_subcommand(self, subcommand):
-        pass
-
-
 def parse(path):
     """Build everything that a config asks for; at full scale, without memory for the weights.
 
@@ -34,7 +27,7 @@ def parse(path):
     """
     counts = "class_path: Biased" in path.read_text()
     with torch.device("meta" if path.parent.name == "paper" and not counts else "cpu"):
-        return Parsed(["fit", "--config", str(path)])
+        return SynthCLI.build(["fit", "--config", str(path)])
 
 
 def promised_release(name):
@@ -44,7 +37,7 @@ def promised_release(name):
         return load_release(name)
     (config,) = CONFIGS.rglob(f"{parts[1]}.yaml")
     assert parts[2:] == (f"seed{yaml.safe_load(config.read_text())['seed_everything']}", "release")
-    method = parse(config).model
+    method = parse(config).method
     if isinstance(method, lit_synth.methods.SemanticExtractor):
         return untrained_extractor(method, name)
     return Release(Path(name), method.release()[0])
@@ -83,10 +76,10 @@ def test_each_folder_has_configs():
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
 def test_config_builds_its_method(path):
     built = parse(path)
-    assert isinstance(built.model, Method)
+    assert isinstance(built.method, Method)
     assert path.read_text().startswith("# "), "the header says what it is"
     assert f"lit-synth fit --config configs/{path.relative_to(CONFIGS)}" in path.read_text()
-    built.model.configure_optimizers()
+    built.method.configure_optimizers()
     assert not list(Path.cwd().rglob("*.ckpt"))
 
 

@@ -47,17 +47,6 @@ OF_TRANSLATORS = [
 ]
 
 
-class BuildOnly(SynthCLI):
-    """Builds what a command would train."""
-
-    @staticmethod
-    def subcommands():
-        return {"fit": SynthCLI.subcommands()["fit"]}  # the other parsers take a second to build
-
-    def _run_subcommand(self, subcommand):
-        pass
-
-
 def networks(path):
     """The networks of a config, narrow."""
     settings = yaml.safe_load(path.read_text())["model"]["init_args"]
@@ -108,14 +97,14 @@ def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch
     given = [name for name in ("generator", "critic") if name in model]
     narrow = [f"--model.init_args.{name}.init_args.width={WIDTH}" for name in given]
 
-    built = BuildOnly([*launch, *narrow, "--trainer.accelerator=cpu"])
+    built = SynthCLI.build([*launch, *narrow, "--trainer.accelerator=cpu"])
 
-    assert type(built.model).__name__ == settings["model"]["class_path"]
-    assert built.model.total_iterations == sum(stage["iterations"] for stage in model["stages"])
+    assert type(built.method).__name__ == settings["model"]["class_path"]
+    assert built.method.total_iterations == sum(stage["iterations"] for stage in model["stages"])
     assert built.trainer.default_root_dir.startswith(f"runs/{stem}/")
-    networks, _ = built.model.release()
-    assert networks["critic"].image_size == built.datamodule.image_size
-    assert networks["critic"].image_channels == built.datamodule.image_channels
+    networks, _ = built.method.release()
+    assert networks["critic"].image_size == built.data.image_size
+    assert networks["critic"].image_channels == built.data.image_channels
 
 
 @pytest.mark.parametrize(
@@ -131,15 +120,15 @@ def test_launch_line_of_a_translator_builds_its_run(stem, launch, tmp_path, monk
 
     # Full width, without memory for the weights; but Biased counts its portions when it is built.
     with torch.device("cpu" if settings["data"]["class_path"] == "Biased" else "meta"):
-        built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
+        built = SynthCLI.build([*launch, "--trainer.accelerator=cpu"])
 
-    assert type(built.model).__name__ == settings["model"]["class_path"]
+    assert type(built.method).__name__ == settings["model"]["class_path"]
     stages = settings["model"]["init_args"]["stages"]
-    assert built.model.total_iterations == sum(stage["iterations"] for stage in stages)
-    known = built.datamodule.modalities
+    assert built.method.total_iterations == sum(stage["iterations"] for stage in stages)
+    known = built.data.modalities
     assert all(
         name in known
-        for translation in built.model.translations()
+        for translation in built.method.translations()
         for name in (*translation.sources, *translation.route)
     )
 
@@ -163,12 +152,12 @@ def test_launch_line_of_an_extractor_builds_its_run(stem, launch, tmp_path, monk
     monkeypatch.setattr(extractor, "_torchvision", random_model)
     write_vgg_face(tmp_path / "weights" / "vgg_face_dag.pth")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    built = BuildOnly([*launch, "--trainer.accelerator=cpu"])
+    built = SynthCLI.build([*launch, "--trainer.accelerator=cpu"])
     arguments = class_arguments(stem)
-    assert [head.reduce.out_channels for head in built.model.heads.values()] == arguments["widths"]
+    assert [head.reduce.out_channels for head in built.method.heads.values()] == arguments["widths"]
     users = [p for p in CONFIGS if f"extractor: {stem}.yaml" in p.read_text()]
     assert users
-    assert built.datamodule.image_size == arguments["image_size"]
+    assert built.data.image_size == arguments["image_size"]
 
 
 def random_model(name, weights):

@@ -2,7 +2,6 @@
 
 import importlib
 import random
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -64,19 +63,20 @@ def build_augment(specs: Sequence[TransformSpec]) -> Augment:
 
 
 def _build(spec: TransformSpec) -> "A.BasicTransform | A.BaseCompose":
+    from datamodules.augment.internals import refusing_unknown_arguments
+
     path, args = spec.get("class_path"), dict(spec.get("init_args", {}))
     if not isinstance(path, str) or set(spec) - {"class_path", "init_args"}:
         raise DataError(f"A transform is {spec}; give class_path and, if needed, init_args.")
     transform = _transform_class(path)
     if "transforms" in args:
         args["transforms"] = [_build(inner) for inner in args["transforms"]]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="Argument")  # a misspelt one is only warned of
-        try:
+    try:
+        with refusing_unknown_arguments():
             return transform(**args)
-        except (TypeError, ValueError, UserWarning) as error:
-            reason = " ".join(str(error).split(" [type=")[0].split())  # without pydantic's links
-            raise DataError(f"The transform {path} does not accept {args}: {reason}.") from error
+    except (TypeError, ValueError, UserWarning) as error:
+        reason = " ".join(str(error).split(" [type=")[0].split())  # without pydantic's links
+        raise DataError(f"The transform {path} does not accept {args}: {reason}.") from error
 
 
 def _transform_class(path: str) -> "type[A.BasicTransform | A.BaseCompose]":

@@ -4,7 +4,8 @@ from typing import Any
 
 import albumentations as A
 import numpy as np
-from albumentations.core.transforms_interface import BaseTransformInitSchema
+
+from datamodules.augment.internals import ArgumentSchema, zoom_factor
 
 
 class RandomZoom(A.Affine):  # type: ignore[misc]  # albumentations has no types
@@ -18,7 +19,7 @@ class RandomZoom(A.Affine):  # type: ignore[misc]  # albumentations has no types
         p: Probability that a scene is changed.
     """
 
-    class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]  # the same
+    class InitSchema(ArgumentSchema):  # type: ignore[misc]  # the same
         """What the arguments may be."""
 
         scale: tuple[float, float]
@@ -31,4 +32,4 @@ class RandomZoom(A.Affine):  # type: ignore[misc]  # albumentations has no types
     def apply_to_mask(self, mask: np.ndarray, **params: Any) -> np.ndarray:
         """Zoom a mask by nearest neighbour."""
         zoomed = super().apply_to_mask(mask, **params)
-        return zoomed / params["scale"]["x"] if mask.dtype == np.float32 else zoomed
+        return zoomed / zoom_factor(params) if mask.dtype == np.float32 else zoomed

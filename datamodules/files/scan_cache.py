@@ -9,13 +9,13 @@ from typing import Any
 
 import PIL
 
+from datamodules.items.cache import cache_folder
+
 Facts = list[Any]  # what JSON can say of one file
 
 
 class ScanCache:
     """A JSON file in the cache folder; losing it costs time, never a result.
-
-    The folder is `$LIT_SYNTH_CACHE`, else `~/.cache/lit-synth`.
 
     Args:
         root: The folder that is scanned.
@@ -23,10 +23,9 @@ class ScanCache:
     """
 
     def __init__(self, root: Path, what: str) -> None:
-        base = os.environ.get("LIT_SYNTH_CACHE") or Path.home() / ".cache" / "lit-synth"
         where = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
         # Another version of the decoder may judge otherwise.
-        self.path = Path(base) / "scans" / f"{where}-{what}-pillow-{PIL.__version__}.json"
+        self.path = cache_folder() / "scans" / f"{where}-{what}-pillow-{PIL.__version__}.json"
         self._known = self._load()
         self._new: dict[str, Facts] = {}
 

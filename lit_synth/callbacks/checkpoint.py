@@ -24,6 +24,7 @@ from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.runs.files import warn, write_atomically, writing
+from lit_synth.runs.lightning_internals import cluster_environment, training_state
 from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.runs.resume import check_same_architecture, checkpoint_folder
 from lit_synth.tensors.processes import of_all_processes
@@ -93,7 +94,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         # Lightning would save in the middle of an iteration, to a file of its own.
-        environment = trainer._accelerator_connector.cluster_environment
+        environment = cluster_environment(trainer)
         if isinstance(environment, SLURMEnvironment):
             environment.auto_requeue = False
 
@@ -109,7 +110,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
         if method.iteration >= method.total_iterations:
             warn(
                 f"the run is finished, at iteration {method.iteration} of "
-                f"{method.total_iterations}: to train longer, raise the last stage's iterations."
+                f"{method.total_iterations}: to train longer, give a larger --iterations."
             )
         self._clock = time.monotonic()
         self._signal = 0
@@ -186,7 +187,7 @@ class Checkpoint(pl.callbacks.Checkpoint):
     def _save(self, trainer: pl.Trainer, method: Method, names: list[str]) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it elsewhere
             return
-        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        checkpoint = training_state(trainer)
         problem = None
         if trainer.is_global_zero:
             try:

@@ -48,7 +48,7 @@ class EMA(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         saved, expected = state_dict["average"], self.average
-        shapes = [{name: each.shape for name, each in of.items()} for of in (saved, expected)]
+        shapes = [{name: mean.shape for name, mean in of.items()} for of in (saved, expected)]
         if shapes[0] != shapes[1]:
             odd = next(n for n in {**saved, **expected} if shapes[0].get(n) != shapes[1].get(n))
             raise InputError(
@@ -66,13 +66,13 @@ class EMA(pl.Callback):
         if stage == "fit" or not self.average:
             self.images_seen = 0
             self.average = {
-                name: each.detach().to(torch.promote_types(each.dtype, torch.float32), copy=True)
-                for name, each in self._weights(pl_module).items()
+                name: live.detach().to(torch.promote_types(live.dtype, torch.float32), copy=True)
+                for name, live in self._weights(pl_module).items()
             }
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Not earlier: a checkpoint is read before the networks are on their device.
-        self.average = {name: each.to(pl_module.device) for name, each in self.average.items()}
+        self.average = {name: mean.to(pl_module.device) for name, mean in self.average.items()}
 
     def on_train_batch_end(
         self,
@@ -90,8 +90,8 @@ class EMA(pl.Callback):
         self.images_seen += images
         average = list(self.average.values())
         live = [
-            each.detach().to(mean.dtype)
-            for each, mean in zip(self._weights(pl_module).values(), average, strict=True)
+            weights.detach().to(mean.dtype)
+            for weights, mean in zip(self._weights(pl_module).values(), average, strict=True)
         ]
         torch._foreach_lerp_(average, live, weight)
 
@@ -100,7 +100,7 @@ class EMA(pl.Callback):
         """Have the networks hold the average; afterwards they have their own weights back."""
         weights: list[Tensor] = list(self._weights(module).values())
         with torch.no_grad():
-            own = [each.detach().clone() for each in weights]
+            own = [live.detach().clone() for live in weights]
             torch._foreach_copy_(weights, list(self.average.values()))
         try:
             yield
@@ -110,12 +110,12 @@ class EMA(pl.Callback):
 
     def _weights(self, module: pl.LightningModule) -> dict[str, nn.Parameter]:
         weights: dict[str, nn.Parameter] = {}
+        children = dict(module.named_children())
         for name in self.networks:
-            network = getattr(module, name, None)
-            if not isinstance(network, nn.Module):
-                children = ", ".join(child for child, _ in module.named_children())
-                raise InputError(f"EMA.networks names '{name}', but the networks are: {children}.")
-            weights |= {f"{name}.{key}": each for key, each in network.named_parameters()}
+            if name not in children:
+                names = ", ".join(children)
+                raise InputError(f"EMA.networks names '{name}', but the networks are: {names}.")
+            weights |= {f"{name}.{key}": live for key, live in children[name].named_parameters()}
         return weights
 
     # `predict` calls the method's own generate.
@@ -138,12 +138,12 @@ class EMA(pl.Callback):
 @contextmanager
 def averaged_weights(trainer: pl.Trainer, module: pl.LightningModule) -> Iterator[None]:
     """Have the module in eval mode and with averaged weights, if the run averages any."""
-    modes = {each: each.training for each in module.modules()}
+    modes = {part: part.training for part in module.modules()}
     ema = callback_of(trainer, EMA)
     module.eval()
     try:
         with ema.applied(module) if ema else nullcontext():
             yield
     finally:
-        for each, mode in modes.items():
-            each.training = mode
+        for part, mode in modes.items():
+            part.training = mode

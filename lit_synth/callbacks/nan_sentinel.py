@@ -1,5 +1,6 @@
 """Stopping at the first number that is not finite, with good weights."""
 
+import math
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -39,8 +40,11 @@ class NaNSentinel(pl.Callback):
             return
         # NaN and infinity show in the norms; so do squares that overflow, as they would in Adam.
         norms = torch.stack(torch._foreach_norm([each.grad for each in moving]))
+        costs_nothing = _costs_nothing(pl_module.device)
+        if costs_nothing and _all_finite(norms):
+            return
         self._checks.append((cast("Method", pl_module).iteration, moving, norms))
-        if _costs_nothing(pl_module.device) and not torch.isfinite(norms).all():
+        if costs_nothing:
             optimizer.zero_grad()  # without gradients, the step changes nothing
 
     def on_train_batch_end(
@@ -91,11 +95,16 @@ def _costs_nothing(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
+def _all_finite(values: Tensor) -> bool:
+    """Tell whether all values are finite; mostly their sum, one number, says so."""
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
+
+
 def _bad_terms(method: Method) -> list[str]:
     sums = method.means.sums
-    if not sums:
+    if not sums or _all_finite(values := torch.stack(list(sums.values()))):
         return []
-    finite = torch.isfinite(torch.stack(list(sums.values()))).tolist()
+    finite = torch.isfinite(values).tolist()
     return [name for name, ok in zip(sums, finite, strict=True) if not ok]
 
 

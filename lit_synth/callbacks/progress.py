@@ -23,6 +23,8 @@ WINDOW_S = 30.0  # that the speed is averaged over
 class TrainingProgress(pl.Callback):
     """Show iteration, stage, speed, time left and the terms that LogTerms logged last.
 
+    The bar of a terminal stays, as it was last.
+
     Standard output that is no terminal gets a line at the first and at the last iteration, where a
     stage begins, and every 30 s.
     """
@@ -45,7 +47,6 @@ class TrainingProgress(pl.Callback):
             TextColumn("{task.description}"),
             console=Console(),
             refresh_per_second=4,
-            transient=True,
         )
         self._task = self._bar.add_task(
             "starting", total=method.total_iterations, completed=method.iteration

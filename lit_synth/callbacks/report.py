@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
-from lit_synth.callbacks.trainer_queries import callback_of, translation_data
-from lit_synth.contracts.data import standing
+from lit_synth.callbacks.trainer_queries import callback_of, data_of
+from lit_synth.contracts.data import standing, translation_data
 from lit_synth.contracts.translator import Translator
 from lit_synth.method import Method
 from lit_synth.reports.run import FILE, render
@@ -49,8 +49,8 @@ class Report(pl.Callback):
             best = (f"{evaluate.split}/{checkpoint.best}", checkpoint.mode)
         translations = None
         if isinstance(method, Translator):
-            data = translation_data(trainer)
-            translations = {each: standing(data, each) for each in method.translations()}
+            data = translation_data(data_of(trainer))
+            translations = {way: standing(data, way) for way in method.translations()}
         folder = Path(trainer.default_root_dir)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)

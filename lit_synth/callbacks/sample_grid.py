@@ -11,14 +11,16 @@ from torch import Tensor
 
 from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.callbacks.ema import averaged_weights
-from lit_synth.callbacks.trainer_queries import (
-    check_period,
-    due,
-    has_split,
+from lit_synth.callbacks.trainer_queries import check_period, data_of, due
+from lit_synth.contracts.data import (
+    Batch,
+    HasImageSize,
+    HasSplits,
+    Images,
+    TranslationData,
     split_of,
     translation_data,
 )
-from lit_synth.contracts.data import Batch, Images, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.ask import draw
@@ -30,6 +32,7 @@ from lit_synth.pictures.sheet import sheet
 from lit_synth.pictures.styles import style_columns
 from lit_synth.pictures.translations import columns, truths
 from lit_synth.runs.files import write_atomically, writing
+from lit_synth.tensors.pixels import middle
 
 MOST_SCENES = 8  # in a grid of translations
 
@@ -52,9 +55,9 @@ class SampleGrid(pl.Callback):
 
     Args:
         every_n_iterations: How often; None: never.
-        n: Images in a grid, made in one batch; of translations, scenes, of which 8 at most.
-        seed: Of the latents, or the styles.
-        styles: Styles of each translation.
+        n: Number of images in a grid, made in one batch; of translations, of scenes, at most 8.
+        seed: Seeds the latents, or the styles.
+        styles: Number of styles of each translation.
         beside: Heading -> release folder of a run whose translations are shown too.
     """
 
@@ -95,8 +98,8 @@ class SampleGrid(pl.Callback):
 
     def _real(self, trainer: pl.Trainer, method: Method) -> Tensor:
         if isinstance(method, Translator):
-            data = translation_data(trainer)
-            return sheet(truths(data, _scenes(trainer, data, self.n)[0]))
+            data = translation_data(data_of(trainer))
+            return sheet(truths(data, _scenes(data, self.n)[0]))
         real = _reference(trainer)
         images = real.fetch(range(min(self.n, len(real))))["image"]
         return grid(images, _columns(self.n))
@@ -109,9 +112,9 @@ class SampleGrid(pl.Callback):
 
     def _made(self, trainer: pl.Trainer, method: Method) -> Tensor:
         if isinstance(method, Translator):
-            data = translation_data(trainer)
-            x, aligned = _scenes(trainer, data, self.n)
-            x = {name: each.to(method.device) for name, each in x.items()}
+            data = translation_data(data_of(trainer))
+            x, aligned = _scenes(data, self.n)
+            x = {name: value.to(method.device) for name, value in x.items()}
             if not self._others and not isinstance(method, HasStyles | HasAttention):
                 return sheet(columns(method, data, x, method.translations(), aligned))
             methods = [(type(method).__name__, method), *self._others]
@@ -145,16 +148,18 @@ def samples_folder(trainer: pl.Trainer) -> Path:
 
 
 def _reference(trainer: pl.Trainer) -> Images:
-    return split_of(trainer, "val" if has_split(trainer, "val") else "train")
+    data = data_of(trainer)
+    held_out = isinstance(data, HasSplits) and data.has_split("val")
+    return split_of(data, "val" if held_out else "train")
 
 
-def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, bool]:
+def _scenes(data: TranslationData, n: int) -> tuple[Batch, bool]:
     """Return scenes to translate, and whether their modalities belong together.
 
     Without a validation split, each modality comes from the first training set that has it, its
     middle where training crops at random.
     """
-    if has_split(trainer, "val"):
+    if data.has_split("val"):
         scenes = data.split("val")
         n = min(n, MOST_SCENES, len(scenes))
         return scenes.fetch([index * len(scenes) // n for index in range(n)]), data.aligned
@@ -162,18 +167,13 @@ def _scenes(trainer: pl.Trainer, data: TranslationData, n: int) -> tuple[Batch, 
     n = min(n, MOST_SCENES, *(len(data.training_set(name)) for name in data.sets))
     for name, modalities in data.sets.items():
         found = data.training_set(name).fetch(range(n))
-        size = getattr(data, "image_size", None)
-        for each in modalities:
-            x.setdefault(each, _middle(found[each], size or found[each].shape[-1]))
+        for modality in modalities:
+            pictures = found[modality]
+            size = data.image_size if isinstance(data, HasImageSize) else pictures.shape[-1]
+            x.setdefault(modality, middle(pictures, size))
         if ATTRIBUTES in found:
             x[ATTRIBUTES] = found[ATTRIBUTES]
     return x, False
-
-
-def _middle(pictures: Tensor, size: int) -> Tensor:
-    """Return the central squares (..., size, size) of pictures (..., H, W)."""
-    top, left = ((side - size) // 2 for side in pictures.shape[-2:])
-    return pictures[..., top : top + size, left : left + size]
 
 
 def _columns(n: int) -> int:
@@ -186,7 +186,7 @@ def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
     classes = torch.unique(prior["label"])
     columns = n // len(classes)
     label = classes.repeat_interleave(columns)
-    return {**{name: each[: len(label)] for name, each in prior.items()}, "label": label}, columns
+    return {**{name: draws[: len(label)] for name, draws in prior.items()}, "label": label}, columns
 
 
 def _write(path: Path, pixels: Tensor) -> None:

@@ -2,12 +2,12 @@
 
 import inspect
 from itertools import pairwise
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import NamedTuple, cast
 
 import pytorch_lightning as pl
 from torch import nn
 
-from lit_synth.contracts.data import HasImageShape, TranslationData
+from lit_synth.contracts.data import HasImageShape, HasImageSize, TranslationData
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.method import Method
@@ -68,11 +68,6 @@ class Stated(NamedTuple):
         return any(None not in (one, two) and one != two for one, two in pairs)
 
 
-@runtime_checkable
-class _Sized(Protocol):
-    image_size: int
-
-
 def check_shapes(method: Method, data: object) -> None:
     """Raise InputError if networks take images of another size or channels than others or the data.
 
@@ -88,7 +83,7 @@ def check_shapes(method: Method, data: object) -> None:
                 "both the same size and channels."
             )
     given = Stated(
-        data.image_size if isinstance(data, _Sized) else None,
+        data.image_size if isinstance(data, HasImageSize) else None,
         data.image_channels if isinstance(data, HasImageShape) else None,
     )
     for name, each in stated.items():

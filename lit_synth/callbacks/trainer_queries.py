@@ -1,4 +1,4 @@
-"""What callbacks ask of a running trainer: each other, real images, counts."""
+"""What callbacks ask of a running trainer: each other, its data, counts."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -6,7 +6,7 @@ from typing import TypeVar
 import pytorch_lightning as pl
 from torch import Tensor
 
-from lit_synth.contracts.data import Batch, Images, TranslationData
+from lit_synth.contracts.data import Batch
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 
@@ -16,35 +16,12 @@ C = TypeVar("C", bound=pl.Callback)
 def callback_of(trainer: pl.Trainer, kind: type[C]) -> C | None:
     """Return the trainer's first callback of this class, or None."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets it elsewhere
-    return next((each for each in callbacks if isinstance(each, kind)), None)
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
 
 
-def has_split(trainer: pl.Trainer, name: str) -> bool:
-    """Tell whether the run's data has images in the split `name`."""
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
-    asked = getattr(datamodule, "has_split", None)
-    return hasattr(datamodule, "split") and (asked is None or asked(name))
-
-
-def split_of(trainer: pl.Trainer, name: str) -> Images:
-    """Return the split `name` of the run's data; InputError if there is none."""
-    if not has_split(trainer, name):
-        raise InputError(
-            f"the data has no split '{name}' to compare generated images with: hold images out "
-            "in the data's settings, or name another split in evaluate.split."
-        )
-    return trainer.datamodule.split(name)  # type: ignore[attr-defined]
-
-
-def translation_data(trainer: pl.Trainer) -> TranslationData:
-    """Return the run's data module; InputError if it has no modalities to translate between."""
-    data = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
-    if not all(hasattr(data, name) for name in ("modalities", "sets", "aligned")):
-        raise InputError(
-            f"the method translates between modalities, but the data {type(data).__name__} has "
-            "none: give a data module of several modalities."
-        )
-    return data
+def data_of(trainer: pl.Trainer) -> object:
+    """Return the run's data module; None if it has none."""
+    return trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it elsewhere
 
 
 def due(every_n_iterations: int | None, method: Method) -> bool:
@@ -69,5 +46,5 @@ def images_per_iteration(trainer: pl.Trainer, batch: Mapping[str, Tensor | Batch
 
     Of a batch of several training sets, it is the number of scenes in all of them.
     """
-    sizes = [len(next(iter(each.values()))) for each in batch.values() if isinstance(each, dict)]
+    sizes = [len(next(iter(part.values()))) for part in batch.values() if isinstance(part, dict)]
     return (sum(sizes) if sizes else len(next(iter(batch.values())))) * trainer.world_size

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.features.inception import cached_weights
+from lit_synth.releases.cache import CACHE, cache_folder
 from lit_synth.releases.format import ASSETS, bundled, load_release
 
 GIB = 2**30
@@ -108,6 +109,7 @@ def examine(runs_dir: Path) -> Iterator[Finding]:
     yield _distributed()
     yield from _loading()
     yield _disk(runs_dir)
+    yield _cache()
     yield _wandb()
     yield _inception(speed)
     yield from _assets(ASSETS)
@@ -289,6 +291,18 @@ def _disk(runs_dir: Path) -> Finding:
         text = f"{free / GIB:.2f} GiB free for {runs_dir}: make room, a run writes up to 1 GiB."
         return Finding("disk", text, "broken")
     return Finding("disk", f"{free / GIB:.0f} GiB free for {runs_dir}")
+
+
+def _cache() -> Finding:
+    """Say where what is made once is kept, and how much that is."""
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        text = f"nothing is kept, {existing} cannot be written: name another folder in {CACHE}."
+        return Finding("cache", text, "slow")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    text = f"{size / 2**20:.0f} MiB in {folder}, which may be deleted; {CACHE} names another"
+    return Finding("cache", text)
 
 
 def _wandb() -> Finding:

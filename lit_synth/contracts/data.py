@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 
 from lit_synth.contracts.translator import Translation
+from lit_synth.errors import InputError
 
 Batch = dict[str, Tensor]
 
@@ -23,13 +24,36 @@ class Images(Protocol):
         """Return `image` (N, C, H, W) in [-1, 1], and what else is known of the images."""
 
 
+@runtime_checkable
+class HasSplits(Protocol):
+    """Data of which some splits exist, among `train`, `val` and `test`."""
+
+    def has_split(self, name: str) -> bool:
+        """Tell whether there is a split of this name."""
+
+    def split(self, name: str) -> Images:
+        """Return a split that there is."""
+
+
+@runtime_checkable
+class HasImageSize(Protocol):
+    """Data that is trained on in squares of one size, also where its pictures are kept larger.
+
+    Attributes:
+        image_size: Side in pixels.
+    """
+
+    @property
+    def image_size(self) -> int: ...
+
+
 class Modality(Protocol):
     """What the values of a modality mean.
 
     Attributes:
         kind: `image`, `depth` or `labels`.
-        channels: Of an image; the number of classes of labels.
-        class_names: Of labels, if they have names.
+        channels: Number of channels of an image, or of classes of labels.
+        class_names: Names of the classes of labels, if they have any.
         palette: An RGB colour in 0..255 for each class, if they have colours.
         label: Class that all its images have, or None.
     """
@@ -80,6 +104,9 @@ class TranslationData(Protocol):
     def sets(self) -> Mapping[str, Sequence[str]]: ...
     @property
     def aligned(self) -> bool: ...
+
+    def has_split(self, name: str) -> bool:
+        """Tell whether there is a split `val` or `test`."""
 
     def split(self, name: str) -> Scenes:
         """Return `val` or `test`, with all modalities."""
@@ -149,6 +176,26 @@ class HasTrueStyles(Protocol):
         """Return images in [-1, 1] (N, n, C, H, W) of the scenes of `fields` in a domain."""
 
 
+def split_of(data: object, name: str) -> Images:
+    """Return the split `name` of a run's data; InputError if there is none."""
+    if not isinstance(data, HasSplits) or not data.has_split(name):
+        raise InputError(
+            f"the data has no split '{name}' to compare generated images with: hold images out "
+            "in the data's settings, or name another split in evaluate.split."
+        )
+    return data.split(name)
+
+
+def translation_data(data: object) -> TranslationData:
+    """Return a run's data itself; InputError if it has no modalities to translate between."""
+    if not isinstance(data, TranslationData):
+        raise InputError(
+            f"the method translates between modalities, but the data {type(data).__name__} has "
+            "none: give a data module of several modalities."
+        )
+    return data
+
+
 def standing(data: TranslationData, translation: Translation) -> str:
     """Say in one word or two how a translation stands to the training sets.
 
@@ -169,10 +216,10 @@ def known_of(data: TranslationData, x: Batch, source: str) -> Batch:
 
     `<source>/<field>` is called as the field; fields of other modalities are left out.
     """
-    told = {name: each.cpu() for name, each in x.items() if name not in data.modalities}
-    shared = {name: each for name, each in told.items() if "/" not in name}
+    told = {name: value.cpu() for name, value in x.items() if name not in data.modalities}
+    shared = {name: value for name, value in told.items() if "/" not in name}
     prefix = f"{source}/"
-    own = {n.removeprefix(prefix): each for n, each in told.items() if n.startswith(prefix)}
+    own = {n.removeprefix(prefix): value for n, value in told.items() if n.startswith(prefix)}
     return shared | own
 
 

@@ -20,9 +20,9 @@ def choose_extractor(name: str | None, train: Images) -> Extractor:
     """Return the extractor called `name`, by default one that fits the data.
 
     Args:
-        name: As `load_extractor` takes it. None is a classifier trained on `train`, if that has
-            classes 0, 1, 2, ... and images of 8 to 64 pixels; and else what `auto` stands for. The
-            classifier is kept in the user's cache for the next run on the same images.
+        name: A name that `load_extractor` takes. None is a classifier trained on `train`, if that
+            has classes 0, 1, 2, ... and images of 8 to 64 pixels; and else what `auto` stands for.
+            The classifier is kept in the user's cache for the next run on the same images.
         train: The training images.
     """
     if name is not None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from lit_synth.tensors.precision import full_float32
 
+AT_ONCE = 256
+
 
 class Features(NamedTuple):
     """What an extractor says about N images.
@@ -30,6 +32,8 @@ class Extractor(nn.Module):
         resize: How images reach the network's size, in words.
         num_classes: Number of classes of the logits, 0 without logits.
         note: Limits of its numbers, for the card.
+        at_once_on_cpu: Number of images that a CPU looks at together: fewer where the activations
+            of one image are large.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Extractor(nn.Module):
     resize: str
     num_classes: int = 0
     note: str = ""
+    at_once_on_cpu: int = AT_ONCE
 
     def freeze(self) -> Self:
         """Stop all gradients into the weights; every constructor ends with it."""
@@ -57,24 +62,25 @@ class Extractor(nn.Module):
 
 @torch.no_grad()
 def extract(
-    extractor: Extractor, images: Tensor | Iterable[Tensor], batch_size: int = 256
+    extractor: Extractor, images: Tensor | Iterable[Tensor], batch_size: int | None = None
 ) -> Features:
     """Run images through an extractor in float32, whatever precision the caller trains in.
 
     Args:
         extractor: Stays on its device.
         images: (N, C, H, W) in [-1, 1], or an iterable of such batches.
-        batch_size: Most images that go through at once.
+        batch_size: Most images that go through at once; None: 256, on a CPU the extractor's number.
 
     Returns:
         Features of all images in order, on the CPU.
     """
     device = next(extractor.parameters()).device
+    at_once = batch_size or (extractor.at_once_on_cpu if device.type == "cpu" else AT_ONCE)
     batches = [images] if isinstance(images, Tensor) else images
     parts = []
     with torch.autocast(device.type, enabled=False), full_float32():
         for batch in batches:
-            for chunk in batch.split(batch_size):
+            for chunk in batch.split(at_once):
                 features, logits = extractor(chunk.to(device, torch.float32))
                 parts.append(Features(features.cpu(), None if logits is None else logits.cpu()))
     logits = [part.logits for part in parts if part.logits is not None]

@@ -1,10 +1,7 @@
 """Features of a small classifier, trained on real labelled images and kept as a release."""
 
-import contextlib
 import dataclasses
-import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,7 +12,8 @@ from torch import Tensor
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.networks.classifier import SmallClassifier
-from lit_synth.releases.format import load_release, save_release
+from lit_synth.releases.cache import Trained, trained_once
+from lit_synth.releases.format import Release, load_release, save_release
 from lit_synth.tensors.hashing import content_hash, image_digests
 
 
@@ -39,7 +37,7 @@ class Recipe:
         shift_px: Images are moved by up to this many pixels, with their border repeated.
         noise: Standard deviation of added Gaussian noise, images being in [-1, 1].
         seed: Seed of the weights and of every draw.
-        network: What is not as `SmallClassifier` has it by default.
+        network: Arguments of `SmallClassifier` that are not its defaults.
     """
 
     iterations: int = 600
@@ -60,20 +58,20 @@ class ReleaseClassifier(Extractor):
     """Features and logits of the network `classifier` of a release folder.
 
     Args:
-        folder: Written by `train_classifier`, or the name of a bundled release.
+        folder: Written by `train_classifier`, or the name of a bundled release; or a release that
+            is loaded.
 
     Raises:
         InputError: If the release holds no SmallClassifier.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path | Release) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):  # building networks draws initial weights
-            release = load_release(folder)
+        release = folder if isinstance(folder, Release) else load_release(folder)
         network = release.network("classifier")
         if not isinstance(network, SmallClassifier):
             raise InputError(
-                f"The classifier of {folder} is a {type(network).__name__}, expected a "
+                f"The classifier of {release.folder} is a {type(network).__name__}, expected a "
                 "SmallClassifier; train one with `lit-synth train-classifier`."
             )
         self.network = network
@@ -126,14 +124,41 @@ def train_classifier(
     Args:
         images: Real training images (N, C, H, W) in [-1, 1].
         labels: Their classes (N,), integers from 0.
-        folder: Where the release goes.
+        folder: Folder that the release is written to.
         recipe: How to train; None is `Recipe()`.
         held_out: Images and labels whose accuracy goes on the card.
 
     Returns:
         The folder.
     """
+    return save_release(folder, *_trained(images, labels, recipe or Recipe(), held_out))
+
+
+def trained_classifier(
+    images: Tensor, labels: Tensor, cache_dir: str | Path, recipe: Recipe | None = None
+) -> ReleaseClassifier:
+    """Classifier of these images: from the cache if it was ever trained there, else trained now.
+
+    The cache is keyed by the content of images and labels and by the recipe, never by a path.
+
+    Args:
+        images: Real training images (N, C, H, W) in [-1, 1].
+        labels: Their classes (N,), integers from 0.
+        cache_dir: Folder of such classifiers.
+        recipe: How to train; None is `Recipe()`.
+    """
     recipe = recipe or Recipe()
+    facts = content_hash(images, labels) + json.dumps(recipe.facts(), sort_keys=True)
+    release = trained_once(
+        "classifier", facts, Path(cache_dir), lambda: _trained(images, labels, recipe)
+    )
+    return ReleaseClassifier(release)
+
+
+def _trained(
+    images: Tensor, labels: Tensor, recipe: Recipe, held_out: tuple[Tensor, Tensor] | None = None
+) -> Trained:
+    """Train a classifier; return it with its card, and with what it was trained on."""
     network = fit_classifier(images, labels, recipe)
     accuracy = None
     if held_out is not None:
@@ -156,7 +181,7 @@ def train_classifier(
         "\n\nIt judges generated images. It must not judge the images that it was trained on, "
         "whose digests are in config.yaml.\n"
     )
-    return save_release(folder, {"classifier": network}, card, extra)
+    return Trained({"classifier": network}, card, extra)
 
 
 def fit_classifier(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClassifier:
@@ -186,37 +211,6 @@ def fit_classifier(images: Tensor, labels: Tensor, recipe: Recipe) -> SmallClass
             optimizer.step()
             schedule.step()
     return network.eval()
-
-
-def trained_classifier(
-    images: Tensor, labels: Tensor, cache_dir: str | Path, recipe: Recipe | None = None
-) -> ReleaseClassifier:
-    """Classifier of these images: from the cache if it was ever trained there, else trained now.
-
-    The cache is keyed by the content of images and labels and by the recipe, never by a path.
-
-    Args:
-        images: Real training images (N, C, H, W) in [-1, 1].
-        labels: Their classes (N,), integers from 0.
-        cache_dir: Folder of such classifiers.
-        recipe: How to train; None is `Recipe()`.
-    """
-    recipe = recipe or Recipe()
-    settings = json.dumps(recipe.facts(), sort_keys=True)
-    key = hashlib.sha256((content_hash(images, labels) + settings).encode()).hexdigest()[:16]
-    folder = Path(cache_dir) / f"classifier-{key}"
-    if not folder.is_dir():
-        # Beside its place, then renamed: a killed run leaves none, two runs at once make the same.
-        with tempfile.TemporaryDirectory(dir=_made(cache_dir)) as temporary:
-            made = train_classifier(images, labels, Path(temporary) / folder.name, recipe)
-            with contextlib.suppress(OSError):  # the other one was first
-                made.rename(folder)
-    return ReleaseClassifier(folder)
-
-
-def _made(folder: str | Path) -> Path:
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return Path(folder)
 
 
 def _shifted(images: Tensor, pixels: int, rng: torch.Generator) -> Tensor:

@@ -105,7 +105,7 @@ def learned_identity(images: Tensor, people: Tensor, folder: str | Path) -> Lear
 
     Args:
         images: Photos (N, C, H, W) in [-1, 1].
-        people: Who is on each, int64 (N,), any numbers.
+        people: The number of the person on each, int64 (N,), any numbers.
         folder: Cache of classifiers.
 
     Returns:

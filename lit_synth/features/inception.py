@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.random import as_rgb
-from lit_synth.runs.reading import load_tensors
 from lit_synth.tensors.pixels import as_uint8
+from lit_synth.tensors.reading import load_tensors
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -33,6 +33,7 @@ class InceptionFeatures(Extractor):
     """
 
     name = "inception-v3-2048"
+    at_once_on_cpu = 16
     resize = "grey repeated to RGB; x * 127.5 + 128 to 8 bits; TensorFlow 1 bilinear to 299x299"
 
     def __init__(self, weights_path: str | Path | None = None) -> None:

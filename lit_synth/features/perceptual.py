@@ -13,8 +13,8 @@ from lit_synth.errors import InputError
 from lit_synth.features.random import as_rgb
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.format import load_release
-from lit_synth.runs.reading import load_tensors
 from lit_synth.tensors.precision import full_float32
+from lit_synth.tensors.reading import load_tensors
 
 BUNDLED = "object-classifier"
 ALEXNET = "alexnet-owt-7be5be79.pth"  # torchvision's IMAGENET1K_V1

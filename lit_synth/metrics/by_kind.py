@@ -1,4 +1,4 @@
-"""What a translation is measured by, by the kind of its target; and floors to compare it with."""
+"""What a translation is measured by, by the kind of its target; and priors to compare it with."""
 
 import math
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Colours for what is no picture: depth, class labels, attention."""
 
 from collections.abc import Mapping
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ Limits = tuple[float, float]
 
 def depth_limits(x: Batch, modalities: Mapping[str, Modality]) -> Limits | None:
     """Return the nearest and the farthest known depth of scenes in metres; None without depth."""
-    depths = [x[name] for name, each in modalities.items() if each.kind == "depth" and name in x]
+    names = [name for name, modality in modalities.items() if modality.kind == "depth"]
+    depths = [x[name] for name in names if name in x]
     known = torch.cat([depth[depth > 0] for depth in depths]) if depths else torch.empty(0)
     return (float(known.min()), float(known.max())) if len(known) else None
 
@@ -32,7 +33,7 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
 
     Args:
         x: Data of the modality.
-        modality: What it is.
+        modality: Modality that it is in.
         limits: Depths that get the ends of the colour scale; None: those of `x` itself.
     """
     x = x.cpu()
@@ -44,15 +45,21 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
         return colours[x].permute(0, 3, 1, 2)
     nearest, farthest = limits or (float(x.min()), float(x.max()))
     share = (x[:, 0] - nearest) / max(farthest - nearest, 1e-6)
-    colours = torch.from_numpy(mpl.colormaps[DEPTH_COLOURS](share.numpy(), bytes=True)[..., :3])
+    colours = torch.from_numpy(_scale(DEPTH_COLOURS)(share.numpy(), bytes=True)[..., :3])
     return (colours * (x[:, 0, :, :, None] > 0)).permute(0, 3, 1, 2)
+
+
+def _scale(name: str) -> Any:
+    import matplotlib as mpl  # a slow import
+
+    return mpl.colormaps[name]
 
 
 def _palette(modality: Modality) -> Tensor:
     if modality.palette:
         return torch.tensor(modality.palette, dtype=torch.uint8)
     classes = np.arange(modality.channels)
-    scale = mpl.colormaps[LABEL_COLOURS]
+    scale = _scale(LABEL_COLOURS)
     return torch.from_numpy(scale(classes % scale.N, bytes=True)[:, :3].copy())
 
 
@@ -72,6 +79,6 @@ def heated(pictures: Tensor, share: Tensor) -> Tensor:
     """
     grey = pictures.float().mean(1, keepdim=True)
     share = F.interpolate(share.cpu().float(), size=pictures.shape[-2:], mode="nearest")
-    colours = torch.from_numpy(mpl.colormaps[HEAT_COLOURS](share[:, 0].numpy(), bytes=True))
+    colours = torch.from_numpy(_scale(HEAT_COLOURS)(share[:, 0].numpy(), bytes=True))
     heat = colours[..., :3].permute(0, 3, 1, 2).float()
     return torch.lerp(grey.expand_as(heat), heat, HEAT * share).round().to(torch.uint8)

@@ -5,7 +5,6 @@ import io
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from lit_synth.tensors.pixels import as_uint8
 
@@ -19,6 +18,8 @@ def grid(images: Tensor, columns: int) -> Tensor:
     Returns:
         Pixels (3, H', W'), uint8.
     """
+    from torchvision.utils import make_grid  # a slow import
+
     factor = max(1, TILE_PX // images.shape[-1])
     tiles = F.interpolate(as_uint8(images.cpu()), scale_factor=factor, mode="nearest")
     return make_grid(tiles, nrow=columns, padding=2, pad_value=LIGHT)

@@ -29,12 +29,12 @@ def write_interpolation(
     """Write `<path>_interpolation.png`, and `.gif`, which goes there and back.
 
     Args:
-        path: Of both files, without what is the same.
+        path: Path of both files, without their endings.
         x: A scene, modality -> data without the batch.
         made: Its results (S, ...), from the first style to the second.
-        data: What the modalities are.
-        translation: What was asked for.
-        labels: Of the results.
+        data: Data module that says what the modalities are.
+        translation: The translation that was asked for.
+        labels: Labels of the results.
     """
     scene = {name: x[name][None] for name in data.modalities if name in x}
     strip = preview(data, scene, made[None], translation, labels)

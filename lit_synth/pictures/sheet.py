@@ -25,7 +25,7 @@ class Column(NamedTuple):
     Attributes:
         mark: First line of its heading, which decides the colour.
         lines: The others.
-        pictures: Of each scene: (N, 3, H, W), uint8.
+        pictures: Pictures of the scenes, (N, 3, H, W), uint8.
     """
 
     mark: str

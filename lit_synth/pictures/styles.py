@@ -30,10 +30,10 @@ def style_columns(
     Args:
         methods: Name and method, in the mode and with the weights that it has; the translations of
             the first are shown, of the others where they make them too.
-        data: What the modalities are.
+        data: Data module that says what the modalities are.
         x: Scenes on the methods' device.
         n_styles: Columns of a method that has styles; the others have one.
-        seed: Of the styles.
+        seed: Seeds the styles.
         truth: Do the modalities of `x` show the same scenes?
 
     Returns:

@@ -24,35 +24,41 @@ def columns(
 
     Args:
         method: Translates, in the mode and with the weights that it has.
-        data: What the modalities are, and which pairs were seen.
+        data: Data module that says what the modalities are, and which pairs were seen.
         x: Scenes on the method's device; a modality that no translation needs may lack.
-        translations: Which to show; those seen come first.
+        translations: Translations to show; those seen come first.
         truth: Do the modalities of `x` show the same scenes? If not, each translation stands beside
             what it was made from.
     """
     limits = depth_limits(x, data.modalities)
     painted = {
-        name: coloured(x[name], each, limits) for name, each in data.modalities.items() if name in x
+        name: coloured(x[name], modality, limits)
+        for name, modality in data.modalities.items()
+        if name in x
     }
     made = {
-        each: Column(
-            standing(data, each),
-            words(each),
-            coloured(translate(method, x, each), data.modalities[each.target], limits),
+        way: Column(
+            standing(data, way),
+            words(way),
+            coloured(translate(method, x, way), data.modalities[way.target], limits),
         )
-        for each in translations
+        for way in translations
     }
     if not truth:
         return [
-            [*(Column("input", (s,), painted[s]) for s in each.sources), result]
-            for each, result in made.items()
+            [*(Column("input", (s,), painted[s]) for s in way.sources), result]
+            for way, result in made.items()
         ]
-    given = {source for each in translations for source in each.sources}
-    targets = {each.target for each in translations}
+    given = {source for way in translations for source in way.sources}
+    targets = {way.target for way in translations}
     shown = [
-        *(Column("input", (name,), each) for name, each in painted.items() if name in given),
+        *(Column("input", (name,), colours) for name, colours in painted.items() if name in given),
         *sorted(made.values(), key=lambda column: column.mark != "seen"),
-        *(Column("truth", (name,), each) for name, each in painted.items() if name in targets),
+        *(
+            Column("truth", (name,), colours)
+            for name, colours in painted.items()
+            if name in targets
+        ),
     ]
     return [[column] for column in shown]
 
@@ -78,11 +84,11 @@ def preview(
     """Return the first scenes that were translated as one picture: given, made and, if known, true.
 
     Args:
-        data: What the modalities are, and which pairs were seen.
+        data: Data module that says what the modalities are, and which pairs were seen.
         x: The sources and perhaps the target, modality -> data.
-        made: What became of them, (N, S, ...): S results of each.
-        translation: What was asked for.
-        labels: Of the S results.
+        made: Results, (N, S, ...): S of each scene.
+        translation: The translation that was asked for.
+        labels: Labels of the S results.
         most: Scenes to show.
     """
     target = translation.target

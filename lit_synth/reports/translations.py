@@ -80,13 +80,13 @@ def _by_source(
         for each, standing in _seen_first(standings)
         if each.target == target and f"{each.name}/{metric}" in evaluated
     }
-    floor = next((g for g in (f"{PRIOR}_{target}", PRIOR) if f"{g}/{metric}" in evaluated), None)
+    prior = next((g for g in (f"{PRIOR}_{target}", PRIOR) if f"{g}/{metric}" in evaluated), None)
     if lines:
         for each in _oracles(evaluated, target):
             if points := evaluated.get(f"{ORACLE}/{each.name}/{metric}"):
                 lines[f"{_source(each)} ({ORACLE})"] = points
-    if lines and floor:
-        lines[PRIOR] = evaluated[f"{floor}/{metric}"]
+    if lines and prior:
+        lines[PRIOR] = evaluated[f"{prior}/{metric}"]
     return lines
 
 
@@ -141,8 +141,8 @@ def _rows(values: Mapping[str, float], standings: Standings, target: str) -> lis
     for each in _oracles(values, target):
         rows.append((f"from {_source(each)}", ORACLE, _of(values, f"{ORACLE}/{each.name}")))
     names = {name for _, _, found in rows for name in found}
-    floor = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
-    if shared := {name: value for name, value in floor.items() if name in names}:
+    prior = _of(values, f"{PRIOR}_{target}") or _of(values, PRIOR)
+    if shared := {name: value for name, value in prior.items() if name in names}:
         rows.append((PRIOR, "", shared))
     return rows
 

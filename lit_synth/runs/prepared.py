@@ -21,8 +21,6 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from lit_synth.errors import InputError
-from lit_synth.runs.folder import in_use, run_folder
-from lit_synth.runs.resume import checkpoint_folder
 from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings, settings_of
 
 RELEASE = "release"
@@ -102,10 +100,11 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     Raises:
         InputError: If something is used that `prepare` does not name.
     """
+    from lit_synth.runs.folder import run_folder
+
     prepare: Mapping[str, str] = settings.get("prepare") or {}
-    used: list[str] = []
-    fill({key: each for key, each in settings.items() if key != "prepare"}, used.append)
-    for name in used:
+    names = used(settings)
+    for name in names:
         if name not in prepare:
             raise InputError(
                 f"the settings use $prepare.{name}, but prepare has "
@@ -114,8 +113,15 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
     return [
         Prepared(name, Path(config), run_folder(runs_dir, Path(config).stem, f"seed{seed}"), seed)
         for name, config in prepare.items()
-        if name in used
+        if name in names
     ]
+
+
+def used(settings: Settings) -> list[str]:
+    """Return the names in `$prepare.<name>` that settings use, each once, in order."""
+    names: list[str] = []
+    fill({key: each for key, each in settings.items() if key != "prepare"}, names.append)
+    return list(dict.fromkeys(names))
 
 
 def given_instead(file: Any, settings: Any, path: str = "model") -> dict[str, str]:
@@ -215,6 +221,9 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
         InputError: Its folder holds a run with other settings.
         SystemExit: It has failed, or was stopped; with its exit code.
     """
+    from lit_synth.runs.folder import in_use
+    from lit_synth.runs.resume import checkpoint_folder
+
     try:
         check_same_settings(run.folder, dict(settings))
     except InputError as error:

@@ -1,17 +1,19 @@
-"""Files of anybody's, read so that nothing in them is executed and nothing grows without bound."""
+"""YAML of anybody's, read so that nothing in it is executed and nothing grows without bound."""
 
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from lit_synth.errors import InputError
 
 MOST_BYTES = 2**24  # of a YAML file
 MOST_VALUES = 100_000  # that one stands for, its aliases written out
+DEEPEST = 50  # values within values
+
+# The parser in C is many times faster, but some builds of PyYAML lack it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
@@ -41,8 +43,8 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    # Not the loader in C, which crashes on deep nesting.
-    loader = yaml.SafeLoader(text)
+    _refuse_depth(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:
@@ -50,10 +52,18 @@ def _parsed(text: str) -> Any:
         if _values(node, {}) > MOST_VALUES:
             raise ValueError(f"its aliases stand for more than {MOST_VALUES} values; write less")
         return loader.construct_document(node)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
     finally:
         loader.dispose()
+
+
+def _refuse_depth(text: str) -> None:
+    """Raise ValueError if values are nested so deeply that composing them would crash."""
+    depth = 0
+    for event in yaml.parse(text, _Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep")
 
 
 def _values(node: yaml.Node, known: dict[int, float]) -> float:
@@ -65,17 +75,3 @@ def _values(node: yaml.Node, known: dict[int, float]) -> float:
         nodes = [each for pair in inner for each in pair] if pairs else inner
         known[id(node)] = 1 + sum(_values(each, known) for each in nodes)
     return known[id(node)]
-
-
-def load_tensors(path: str | Path, mmap: bool = False) -> Any:
-    """Return what `torch.save` has written to a file, on the CPU.
-
-    Raises:
-        UnpicklingError: It holds anything but tensors and plain values.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:  # whose own advice is to let the file execute code
-        raise pickle.UnpicklingError(
-            "holds more than tensors and plain values, and such a file could execute code"
-        ) from error

@@ -8,7 +8,6 @@ from typing import Any
 
 from lit_synth.errors import InputError
 from lit_synth.runs.reading import read_mapping
-from lit_synth.runs.resume import checkpoints_of
 
 CONFIG = "config.yaml"
 
@@ -18,6 +17,8 @@ _MAY_CHANGE = re.compile(r"model\.init_args\.stages\.\d+\.iterations|data\.init_
 
 def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
     """Raise InputError if the run in `folder` has settings with which it may not go on."""
+    from lit_synth.runs.resume import checkpoints_of  # with torch, which listing studies needs not
+
     if checkpoints_of(folder) and not (folder / CONFIG).exists():
         raise InputError(
             f"{folder} holds checkpoints but no {CONFIG}, which says what they are of: put it "

@@ -2,12 +2,33 @@
 
 import ast
 import hashlib
+import json
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
+
+from lit_synth.releases.cache import cache_folder
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("lit_synth", "datamodules")
 ALWAYS = ("lit_synth.method", "lit_synth.callbacks.evaluate")
+PYTHON = ".".join(map(str, sys.version_info[:2]))  # each version has its own syntax trees
+
+
+class Facts(TypedDict):
+    """What is read off a module's source, and kept by its hash: parsing all takes seconds.
+
+    Attributes:
+        code: Hash of the source without comments, docstrings and layout.
+        imports: Names that may be modules.
+        classes: Defined at the top.
+    """
+
+    code: str
+    imports: list[str]
+    classes: list[str]
 
 
 @cache
@@ -19,66 +40,76 @@ def code_hash(class_paths: frozenset[str]) -> str:
     Args:
         class_paths: Class names as configurations have them, dotted or bare.
     """
-    todo = [*ALWAYS, *filter(None, map(_module_of, class_paths))]
+    facts, classes = _facts(), _classes()
+    todo = [*ALWAYS, *filter(None, (_module_of(path, classes) for path in class_paths))]
     seen: set[str] = set()
     while todo:
         module = todo.pop()
         if module not in seen:
             seen.add(module)
-            todo.extend(_imports(module))
+            todo.extend(name for name in facts[module]["imports"] if name in facts)
     digest = hashlib.sha256()
     for module in sorted(seen):
-        digest.update(f"{module}\n{_normalised(module)}\n".encode())
+        digest.update(f"{module}\n{facts[module]['code']}\n".encode())
     return digest.hexdigest()
 
 
-def _module_of(class_path: str) -> str | None:
+def _module_of(class_path: str, classes: dict[str, str]) -> str | None:
     module, _, name = class_path.rpartition(".")
-    return module if module in _modules() else _classes().get(name)
+    return module if module in _facts() else classes.get(name)
 
 
-@cache
 def _modules() -> dict[str, Path]:
     files = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    return ast.parse(_modules()[module].read_text())
-
-
-@cache
 def _classes() -> dict[str, str]:
     """Module that defines each of our classes; the public ones have distinct names."""
-    return {
-        node.name: module
-        for module in _modules()
-        for node in _tree(module).body
-        if isinstance(node, ast.ClassDef)
-    }
+    return {name: module for module, facts in _facts().items() for name in facts["classes"]}
 
 
 @cache
-def _imports(module: str) -> list[str]:
-    names: set[str] = set()
-    for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return sorted(names & _modules().keys())
+def _facts() -> dict[str, Facts]:
+    """Return the facts of all our modules, those of changed ones read anew."""
+    path = cache_folder() / f"code-{PYTHON}.json"
+    sources = {module: file.read_text() for module, file in _modules().items()}
+    keys = {module: hashlib.sha256(text.encode()).hexdigest() for module, text in sources.items()}
+    known = _kept(path)
+    facts = {m: known.get(keys[m]) or _read(text) for m, text in sources.items()}
+    if any(key not in known for key in keys.values()):
+        from lit_synth.runs.files import write_atomically  # a slow import, seldom needed
+
+        with suppress(OSError):  # then it takes seconds the next time as well
+            write_atomically(
+                path, json.dumps({keys[m]: each for m, each in facts.items()}).encode()
+            )
+    return facts
 
 
-@cache
-def _normalised(module: str) -> str:
-    tree = ast.parse(_modules()[module].read_text())
+def _kept(path: Path) -> dict[str, Facts]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _read(source: str) -> Facts:
+    tree = ast.parse(source)
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    imports: set[str] = set()
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports.add(node.module)
+            imports.update(f"{node.module}.{alias.name}" for alias in node.names)
         body = getattr(node, "body", None)
         if isinstance(body, list):
             node.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]  # just seen to be there
-    return ast.dump(tree)
+    code = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return Facts(code=code, imports=sorted(imports), classes=classes)
 
 
 def _is_text(node: ast.AST) -> bool:

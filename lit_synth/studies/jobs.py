@@ -1,19 +1,18 @@
 """Jobs: the training runs of a plan, each named by a hash of all that decides its outcome."""
 
-import copy
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lit_synth.errors import InputError
+from lit_synth.runs import prepared
 from lit_synth.runs.reading import read_mapping
 from lit_synth.studies.code_hash import code_hash
-from lit_synth.studies.plan import Plan, Recipe, Values, fill
-
-PREPARED = "prepare."
+from lit_synth.studies.plan import Plan, Recipe, fill
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Job:
     @property
     def release(self) -> Path:
         """Folder of the networks that the run ends with."""
-        return self.folder / "release"
+        return self.folder / prepared.RELEASE
 
 
 class Jobs:
@@ -63,6 +62,7 @@ class Jobs:
     def __init__(self, plan: Plan, seeds: list[int], runs_dir: Path, accelerator: str) -> None:
         self.plan, self.runs_dir, self.accelerator = plan, runs_dir, accelerator
         self.by_key: dict[str, Job] = {}
+        self._known: dict[tuple[str, int], Job] = {}  # what is prepared, by name and seed
         self.arms: dict[str, dict[int, Job]] = {
             name: {seed: self._job(f"{name} seed {seed}", arm, seed) for seed in seeds}
             for name, arm in plan.arms.items()
@@ -82,8 +82,8 @@ class Jobs:
 
     def _job(self, label: str, recipe: Recipe, seed: int) -> Job:
         config = configuration(recipe, seed, self.accelerator)
-        used = {name: self._prepared(name, seed) for name in _prepared_names(config)}
-        by_key = fill(config, {PREPARED + name: job.key for name, job in used.items()})
+        used = {name: self._prepared(name, seed) for name in prepared.used(config)}
+        by_key = prepared.fill(config, lambda name: used[name].key) if used else config
         code = code_hash(frozenset(_class_paths(config)))
         text = json.dumps([by_key, code], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -91,7 +91,7 @@ class Jobs:
         job = Job(
             label=label,
             key=key,
-            config=fill(config, {PREPARED + n: str(job.release) for n, job in used.items()}),
+            config=prepared.fill(config, lambda name: used[name].release) if used else config,
             config_file=self.runs_dir / "configs" / f"{stem}.yaml",
             runs_dir=self.runs_dir,
             needs=tuple(job.key for job in used.values()),
@@ -103,7 +103,10 @@ class Jobs:
             listed = ", ".join(self.plan.prepare) or "nothing"
             raise InputError(f"study {self.plan.id} uses $prepare.{name}, but prepares {listed}.")
         recipe = self.plan.prepare[name]
-        return self._job(f"prepare {name}", recipe, seed if recipe.per_seed else 0)
+        seed = seed if recipe.per_seed else 0
+        if (name, seed) not in self._known:
+            self._known[name, seed] = self._job(f"prepare {name}", recipe, seed)
+        return self._known[name, seed]
 
 
 def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]:
@@ -114,13 +117,14 @@ def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]
         raise InputError(
             f"the arm '{recipe.name}' has no configuration: {recipe.config} is missing."
         )
-    config = read_mapping(recipe.config, f"the configuration of the arm '{recipe.name}',")
+    read = _read(recipe.config, recipe.config.stat().st_mtime_ns)
+    config = fill(read, {"seed": seed})  # a copy
     for key, value in recipe.set.items():
-        set_dotted(config, key, copy.deepcopy(value))
+        set_dotted(config, key, fill(value, {"seed": seed}))
     config["seed_everything"] = seed
     set_dotted(config, "data.init_args.seed", seed)
     set_dotted(config, "trainer.accelerator", accelerator)
-    return fill(config, {"seed": seed})
+    return config
 
 
 def set_dotted(config: dict[str, Any], key: str, value: Any) -> None:
@@ -131,20 +135,9 @@ def set_dotted(config: dict[str, Any], key: str, value: Any) -> None:
     config[last] = value
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
-
-
-def _prepared_names(config: Values) -> list[str]:
-    found = [text[1:] for text in _texts(config) if text.startswith(f"${PREPARED}")]
-    return list(dict.fromkeys(name.removeprefix(PREPARED) for name in found))
+@cache
+def _read(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001 - read again once it changes
+    return read_mapping(path, "the configuration")
 
 
 def _class_paths(value: Any) -> Iterator[str]:

@@ -183,11 +183,11 @@ def _expanded(raw: Values, scale: str) -> Plan:
 
 def fill(value: Any, values: Values) -> Any:
     """Replace every `$name` in a nested value; `$prepare.name` is left where it is not known."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {fill(key, values): fill(each, values) for key, each in value.items()}
     if isinstance(value, list):
         return [fill(each, values) for each in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "$" not in value:
         return value
     whole = NAME.fullmatch(value)
     if whole:

@@ -1,12 +1,14 @@
 """The training verbs: Lightning's command line over self-contained YAML files."""
 
 import logging
+import shlex
 import warnings
-from collections.abc import Sequence
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import yaml
@@ -18,17 +20,22 @@ import lit_synth.networks
 from datamodules.errors import DataError
 from lit_synth.callbacks import Checkpoint, Evaluate, ImageWriter, SampleGrid
 from lit_synth.callbacks.checkpoint import misfit
+from lit_synth.callbacks.trainer_queries import callback_of, data_of
+from lit_synth.contracts.data import HasSplits
 from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.inputs import PriorBatches
 from lit_synth.method import Method
 from lit_synth.releases.format import find_release, read_release
+from lit_synth.reports.run import FILE as REPORT
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
 from lit_synth.runs.reading import read_mapping
-from lit_synth.runs.resume import find_checkpoint
+from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
+from lit_synth.stages import share_iterations
 from lit_synth.training.misfits import explaining_misfits
+from lit_synth.training.mistakes import sentence
 from lit_synth.training.predict import translations
 from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
 from lit_synth.training.values import check_values, explaining_machine
@@ -43,6 +50,23 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "enable_progress_bar": False,  # ours counts iterations
 }
+
+
+Adjust = Callable[[Any], None]
+
+
+class Built(NamedTuple):
+    """What a training verb works on.
+
+    Attributes:
+        method: What is trained, with its networks.
+        data: What it is trained on.
+        trainer: With the callbacks of the run.
+    """
+
+    method: Method
+    data: Any
+    trainer: pl.Trainer
 
 
 def train(argv: Sequence[str]) -> int:
@@ -66,9 +90,24 @@ class SynthCLI(LightningCLI):
     """Lightning's command line with run folders, automatic resume and our callbacks.
 
     Checkpoints never change the configuration: the YAML and the command line are the truth.
+
+    Args:
+        args: The verb and its options.
+        run_verb: Run the verb, or leave it at building what it works on?
+        adjust: Is given the verb's settings before anything is built of them, and may change them.
+        prepared_in: Folder of all runs that has what the run's `prepare` names; None: the run's
+            own, where `fit` trains what is missing.
     """
 
-    def __init__(self, args: list[str]) -> None:
+    def __init__(
+        self,
+        args: list[str],
+        run_verb: bool = True,
+        adjust: Adjust | None = None,
+        prepared_in: Path | None = None,
+    ) -> None:
+        self.verb, self.run_verb = args[0], run_verb
+        self.adjust, self.prepared_in = adjust, prepared_in
         _quieten()
         super().__init__(
             Method,
@@ -80,21 +119,50 @@ class SynthCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            parser_kwargs={"prog": "lit-synth", "allow_abbrev": False},
+            parser_kwargs={"prog": "lit-synth", "allow_abbrev": False, "exit_on_error": False},
             args=args,
         )
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+    @classmethod
+    def build(
+        cls, args: Sequence[str], adjust: Adjust | None = None, prepared_in: Path | None = None
+    ) -> Built:
+        """Return what a verb works on, without running it.
+
+        Args:
+            args: The verb and its options; `fit` claims its run folder.
+            adjust: Is given the verb's settings before anything is built of them.
+            prepared_in: Folder of all runs that has what the run's `prepare` names.
+        """
+        cli = cls(list(args), run_verb=False, adjust=adjust, prepared_in=prepared_in)
+        return Built(cli.model, cli.datamodule, cli.trainer)
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # of this verb alone
+        """Return the verb: the parsers of the others would take a second to build."""
+        return {self.verb: LightningCLI.subcommands()[self.verb]}
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.run_verb:
+            super()._run_subcommand(subcommand)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ARG002
         # Lightning would warn that sys.argv holds arguments too: here they are the same.
         for path in _configurations(args):
             read_mapping(path, "the configuration")
-        self.config = parser.parse_args(args)
+        self.config = self._parsed(args)
         check_values(self.config[self.config.subcommand])
+
+    def _parsed(self, args: list[str]) -> Any:
+        try:
+            return self.parser.parse_args(args)
+        except ArgumentError as error:
+            raise InputError(sentence(str(error), self.verb_parser.get_defaults().keys())) from None
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration alone: Lightning would let a checkpoint override it."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        self.verb_parser = parser
         parser.add_lightning_class_args(Checkpoint, "checkpoint")
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(Evaluate, "evaluate")
@@ -114,6 +182,13 @@ class SynthCLI(LightningCLI):
             help="Configurations of runs to train before, by name: $prepare.NAME is the release "
             "of the one with this run's seed.",
         )
+        parser.add_argument(
+            "--iterations",
+            type=int | None,
+            default=None,
+            help="Iterations of the run, shared over its stages in proportion (default: as the "
+            "stages say).",
+        )
         add_predict_options(parser)
 
     @property
@@ -122,6 +197,10 @@ class SynthCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         settings = self._settings
+        if self.adjust is not None:
+            self.adjust(settings)
+        if settings.iterations is not None:
+            _share(settings)
         config = Path(str(settings.config[-1])) if settings.config else None
         self.folder = _run_folder(settings, config)
         settings.trainer.default_root_dir = str(self.folder)
@@ -161,9 +240,11 @@ class SynthCLI(LightningCLI):
         seed, own = settings.seed_everything, self.folder / CONFIG
         if self.subcommand != "fit" and own.is_file():  # may be asked for with another seed
             seed = settings_of(self.folder).get("seed_everything", seed)
-        needed = prepared.needed(self.config_dump, self.folder.parents[1], seed)
+        runs_dir = self.prepared_in or self.folder.parents[1]
+        needed = prepared.needed(self.config_dump, runs_dir, seed)
+        trains = self.subcommand == "fit" and self.prepared_in is None and prepared.trains_here()
         for run in needed:
-            if self.subcommand == "fit" and prepared.trains_here():
+            if trains:
                 accelerator = settings.trainer.accelerator
                 options = ["--trainer.devices", "1", "--trainer.num_nodes", "1"]
                 if isinstance(accelerator, str):
@@ -176,7 +257,7 @@ class SynthCLI(LightningCLI):
     def _settings_of(self, run: prepared.Prepared) -> dict[str, Any]:
         """Return all settings of another run, as its config.yaml would hold them."""
         read_mapping(run.config, "the configuration")
-        config = self.parser.parse_args(run.arguments())
+        config = self._parsed(run.arguments())
         settings = config[config.subcommand]
         if settings.prepare:
             settings.prepare = prepared.find(settings.prepare, run.config.parent)
@@ -218,6 +299,11 @@ class SynthCLI(LightningCLI):
         self._load_from(self._checkpoint())
         # Evaluation during training is the Evaluate callback's, at its own iterations.
         self.trainer.limit_val_batches = 0
+
+    def after_fit(self) -> None:
+        """Say where everything is, and what to type next."""
+        if self.trainer.is_global_zero:
+            print(_ending(self.folder, self.trainer, self.model), flush=True)
 
     def before_validate(self) -> None:
         self._require_checkpoint()
@@ -263,6 +349,40 @@ def _configurations(args: Sequence[str]) -> list[Path]:
     given = [after for before, after in pairwise(args) if before in ("-c", "--config")]
     given += [each.partition("=")[2] for each in args if each.startswith("--config=")]
     return [Path(each) for each in given if Path(each).exists()]
+
+
+def _share(settings: Any) -> None:
+    """Give the stages the iterations that `--iterations` has for all of them."""
+    stages = settings.model.init_args.stages
+    lengths = [stage.iterations for stage in stages]
+    for stage, share in zip(stages, share_iterations(settings.iterations, lengths), strict=True):
+        stage.iterations = share
+    settings.iterations = None  # the run's config.yaml says it by the stages
+
+
+def _ending(folder: Path, trainer: pl.Trainer, method: Method) -> str:
+    """Return what a finished run tells: its folder, its report, its best measure, what is next."""
+    rows = [("run", str(folder)), ("report", str(folder / REPORT))]
+    checkpoint, evaluate = callback_of(trainer, Checkpoint), callback_of(trainer, Evaluate)
+    if checkpoint and evaluate and checkpoint.best_value is not None:
+        best = f"{evaluate.split}/{checkpoint.best} {checkpoint.best_value:.4g}"
+        rows.append(("best", f"{best}, in {checkpoint_folder(folder) / 'best.ckpt'}"))
+    rows += [("next", command) for command in _next_commands(folder, trainer, method)]
+    title = f"lit-synth: done, {method.iteration} iterations"
+    return "\n".join([title, *(f"  {name:8}{text}" for name, text in rows)])
+
+
+def _next_commands(folder: Path, trainer: pl.Trainer, method: Method) -> list[str]:
+    """Return what measures the run and what makes its images, as typed."""
+    config, data = ["--config", str(folder / CONFIG)], data_of(trainer)
+    tested = isinstance(data, HasSplits) and data.has_split("test")
+    test, predict = ["lit-synth", "test", *config], ["lit-synth", "predict", *config]
+    if isinstance(method, Translator):
+        first = method.translations()[0]
+        predict += ["--source", ",".join(first.sources), "--target", first.target]
+        predict += ["--via", ",".join(first.route[:-1])] if first.route[:-1] else []
+        predict += [] if tested else ["--input", "FOLDER"]
+    return [shlex.join(command) for command in ([test, predict] if tested else [predict])]
 
 
 def _run_folder(settings: Any, config: Path | None) -> Path:

@@ -77,7 +77,9 @@ def _network_in(error: Exception) -> tuple[Method | None, nn.Module | None, list
 
 
 def _shapes(given: Any) -> list[str]:
-    return [" x ".join(map(str, x.shape[1:])) for x in given if isinstance(x, Tensor) and x.dim() > 2]
+    return [
+        " x ".join(map(str, x.shape[1:])) for x in given if isinstance(x, Tensor) and x.dim() > 2
+    ]
 
 
 def _flag(method: Method, network: nn.Module, name: str, expected: int, found: int) -> str:

@@ -1,10 +1,12 @@
 """Evaluation: when, on what, that it leaves training alone, and what is written down."""
 
+import dataclasses
 import json
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from jsonargparse import ArgumentParser
 from toy_run import SIZE, ToyConditionalGAN, ToyData, ToyGAN, fit, same, trainer_of, weights
 
 from lit_synth.callbacks.checkpoint import Checkpoint
@@ -14,6 +16,7 @@ from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.errors import InputError
 from lit_synth.evaluation import extractors
 from lit_synth.evaluation.extractors import choose_extractor
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, train_classifier
 from lit_synth.features.random import RandomFeatures
@@ -143,7 +146,7 @@ def test_the_checkpoint_keeps_the_best(tmp_path):
 
 def test_default_extractor(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path))
     monkeypatch.setattr(
         extractors, "trained_classifier", lambda *given: asked.append(given) or "trained"
     )
@@ -153,7 +156,7 @@ def test_default_extractor(monkeypatch, tmp_path):
     images, labels, folder = asked[0]
     assert images.shape == (24, 1, SIZE, SIZE)
     assert labels.tolist() == [0, 1] * 12
-    assert folder == tmp_path / "lit-synth"
+    assert folder == tmp_path
 
     assert choose_extractor("inception", train) == "inception"
     assert choose_extractor(None, ToyData(labelled=False).split("train")) == "auto"
@@ -186,6 +189,14 @@ def test_images_that_are_not_finite(tmp_path):
 
     with pytest.raises(InputError, match="the generated images are not finite"):
         fit(tmp_path, evaluate(every_n_iterations=2), method=Broken)
+
+
+def test_every_setting_is_a_flat_option_with_its_default():
+    parser = ArgumentParser()
+    parser.add_class_arguments(Evaluate, "evaluate")
+    options = vars(parser.get_defaults()["evaluate"])
+    when = {"every_n_iterations": 1000, "split": "val"}
+    assert options == when | dataclasses.asdict(EvaluationSettings())
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,21 @@ def test_json_covers_every_topic(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert {finding["topic"] for finding in report["findings"]} >= {
         "system", "processor", "threads", "memory", "libraries", "precision", "distributed",
-        "data loading", "disk", "wandb", "Inception", "assets", "SLURM",
+        "data loading", "disk", "cache", "wandb", "Inception", "assets", "SLURM",
     }  # fmt: skip
     broken = [finding for finding in report["findings"] if finding["state"] == "broken"]
     assert code == (1 if broken else 0)
     assert report["ok"] == (not broken)
     assert str(tmp_path) in next(f["text"] for f in report["findings"] if f["topic"] == "disk")
+
+
+def test_the_cache_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "worlds").mkdir(parents=True)
+    (tmp_path / "cache" / "worlds" / "a").write_bytes(bytes(3 * 2**20))
+    assert f"3 MiB in {tmp_path / 'cache'}, which may be deleted" in doctor._cache().text
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path / "cache/worlds/a/below"))
+    assert doctor._cache().state == "slow"
 
 
 def test_a_broken_part_is_named_and_turns_the_exit_code(monkeypatch, capsys):

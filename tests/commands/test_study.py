@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,22 @@ def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
 def test_a_mistake_is_one_sentence(arguments, message, capsys):
     assert main(["study", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_list_needs_no_torch_and_survives_a_reader_that_leaves():
+    code = (
+        "import sys; from lit_synth.cli import main; main(['study', 'list']); "
+        "print([m for m in ('torch', 'numpy', 'datamodules') if m in sys.modules], file=sys.stderr)"
+    )
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert alone.stderr == "[]\n"
+    assert alone.stdout.count("runs done") == len(STUDIES)
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "lit_synth.cli", "study", "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as listing:
+        listing.stdout.close()
+        assert listing.stderr.read() == ""

@@ -62,6 +62,14 @@ def test_extract_never_computes_in_tf32_and_restores_the_callers_choice():
         torch.set_float32_matmul_precision(before)
 
 
+def test_a_cpu_sees_as_many_images_at_once_as_suits_the_extractor():
+    probe, x = Probe(), images(40)
+    whole = extract(probe, x)
+    probe.at_once_on_cpu = InceptionFeatures.at_once_on_cpu
+    torch.testing.assert_close(extract(probe, x), whole)
+    assert probe.chunks == [40, 16, 16, 8]
+
+
 def test_extract_takes_batches_of_any_size():
     probe, x = Probe(), images()
     whole, parts = extract(probe, x), extract(probe, iter([x[:1], x[1:]]), batch_size=3)

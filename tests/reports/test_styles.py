@@ -35,7 +35,7 @@ def rows(html):
     return [re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", line) for line in lines]
 
 
-def test_each_run_has_a_row_between_its_floor_and_the_truth():
+def test_each_run_has_a_row_between_the_identity_map_and_the_truth():
     found = rows(tables(VALUES, [THERE]))
     head = ["bias and diversity", "", "misclassified", "misclassified_f1", "misclassified_h"]
     assert found[0] == [*head, "joint", "diversity"]

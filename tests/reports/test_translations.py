@@ -60,7 +60,7 @@ def curve(value):
     return [(0, 0.0), (10, value)]
 
 
-def test_curves_of_a_target_stand_together_with_the_floor():
+def test_curves_of_a_target_stand_together_with_the_prior():
     curves = {
         "val/depth_to_segmentation/miou": curve(0.4),
         "val/rgb_to_segmentation/miou": curve(0.6),

@@ -159,5 +159,5 @@ def test_trained_longer(home, whole):
 
 def test_a_finished_run_says_so(home, whole):
     assert start(home, "whole") == 0
-    assert "raise the last stage's iterations" in (home / "whole.log").read_text()
+    assert "give a larger --iterations" in (home / "whole.log").read_text()
     assert_same(outcome(home, "whole"), whole)

@@ -8,13 +8,7 @@ from lit_synth.studies.jobs import Jobs, set_dotted
 from lit_synth.studies.plan import load_plan
 
 HERE = Path("runs")
-CACHES = (
-    code_hash.code_hash,
-    code_hash._tree,
-    code_hash._classes,
-    code_hash._imports,
-    code_hash._normalised,
-)
+CACHES = (code_hash.code_hash, code_hash._classes, code_hash._facts)
 
 
 def keys(jobs):
@@ -99,3 +93,17 @@ def test_code_hash_follows_imports_and_ignores_words(package):
     assert package(**{"lit_synth.methods.other": "class Other: z = 2"}) == plain
     assert package(**{loss: "def f():\n    return 2"}) != plain
     assert package(**{"lit_synth.method": "X = 2"}) != plain
+
+
+def test_what_was_read_of_the_code_is_kept_and_read_again_once_it_changes(
+    package, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plain = package()
+    parsed = []
+    read = code_hash._read
+    monkeypatch.setattr(code_hash, "_read", lambda source: parsed.append(source) or read(source))
+    assert package() == plain
+    assert parsed == []
+    assert package(**{"lit_synth.method": "X = 3"}) != plain
+    assert parsed == ["X = 3"]

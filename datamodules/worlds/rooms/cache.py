@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from datamodules.items.cache import cache_folder
 from datamodules.items.splits import Batch, content_hash
 
 
@@ -19,16 +19,14 @@ def cached(
     """Return what `make` returns, from disk where it was made before.
 
     The key is the parameters and the source code that makes the tensors, so that changed code is
-    never answered with its old output. A file that is not whole is made again. The folder is
-    `$LIT_SYNTH_CACHE`, else `~/.cache/lit-synth`.
+    never answered with its old output. A file that is not whole is made again.
 
     Args:
         parameters: JSON-able; all that the output depends on.
         sources: Files of the code that `make` runs.
         make: Returns named tensors.
     """
-    base = os.environ.get("LIT_SYNTH_CACHE") or Path.home() / ".cache" / "lit-synth"
-    file = Path(base) / "worlds" / f"{_key(parameters, sources)}.safetensors"
+    file = cache_folder() / "worlds" / f"{_key(parameters, sources)}.safetensors"
     tensors = _read(file)
     if tensors is None:
         tensors = make()

@@ -1,5 +1,9 @@
 """What benchmarks of several methods ask of gradients: how far two are apart, in which type."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,3 +38,19 @@ def in_float32() -> torch.autocast:
 def in_bfloat16(device: torch.device) -> torch.autocast:
     """Return a context with autocast to bfloat16."""
     return torch.autocast(device.type, torch.bfloat16)
+
+
+@contextmanager
+def instead(owner: object, **attributes: Any) -> Iterator[None]:
+    """Have an object, a class or a module use other attributes, as long as the context lasts."""
+    own = {name: vars(owner)[name] for name in attributes if name in vars(owner)}
+    for name, value in attributes.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name in attributes:
+            if name in own:
+                setattr(owner, name, own[name])
+            else:
+                delattr(owner, name)

@@ -7,13 +7,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
-from unittest import mock
 
 import pytorch_lightning as pl
 import torch
@@ -33,7 +31,7 @@ from lit_synth.method import Method
 from lit_synth.methods import SDIT, UDIT, MineGAN, MMNets
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.releases.format import save_release
-from lit_synth.runs import prepared
+from lit_synth.runs.lightning_internals import PlainTrainer
 from lit_synth.stages import Stage
 from lit_synth.training.cli import SynthCLI
 
@@ -108,8 +106,18 @@ def measure(
     with tempfile.TemporaryDirectory() as scratch:
         options = [f"--{override}" for override in overrides]
         argv = ["fit", "--config", config, *options, "--runs_dir", scratch]
-        built = BuildOnly(argv, Path(scratch), random_sources, width)
-        method = cast("Method", built.model)
+
+        def adjust(settings: Any) -> None:
+            settings.evaluate.beside = settings.samples.beside = None  # shown beside, not timed
+            if random_sources:
+                data = settings.data.init_args
+                settings.model.init_args.sources = [
+                    str(random_release(Path(scratch) / f"source_{i}", data, width))
+                    for i in range(random_sources)
+                ]
+
+        built = SynthCLI.build(argv, adjust, prepared_in=RUNS)
+        method = built.method
         trainer: Any = built.trainer  # its callbacks are set where mypy does not see them
         needed = iterations * (PAIRS + 1)
         if method.total_iterations < needed:
@@ -117,87 +125,23 @@ def measure(
                 f"the stages have {method.total_iterations} iterations, but {PAIRS + 1} blocks of "
                 f"{iterations} need {needed}: give fewer --iterations."
             )
-        bench = Bench(built.datamodule, iterations, callback_of(trainer, Evaluate))
+        bench = Bench(built.data, iterations, callback_of(trainer, Evaluate))
         # What fires every so many iterations would fall into some blocks and not into others.
         periodic = Checkpoint | Evaluate | SampleGrid
         trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, periodic)] + [bench]
         trainer.limit_val_batches = 0
         with redirect_stdout(sys.stderr):  # the run's own progress
-            trainer.fit(method, built.datamodule)
+            trainer.fit(method, built.data)
     return bench.report
 
 
-class BuildOnly(SynthCLI):
-    """Builds what `fit` would train, and leaves it at that.
-
-    Args:
-        args: Command line of `fit`.
-        scratch: Where random sources are written.
-        random_sources: How many, 0 for the config's own sources.
-        width: Their channels.
-    """
-
-    def __init__(self, args: list[str], scratch: Path, random_sources: int, width: int) -> None:
-        self.scratch, self.random_sources, self.width = scratch, random_sources, width
-        super().__init__(args)
-
-    def before_instantiate_classes(self) -> None:
-        if self.random_sources:
-            data = self.config.fit.data.init_args
-            self.config.fit.model.init_args.sources = [
-                str(self._random_release(i, data.image_size, data.channels))
-                for i in range(self.random_sources)
-            ]
-        super().before_instantiate_classes()
-
-    def _prepare(self) -> None:
-        """Take prepared runs from where `fit` leaves them, but for those to be shown beside."""
-        settings = self.config.fit
-        for shown in ("evaluate", "samples"):
-            settings[shown].beside = self.config_dump[shown]["beside"] = None
-        needed = prepared.needed(self.config_dump, RUNS, settings.seed_everything)
-        for run in needed:
-            prepared.require(run)
-        prepared.fill_in(settings, needed)
-
-    def _random_release(self, index: int, image_size: int, channels: int) -> Path:
-        networks = {
-            "generator": SmallGenerator(image_size, channels, width=self.width),
-            "critic": SmallCritic(image_size, channels, width=self.width),
-        }
-        return save_release(self.scratch / f"source_{index}", networks, "Random weights.")
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
-
-
-@dataclass
-class PlainTrainer:
-    """What a training step asks of its trainer, without the trainer: raw optimizers, one process.
-
-    Attributes:
-        optimizers: Of torch.
-        processed: Iterations done.
-    """
-
-    optimizers: list[torch.optim.Optimizer]
-    processed: int = 0
-    world_size: int = 1
-    global_rank: int = 0
-    strategy: SimpleNamespace = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.strategy = SimpleNamespace(
-            _lightning_optimizers=self.optimizers,
-            backward=lambda loss, _, *args, **kwargs: loss.backward(*args, **kwargs),
-        )
-
-    @property
-    def fit_loop(self) -> SimpleNamespace:
-        total = SimpleNamespace(processed=self.processed)
-        return SimpleNamespace(
-            epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total))
-        )
+def random_release(folder: Path, data: Any, width: int) -> Path:
+    """Write a release of networks with random weights for the images of `data`; return it."""
+    networks = {
+        "generator": SmallGenerator(data.image_size, data.channels, width=width),
+        "critic": SmallCritic(data.image_size, data.channels, width=width),
+    }
+    return save_release(folder, networks, "Random weights.")
 
 
 class Bench(pl.Callback):
@@ -264,14 +208,12 @@ class Bench(pl.Callback):
             with self.loop.attached():
                 method.on_train_batch_start()
                 self.report |= shared_against_recomputed(method, self.loop.batch, PAIRS)
-        against_released = {
-            UDIT: udit.rearranged_against_released,
-            SDIT: sdit.rearranged_against_released,
-        }
-        for kind, compare in against_released.items():
-            if isinstance(method, kind):
-                with self.loop.attached():
-                    self.report |= compare(method, self.loop.batch, PAIRS)
+        if isinstance(method, UDIT):
+            with self.loop.attached():
+                self.report |= udit.rearranged_against_released(method, self.loop.batch, PAIRS)
+        if isinstance(method, SDIT):
+            with self.loop.attached():
+                self.report |= sdit.rearranged_against_released(method, self.loop.batch, PAIRS)
         self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
         if method.device.type == "cuda":
             self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20
@@ -310,7 +252,9 @@ class PlainLoop:
         finally:
             self.method.trainer = self.trainer
 
-    def run(self, iterations: int, first: int) -> tuple[float, float]:
+    def run(
+        self, iterations: int, first: int, before_step: Callable[[], None] | None = None
+    ) -> tuple[float, float]:
         """Train for some iterations, counted from `first`; return seconds, and those of waiting."""
         start, wait = time.perf_counter(), 0.0
         with self.attached():
@@ -319,26 +263,34 @@ class PlainLoop:
                 batch = next(self.batches)
                 wait += time.perf_counter() - asked
                 self.batch = move_data_to_device(batch, self.method.device)
+                if before_step is not None:
+                    before_step()
                 self.method.training_step(self.batch)
         synchronise(self.method.device)
         return time.perf_counter() - start, wait
 
     def phases(self, iterations: int) -> dict[str, float]:
-        """Time each player's step, named by the networks that it trains."""
+        """Time each player's step, named by the networks that it trains.
+
+        It begins with the iteration, or where another's ends, and ends with its optimizer's.
+        """
         taken: dict[str, list[float]] = defaultdict(list)
-        toggled_optimizer = self.method.toggled_optimizer
+        began = 0.0
 
-        @contextmanager
-        def timed(optimizer: LightningOptimizer) -> Iterator[None]:
+        def start(*_: Any) -> None:
+            nonlocal began
             synchronise(self.method.device)
-            start = time.perf_counter()
-            with toggled_optimizer(optimizer):
-                yield
-            synchronise(self.method.device)
-            taken[trained_by(self.method, optimizer)].append(time.perf_counter() - start)
+            began = time.perf_counter()
 
-        with mock.patch.object(self.method, "toggled_optimizer", timed):
-            self.run(iterations, 0)
+        def stepped(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            synchronise(self.method.device)
+            taken[trained_by(self.method, optimizer)].append(time.perf_counter() - began)
+            start()
+
+        hooks = [each.register_step_post_hook(stepped) for each in self.plain.optimizers]
+        self.run(iterations, 0, start)
+        for hook in hooks:
+            hook.remove()
         return {f"ms per {name} step": 1000 * statistics.median(t) for name, t in taken.items()}
 
 
@@ -348,7 +300,7 @@ def aligning_stage(method: MMNets) -> Stage | None:
     return replace(found, reset_optimizers=False) if found else None  # no step is taken
 
 
-def trained_by(method: Method, optimizer: LightningOptimizer) -> str:
+def trained_by(method: Method, optimizer: torch.optim.Optimizer | LightningOptimizer) -> str:
     """Name the networks of a method that an optimizer trains, frozen ones left out."""
     own = {id(p) for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
     children = method.named_children()

@@ -3,9 +3,8 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +20,7 @@ from lit_synth.commands.bench.gradients import (
     flat_gradient,
     in_bfloat16,
     in_float32,
+    instead,
 )
 from lit_synth.commands.bench.timing import synchronise
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
@@ -36,7 +36,7 @@ class Game:
     """A method, and what a step of it is computed from: the same for every form of the step.
 
     Attributes:
-        method: Attached to a trainer.
+        method: Attached to a `PlainTrainer`.
         x: Images (N, C, H, W).
         c: Their labels (N, K).
         c_trg: Target labels (N, K).
@@ -58,12 +58,11 @@ class Game:
             "shuffled": lambda _: self.c_trg,
             "style": lambda _: self.z,
             "rand": lambda *_: self.alpha,
-            "minimize": minimize,
         }
-        with ExitStack() as stack:
-            stack.enter_context(mock.patch.object(SDIT, "iteration", iteration))
-            for name, draw in draws.items():
-                stack.enter_context(mock.patch.object(self.method, name, draw))
+        with (
+            instead(self.method.trainer, processed=iteration),
+            instead(self.method, minimize=minimize, **draws),
+        ):
             yield
 
 
@@ -123,7 +122,7 @@ def rearranged(game: Game) -> None:
     game.method.play(game.x, game.c)
 
 
-@mock.patch.object(stargan, "SMALL", 0)
+@instead(stargan, SMALL=0)
 def released(game: Game) -> None:
     """The same step as the released code arranges it.
 

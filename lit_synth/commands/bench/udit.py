@@ -3,9 +3,8 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +19,7 @@ from lit_synth.commands.bench.gradients import (
     flat_gradient,
     in_bfloat16,
     in_float32,
+    instead,
 )
 from lit_synth.commands.bench.timing import synchronise
 from lit_synth.losses.reconstruction import masked_l1
@@ -51,14 +51,13 @@ class Game:
     @contextmanager
     def drawn(self, minimize: Minimize) -> Iterator[None]:
         """Have the method draw the given styles, minimise as told and keep no record."""
-        patches = {
-            "randn": mock.Mock(side_effect=list(self.s_new.values())),
-            "minimize": minimize,
-            "track": lambda **_: None,
-        }
-        with ExitStack() as stack:
-            for name, patch in patches.items():
-                stack.enter_context(mock.patch.object(self.method, name, patch))
+        styles = iter(self.s_new.values())
+        with instead(
+            self.method,
+            randn=lambda *_: next(styles),
+            minimize=minimize,
+            track=lambda **_: None,
+        ):
             yield
 
 
@@ -128,7 +127,7 @@ def released(game: Game) -> None:
     """
     method = game.method
     opt_g, opt_d = method.optimizers()
-    with mock.patch.object(UpConv5x5, "forward", _enlarged_first):
+    with instead(UpConv5x5, forward=_enlarged_first):
         _, _, x_fake = _codes_and_translations(game)
         d_adv = total(_d_adversarial(method, j, game.x[j], x_fake[j].detach()) for j in x_fake)
         method.minimize(method.lambda_gan * d_adv, opt_d)

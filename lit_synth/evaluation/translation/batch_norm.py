@@ -16,18 +16,18 @@ def batch_statistics(method: object) -> Iterator[None]:
     Their running statistics are put aside, so that nothing changes them, and put back.
     """
     norms = [
-        each
-        for each in _as_module(method).modules()
-        if isinstance(each, BatchNorm | nn.modules.batchnorm._BatchNorm)
+        module
+        for module in _as_module(method).modules()
+        if isinstance(module, BatchNorm | nn.modules.batchnorm._BatchNorm)
     ]
-    aside = [(each.running_mean, each.running_var) for each in norms]
+    aside = [(norm.running_mean, norm.running_var) for norm in norms]
     try:
-        for each in norms:
-            each.running_mean = each.running_var = None
+        for norm in norms:
+            norm.running_mean = norm.running_var = None
         yield
     finally:
-        for each, (mean, var) in zip(norms, aside, strict=True):
-            each.running_mean, each.running_var = mean, var
+        for norm, (mean, var) in zip(norms, aside, strict=True):
+            norm.running_mean, norm.running_var = mean, var
 
 
 def device_of(method: object) -> torch.device:

@@ -1,4 +1,4 @@
-"""What judges say of translations: learned ones, the data's own rules, and the method's own."""
+"""Bias of translations, as judges, the data's own rules and the method's classifier see it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -59,9 +59,9 @@ class BiasJudges:
     """Judges of the attributes of a data module; the learned ones are trained on first use.
 
     Args:
-        data: What they judge, and learn from.
-        folder: Where trained ones are kept.
-        iterations: Of their training.
+        data: Data module that says what is judged, and has images to learn it from.
+        folder: Cache in which trained ones are kept.
+        iterations: Number of iterations that train each.
     """
 
     def __init__(self, data: HasJudges, folder: Path, iterations: int = Recipe.iterations) -> None:
@@ -79,9 +79,9 @@ class BiasJudges:
 
         Args:
             made: Translations in S styles, (N, S, C, H, W) in [-1, 1].
-            given: Of what, (N, C, H, W).
-            known: What is known of these, as the data says it.
-            aim: What was to become of them.
+            given: The images that were translated, (N, C, H, W).
+            known: Fields that the data knows of these.
+            aim: What translations were to change, and what to keep.
 
         Returns:
             Name -> value of each input, float64 (N,).
@@ -90,7 +90,7 @@ class BiasJudges:
         per_attribute: dict[str, list[Tensor]] = {}
         for judge in JUDGES:
             logits = {name: self._logits(judge, name, made) for name in aim.attributes}
-            read = {name: each.argmax(2) for name, each in logits.items()}
+            read = {name: found.argmax(2) for name, found in logits.items()}
             values |= _shares(read, aim, judge)
             drops = [
                 confidence_drop(
@@ -115,17 +115,17 @@ class BiasJudges:
     def notes(self) -> list[str]:
         """A sentence for the card on the learned judges."""
         hashes = ", ".join(
-            f"{judge} of {attribute} {each.sha256[:12]}"
-            for (judge, attribute), each in self._learned.items()
+            f"{judge} of {attribute} {classifier.sha256[:12]}"
+            for (judge, attribute), classifier in self._learned.items()
         )
         return [f"Judges, trained on images of their own: {hashes}."] if hashes else []
 
     def _of_rule(self, made: Tensor, known: Batch, aim: Aim) -> Batch:
         """Judge by what the data reads off images without a classifier, if it can."""
         n_styles = made.shape[1]
-        repeated = {name: each.repeat_interleave(n_styles, 0) for name, each in known.items()}
+        repeated = {name: value.repeat_interleave(n_styles, 0) for name, value in known.items()}
         read = self.data.verdicts(made.flatten(0, 1).cpu(), repeated)
-        by_input = {name: each.reshape(-1, n_styles) for name, each in read.items()}
+        by_input = {name: value.reshape(-1, n_styles) for name, value in read.items()}
         return _shares(by_input, aim, FREE)
 
     def _logits(self, judge: str, attribute: str, images: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ class Latents:
         self.parts: dict[str, list[Tensor]] = {}
 
     def add(self, found: Batch, kept: int) -> None:
-        for name, each in found.items():
-            self.parts.setdefault(name, []).append(each[:kept].float().cpu())
+        for name, latent in found.items():
+            self.parts.setdefault(name, []).append(latent[:kept].float().cpu())
 
     def values(self) -> dict[str, float]:
         whole = {name: torch.cat(parts) for name, parts in self.parts.items()}

@@ -1,16 +1,14 @@
 """All that is measured of methods that translate: each translation, styles, bias, other runs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
 from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.bias import BiasJudges
-from lit_synth.evaluation.translation.oracles import Ceilings, Oracle
-from lit_synth.evaluation.translation.reverse import ReverseJudge
-from lit_synth.evaluation.translation.scenes import TranslationJudge
-from lit_synth.evaluation.translation.styles import MEAN, TRUE, StyleJudge, over_translations
+from lit_synth.evaluation.translation.oracles import Oracles
+from lit_synth.evaluation.translation.reverse import ReverseClassification
+from lit_synth.evaluation.translation.scenes import SceneMeasures
+from lit_synth.evaluation.translation.styles import MEAN, TRUE, StyleMeasures, over_translations
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.identity import IdentityEmbedding, VGGFace, learned_identity
 from lit_synth.features.perceptual import load_perceptual
@@ -23,103 +21,79 @@ BESIDE = "beside"  # group of values of other runs
 STYLES = 8  # as in the released code of UDIT
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What `Evaluate` was asked to measure of translations; its arguments of the same names."""
+class TranslationEvaluation:
+    """Measures a method's translations, on scenes of a split of which all modalities are known.
 
-    n_fake: int
-    batch_size: int
-    metrics: Sequence[str]
-    extractor: str | None
-    seed: int
-    batch_statistics: bool
-    oracles: list[Oracle]
-    styles: int | None
-    perceptual: str | None
-    identity: str | None
-    beside: Mapping[str, str]
-    reverse: int | None
-    judge_iterations: int
-
-
-class TranslationMeasures:
-    """Measures a method's translations with judges that are made once.
+    Each is measured by the kind of its target, `<translation>/<metric>`; beside it the alignment of
+    the latents, the use of side information, `prior/<metric>`, what may be had without looking at
+    the scene, and `oracle/<translation>/<metric>`, what a network reaches that is trained on pairs.
+    Of translations between images in several styles, also how these differ, where they change an
+    image, and what they should not have changed; beside it `identity/<translation>/<metric>` of
+    leaving images alone, and `mean/<metric>` over all direct translations.
 
     Args:
-        data: Where the scenes come from.
-        method: What is measured.
-        asked: What of it.
+        method: Translates.
+        data: Data module of the scenes.
+        settings: What is measured.
     """
 
-    def __init__(self, data: TranslationData, method: Method, asked: Asked) -> None:
+    def __init__(self, method: Method, data: TranslationData, settings: EvaluationSettings) -> None:
         assert isinstance(method, Translator), "asked by the caller"
-        self.data, self.method, self.asked = data, method, asked
-        self.others = {name: self._other(name, folder) for name, folder in asked.beside.items()}
-        self.styles = self._style_judge()
+        self.data, self.method, self.settings = data, method, settings
+        beside = settings.beside or {}
+        self.others = {name: self._other(name, folder) for name, folder in beside.items()}
+        self.styles = self._style_measures()
         extractor = None
-        if asked.metrics or asked.extractor is not None:
-            extractor = load_extractor(asked.extractor or "auto").to(method.device)
-        self.translations = TranslationJudge(
-            data,
-            asked.metrics,
-            extractor,
-            most=asked.n_fake,
-            batch_size=asked.batch_size,
-            batch_statistics=asked.batch_statistics,
-            seed=asked.seed,
-            ceilings=Ceilings(data, asked.oracles, cache_folder()),
-            otherwise=self.styles is not None,
-        )
+        if settings.metrics or settings.extractor is not None:
+            extractor = load_extractor(settings.extractor or "auto").to(method.device)
+        oracles = Oracles(data, settings.oracles, cache_folder())
+        nothing_else = self.styles is None
+        self.scenes = SceneMeasures(data, settings, extractor, oracles, nothing_else)
 
     def prepare(self, split: str) -> None:
         """Do what needs no translation, so that what cannot be measured is known early."""
-        for judge in (self.translations, self.styles):
-            if judge is not None:
-                judge.prepare(self.method, split)
+        self.scenes.prepare(self.method, split)
+        if self.styles is not None:
+            self.styles.prepare(self.method, split)
 
-    def measure(self, split: str, testing: bool) -> dict[str, float]:
+    def measure(self, split: str, testing: bool, last: bool) -> dict[str, float]:
         """Return the values of the method, in the mode and with the weights that it has.
 
         Args:
             split: `val` or `test`.
-            testing: Also measure time, and by `reverse` if that was asked for?
+            testing: Measure the time of a translation and, if that was asked for, `reverse/...`?
+            last: Measure the other runs too?
         """
         values = self._measured(self.method, split, testing)
-        asked = self.asked
-        if testing and asked.reverse is not None:
-            reverse = ReverseJudge(
-                self.data,
-                asked.reverse,
-                asked.batch_size,
-                asked.seed,
-                cache_folder(),
-                asked.judge_iterations,
+        if testing and self.settings.reverse is not None:
+            reverse = ReverseClassification(
+                self.data, self.settings.reverse, self.settings, cache_folder()
             )
             values |= reverse.measure(self.method, self.method.device)
-        return values
-
-    def measure_others(self, split: str) -> dict[str, float]:
-        """Return `beside/<name>/<translation>/<metric>` of the other runs."""
-        found: dict[str, float] = {}
-        for name, other in self.others.items():
-            groups = {MEAN, *(each.name for each in other.translations())}
-            for key, value in self._measured(other, split, testing=False).items():
-                if key.split("/")[0] in groups and not key.endswith(TRUE):
-                    found[f"{BESIDE}/{name}/{key}"] = value
-        return found
+        return values | self._of_others(split) if last else values
 
     def card(self, split: str, origin: str) -> Card:
-        """Return the card of what is measured on a split, `origin` being the weights'."""
+        """Return the card of what was measured on a split, `origin` being the weights'."""
         notes = [] if self.styles is None else self.styles.notes
-        return self.translations.card(split, " ".join([origin, *notes]))
+        return self.scenes.card(split, " ".join([origin, *notes]))
 
     def _measured(self, method: Translator, split: str, testing: bool) -> dict[str, float]:
-        self.translations.prepare(method, split)
-        values = self.translations.measure(method, split, testing)
+        self.scenes.prepare(method, split)
+        values = self.scenes.measure(method, split, testing)
         if self.styles is not None:
             values |= self.styles.measure(method, split)
             values |= over_translations(values, method.translations())
         return values
+
+    def _of_others(self, split: str) -> dict[str, float]:
+        """Return `beside/<name>/<translation>/<metric>` of the other runs."""
+        found: dict[str, float] = {}
+        for name, other in self.others.items():
+            groups = {MEAN, *(translation.name for translation in other.translations())}
+            for key, value in self._measured(other, split, testing=False).items():
+                if key.split("/")[0] in groups and not key.endswith(TRUE):
+                    found[f"{BESIDE}/{name}/{key}"] = value
+        return found
 
     def _other(self, name: str, release: str) -> Translator:
         other = load_method(release)
@@ -130,9 +104,9 @@ class TranslationMeasures:
             )
         return other.to(self.method.device)
 
-    def _style_judge(self) -> StyleJudge | None:
-        """Return the judge of styles, unless nothing of this kind is to be measured."""
-        asked, n_styles = self.asked, self.asked.styles
+    def _style_measures(self) -> StyleMeasures | None:
+        """Return what measures styles, unless nothing of this kind is to be measured."""
+        settings, n_styles = self.settings, self.settings.styles
         if n_styles is None:
             biased = isinstance(self.data, HasJudges) and len(self.data.unwanted) > 0
             has_any = isinstance(self.method, HasStyles | HasAttention)
@@ -141,22 +115,20 @@ class TranslationMeasures:
             return None
         bias = None
         if isinstance(self.data, HasJudges):
-            bias = BiasJudges(self.data, cache_folder(), asked.judge_iterations)
-        return StyleJudge(
+            bias = BiasJudges(self.data, cache_folder(), settings.judge_iterations)
+        return StyleMeasures(
             self.data,
             n_styles,
-            most=asked.n_fake,
-            batch_size=asked.batch_size,
-            seed=asked.seed,
-            perceptual=load_perceptual(asked.perceptual),
-            bias=bias,
-            device=self.method.device,
-            identity=self._identity(),
+            settings,
+            load_perceptual(settings.perceptual),
+            bias,
+            self.method.device,
+            self._identity(),
         )
 
     def _identity(self) -> IdentityEmbedding | None:
-        if self.asked.identity is not None:
-            return VGGFace(self.asked.identity)
+        if self.settings.identity is not None:
+            return VGGFace(self.settings.identity)
         if isinstance(self.data, HasIdentities) and (photos := self.data.identity_set()):
             return learned_identity(*photos, cache_folder())
         return None

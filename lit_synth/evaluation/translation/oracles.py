@@ -1,10 +1,7 @@
-"""What a network reaches that is trained on pairs: the ceiling over a translation without them."""
+"""Oracles: what a network reaches that is trained on pairs, beside translations without them."""
 
-import contextlib
-import hashlib
 import json
 import math
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +18,7 @@ from lit_synth.errors import InputError
 from lit_synth.evaluation.translation.tally import Tally
 from lit_synth.features.base import Extractor
 from lit_synth.networks.segnet import SegNet, Side
-from lit_synth.releases.format import load_release, save_release
+from lit_synth.releases.cache import Trained, trained_once
 from lit_synth.stages import Stage
 from lit_synth.tensors.hashing import weights_hash
 
@@ -35,12 +32,12 @@ class Oracle:
     """A network from one modality to another, trained on scenes of which both are known.
 
     Attributes:
-        source: What it sees.
-        target: What it makes.
-        iterations: Updates of Adam, whose step falls along half a cosine to 5 %.
-        batch_size: Scenes per update, drawn with replacement.
-        blocks: As in `SegNet`.
-        side: As in `SegNet`.
+        source: Modality that it sees.
+        target: Modality that it makes.
+        iterations: Number of updates of Adam, whose step falls along half a cosine to 5 %.
+        batch_size: Number of scenes per update, drawn with replacement.
+        blocks: Widths of the network's blocks, as in `SegNet`.
+        side: Side information that the decoder is told, as in `SegNet`.
         lr: Largest step size.
     """
 
@@ -57,11 +54,15 @@ class Oracle:
             raise InputError(
                 f"evaluate.oracles has one from '{self.source}' to itself: give two modalities."
             )
-        for name in ("iterations", "batch_size", "lr"):
-            if getattr(self, name) <= 0:
+        more_than_0 = {
+            "iterations": self.iterations,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+        }
+        for name, value in more_than_0.items():
+            if value <= 0:
                 raise InputError(
-                    f"evaluate.oracles has one with {name} = {getattr(self, name)}: expected more "
-                    "than 0."
+                    f"evaluate.oracles has one with {name} = {value}: expected more than 0."
                 )
         if not self.blocks or not all(self.blocks):
             raise InputError(
@@ -74,13 +75,13 @@ class Oracle:
         return Translation((self.source,), (self.target,))
 
 
-class Ceilings:
+class Oracles:
     """Oracles, each trained on first use and kept for the next run on the same scenes.
 
     Args:
-        data: Where the scenes come from.
-        oracles: Which there are.
-        folder: Where they are kept.
+        data: Data module of the scenes.
+        oracles: Networks that are trained.
+        folder: Cache in which they are kept.
 
     Raises:
         InputError: If the data lacks what one of them needs.
@@ -88,8 +89,8 @@ class Ceilings:
 
     def __init__(self, data: TranslationData, oracles: Sequence[Oracle], folder: Path) -> None:
         self.data, self.oracles, self.folder = data, list(oracles), folder
-        self._trained: list[_Trained] = []
-        names = [each.translation.name for each in oracles]
+        self._trained: list[TrainedOracle] = []
+        names = [oracle.translation.name for oracle in oracles]
         if twice := [name for name in names if names.count(name) > 1]:
             raise InputError(f"evaluate.oracles has {twice[0]} twice: leave one of them out.")
         for oracle in oracles:
@@ -108,7 +109,7 @@ class Ceilings:
                 f"{oracle.target} for an oracle: leave evaluate.oracles out."
             )
 
-    def prepare(self, split: str, device: torch.device) -> None:
+    def train(self, split: str, device: torch.device) -> None:
         """Train what is not in the cache.
 
         Raises:
@@ -117,7 +118,7 @@ class Ceilings:
         if self.oracles:
             self._check_split(split)
         for oracle in self.oracles[len(self._trained) :]:
-            self._trained.append(_trained(oracle, self.data, self.folder, device))
+            self._trained.append(train_oracle(oracle, self.data, self.folder, device))
 
     def _check_split(self, split: str) -> None:
         known = self.data.split(split).fetch([0])
@@ -132,7 +133,7 @@ class Ceilings:
     @property
     def notes(self) -> list[str]:
         """Sentences for the card on each oracle that is trained."""
-        return [each.note for each in self._trained]
+        return [trained.note for trained in self._trained]
 
     @torch.no_grad()
     def tallies(
@@ -147,22 +148,23 @@ class Ceilings:
 
         Args:
             split: `val` or `test`.
-            n: The first so many scenes are used.
-            batch_size: Scenes translated at once.
-            device: On which.
+            n: Number of scenes that are used, the first of them.
+            batch_size: Number of scenes translated at once.
+            device: Device that the networks run on.
             extractor: Looks at images.
 
         Returns:
             A tally of each oracle.
         """
-        self.prepare(split, device)
+        self.train(split, device)
+        modalities = self.data.modalities
         tallies = [
-            Tally(each.translation, self.data.modalities[each.target], self.data.aligned, extractor)
-            for each in self.oracles
+            Tally(oracle.translation, modalities[oracle.target], self.data.aligned, extractor)
+            for oracle in self.oracles
         ]
         for start in range(0, n if tallies else 0, batch_size):
             x = self.data.split(split).fetch(range(start, min(start + batch_size, n)))
-            x = {name: each.to(device) for name, each in x.items()}
+            x = {name: value.to(device) for name, value in x.items()}
             for trained, tally in zip(self._trained, tallies, strict=True):
                 began = time.perf_counter()
                 made = trained.translate(x)
@@ -171,7 +173,7 @@ class Ceilings:
 
 
 @dataclass
-class _Trained:
+class TrainedOracle:
     """An oracle's network in eval mode, and how modalities enter and leave it."""
 
     oracle: Oracle
@@ -194,50 +196,43 @@ class _Trained:
         )
 
 
-def _trained(oracle: Oracle, data: TranslationData, folder: Path, device: torch.device) -> _Trained:
+def train_oracle(
+    oracle: Oracle, data: TranslationData, folder: Path, device: torch.device
+) -> TrainedOracle:
     """Return an oracle from the cache, or train it and put it there."""
     scenes = cast("HasCompleteScenes", data).complete_set([oracle.source, oracle.target])
+    n = len(scenes)
     source, target = (_coding(data, name) for name in (oracle.source, oracle.target))
     facts = {
         "recipe": RECIPE,
         "oracle": asdict(oracle),
         "codings": [asdict(source), asdict(target)],
-        "scenes": {"sha256": scenes.sha256, "count": len(scenes)},
+        "scenes": {"sha256": scenes.sha256, "count": n},
     }
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    place = folder / f"oracle-{key}"
-    kept = place.is_dir()
-    network = _kept(place) if kept else _new(oracle, source, target)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
-    trained = _Trained(oracle, source, target, network, len(scenes))
-    if not kept:
-        _fit(trained, scenes, device)
-        _keep(trained, place, facts)
+
+    def train() -> Trained:
+        fresh = _on(device, TrainedOracle(oracle, source, target, _new(oracle, source, target), n))
+        _fit(fresh, scenes, device)
+        card = f"# Oracle of {oracle.translation.name}\n\n{fresh.note}\n"
+        return Trained({"oracle": fresh.network}, card, facts)
+
+    release = trained_once("oracle", json.dumps(facts, sort_keys=True), folder, train)
+    network = release.network("oracle")
+    if not isinstance(network, SegNet):
+        raise InputError(
+            f"{release.folder} holds no oracle: remove this folder, so that it is made again."
+        )
+    return _on(device, TrainedOracle(oracle, source, target, network, n))
+
+
+def _on(device: torch.device, trained: TrainedOracle) -> TrainedOracle:
+    trained.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks this one
     return trained
 
 
 def _coding(data: TranslationData, name: str) -> Coding:
     modality = data.modalities[name]
     return Coding(cast("Kind", modality.kind), modality.channels)
-
-
-def _kept(place: Path) -> SegNet:
-    network = load_release(place).network("oracle")
-    if not isinstance(network, SegNet):
-        raise InputError(f"{place} holds no oracle: remove this folder, so that it is made again.")
-    return network
-
-
-def _keep(trained: _Trained, place: Path, facts: dict[str, object]) -> None:
-    """Write an oracle beside its place, then rename it: a killed run leaves none."""
-    card = f"# Oracle of {trained.oracle.translation.name}\n\n{trained.note}\n"
-    # A disk that is full or cannot be written costs the next run time, not this one its values;
-    # and another run may have been first.
-    with contextlib.suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
-            folder = Path(temporary) / place.name
-            save_release(folder, {"oracle": trained.network}, card, facts).rename(place)
 
 
 def _new(oracle: Oracle, source: Coding, target: Coding) -> SegNet:
@@ -248,7 +243,7 @@ def _new(oracle: Oracle, source: Coding, target: Coding) -> SegNet:
         )
 
 
-def _fit(trained: _Trained, scenes: Scenes, device: torch.device) -> None:
+def _fit(trained: TrainedOracle, scenes: Scenes, device: torch.device) -> None:
     """Train on scenes drawn with replacement; the global random generators are left alone."""
     oracle, network = trained.oracle, trained.network.train()
     stage = Stage("oracle", oracle.iterations, decay="cosine", warmup=WARMUP)

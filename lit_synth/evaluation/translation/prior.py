@@ -1,18 +1,19 @@
-"""What can be said of a scene without looking at it: the floor under every translation."""
+"""Priors: what can be said of a scene without looking at it, beside every translation."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from lit_synth.contracts.data import Scenes, TranslationData
+from lit_synth.contracts.data import HasImageSize, Scenes, TranslationData
 from lit_synth.metrics.by_kind import majority, median_depth
+from lit_synth.tensors.pixels import middle
 
-SCENES = 1000  # of each training set that a floor is computed from, evenly spaced
+SCENES = 1000  # of each training set that a prior is computed from, evenly spaced
 CHUNK = 100  # scenes that are read at once
 
 
-def floors(data: TranslationData) -> dict[str, Tensor]:
+def priors(data: TranslationData) -> dict[str, Tensor]:
     """Return what is made without looking at a scene, for each modality but images: (1, ...).
 
     For labels it is the most frequent class at each pixel, for depth the median there, over up to
@@ -20,13 +21,13 @@ def floors(data: TranslationData) -> dict[str, Tensor]:
     kept larger than they are trained on, it is their middle.
     """
     found = {}
-    size: int | None = getattr(data, "image_size", None)
     for name, modality in data.modalities.items():
-        sets = [each for each, names in data.sets.items() if name in names]
+        sets = [own for own, names in data.sets.items() if name in names]
         if modality.kind == "image" or not sets:
             continue
-        parts = [part for each in sets for part in _spread(data.training_set(each), name)]
-        maps = _middle(torch.cat(parts), size or parts[0].shape[-1])
+        parts = [part for own in sets for part in _spread(data.training_set(own), name)]
+        size = data.image_size if isinstance(data, HasImageSize) else parts[0].shape[-1]
+        maps = middle(torch.cat(parts), size)
         labels = modality.kind == "labels"
         found[name] = majority(maps, modality.channels) if labels else median_depth(maps)
     return found
@@ -38,8 +39,3 @@ def _spread(scenes: Scenes, name: str) -> Iterator[Tensor]:
     positions = [index * len(scenes) // n for index in range(n)]
     for start in range(0, n, CHUNK):
         yield scenes.fetch(positions[start : start + CHUNK])[name]
-
-
-def _middle(maps: Tensor, size: int) -> Tensor:
-    top, left = ((side - size) // 2 for side in maps.shape[-2:])
-    return maps[..., top : top + size, left : left + size]

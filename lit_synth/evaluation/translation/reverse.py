@@ -12,6 +12,7 @@ from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.contracts.data import Batch, Scenes, TranslationData
 from lit_synth.contracts.translator import HasStyles, Translation, Translator
 from lit_synth.errors import InputError
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.styles import direct
 from lit_synth.features.classifier import Recipe, fit_classifier, trained_classifier
 from lit_synth.inference.ask import translate
@@ -39,40 +40,32 @@ class _Task(NamedTuple):
     test: tuple[Tensor, Tensor]
 
 
-class ReverseJudge:
+class ReverseClassification:
     """Trains classifiers on translations of training images, and tests them on real test images.
 
     The measure of the thesis' sections 5.5 and 7. Where translations lead to domains, there is one
     classifier of domains; where they flip attributes, one of each attribute, and the mean counts.
 
     Args:
-        data: Of images.
-        n: Translations to each domain, or to each value of an attribute; equally many of each
-            translation that leads there.
-        batch_size: Images translated at once.
-        seed: Of the styles, one for each image.
-        folder: Where classifiers of real images are kept.
-        iterations: Of the classifiers' training.
+        data: Data module of images.
+        n: Number of translations to each domain, or to each value of an attribute; equally many of
+            each translation that leads there.
+        settings: How many images are translated at once; the seed of the styles, one for each
+            image; the iterations that train a classifier.
+        folder: Cache of classifiers of real images.
     """
 
     def __init__(
-        self,
-        data: TranslationData,
-        n: int,
-        batch_size: int,
-        seed: int,
-        folder: Path,
-        iterations: int = Recipe.iterations,
+        self, data: TranslationData, n: int, settings: EvaluationSettings, folder: Path
     ) -> None:
-        self.data, self.n, self.folder = data, n, folder
-        self.recipe = replace(RECIPE, iterations=iterations)
-        self.batch_size, self.seed = batch_size, seed
+        self.data, self.n, self.settings, self.folder = data, n, settings, folder
+        self.recipe = replace(RECIPE, iterations=settings.judge_iterations)
 
     def measure(self, method: Translator, device: torch.device) -> dict[str, float]:
-        """Return `reverse/accuracy`, and `reverse/ceiling` of training on as many real images."""
-        rng = torch.Generator().manual_seed(self.seed)
+        """Return `reverse/accuracy`, and `reverse/ceiling` of an oracle: as many real images."""
+        rng = torch.Generator().manual_seed(self.settings.seed)
         found: list[float] = []
-        ceilings: list[float] = []
+        of_real: list[float] = []
         for task in self._tasks(method):
             parts = [
                 torch.cat([self._images(way, method, device, rng) for way in ways])
@@ -86,10 +79,10 @@ class ReverseJudge:
             real = trained_classifier(torch.cat(parts), _numbered(parts), self.folder, self.recipe)
             real.refuse_seen(images)
             logits = torch.cat([real.network(chunk) for chunk in torch.split(images, CHUNK)])
-            ceilings.append(accuracy(logits, truth))
+            of_real.append(accuracy(logits, truth))
         return {
             "reverse/accuracy": sum(found) / len(found),
-            "reverse/ceiling": sum(ceilings) / len(ceilings),
+            "reverse/ceiling": sum(of_real) / len(of_real),
         }
 
     def _tasks(self, method: Translator) -> Iterator[_Task]:
@@ -104,10 +97,10 @@ class ReverseJudge:
 
     def _of_domains(self, ways: list[Translation], x: Batch) -> _Task:
         """Return the task to tell the targets of translations apart."""
-        targets = list(dict.fromkeys(each.target for each in ways))
+        targets = list(dict.fromkeys(way.target for way in ways))
         made = []
         for target in targets:
-            into = [each for each in ways if each.target == target]
+            into = [way for way in ways if way.target == target]
             counts = [(self.n + k) // len(into) for k in range(len(into))]
             made.append(
                 [self._first(w.sources[0], n, w) for w, n in zip(into, counts, strict=True)]
@@ -161,9 +154,9 @@ class ReverseJudge:
         self, way: _Way, method: Translator, device: torch.device, rng: torch.Generator
     ) -> Tensor:
         """Return the images (N, C, H, W) of a way, on the CPU."""
-        parts = []
-        for start in range(0, len(way.positions), self.batch_size):
-            fetched = way.scenes.fetch(way.positions[start : start + self.batch_size])
+        parts, size = [], self.settings.batch_size
+        for start in range(0, len(way.positions), size):
+            fetched = way.scenes.fetch(way.positions[start : start + size])
             x = {n: fetched[n].to(device) for n in (way.source, ATTRIBUTES) if n in fetched}
             if way.translation is None:
                 parts.append(x[way.source].cpu())

@@ -15,10 +15,11 @@ from lit_synth.contracts.translator import (
 )
 from lit_synth.errors import InputError
 from lit_synth.evaluation.extractors import features_of
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.batch_norm import batch_statistics, device_of
 from lit_synth.evaluation.translation.latents import Latents
-from lit_synth.evaluation.translation.oracles import Ceilings
-from lit_synth.evaluation.translation.prior import CHUNK, SCENES, floors
+from lit_synth.evaluation.translation.oracles import Oracles
+from lit_synth.evaluation.translation.prior import CHUNK, SCENES, priors
 from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
 from lit_synth.features.base import Extractor, Features
 from lit_synth.inference.ask import latents, swap, translate
@@ -30,47 +31,38 @@ from lit_synth.metrics.suite import OF_FEATURES, measure
 METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
 
 
-class TranslationJudge:
+class SceneMeasures:
     """Measures all translations of a method.
 
     Args:
-        data: Where the scenes come from.
-        metrics: Names of `METRICS`, measured of targets that are images.
-        extractor: Whose features they compare; a classifier also judges the class of images. None
-            if there is nothing of this kind to measure.
-        most: Scenes of a split that are used, the first of them.
-        batch_size: Scenes translated at once.
-        batch_statistics: Measure translations with batch norm in batch statistics too?
-        seed: Of every subsample.
-        ceilings: What is measured beside them.
-        otherwise: Is something else measured of them, so that nothing here is no error?
+        data: Data module of the scenes.
+        settings: What is measured; its `metrics` are names of `METRICS`.
+        extractor: Extractor whose features these compare; a classifier also judges the class of
+            images. None if there is nothing of this kind to measure.
+        oracles: Networks that are measured beside them.
+        nothing_else: Is nothing else measured of them, so that nothing here is an error?
     """
 
     def __init__(
         self,
         data: TranslationData,
-        metrics: Sequence[str],
+        settings: EvaluationSettings,
         extractor: Extractor | None,
-        most: int,
-        batch_size: int,
-        batch_statistics: bool,
-        seed: int,
-        ceilings: Ceilings,
-        otherwise: bool = False,
+        oracles: Oracles,
+        nothing_else: bool,
     ) -> None:
-        self.data, self.metrics, self.extractor = data, metrics, extractor
-        self.most, self.batch_size, self.seed = most, batch_size, seed
-        self.batch_statistics, self.ceilings = batch_statistics, ceilings
+        self.data, self.settings = data, settings
+        self.extractor, self.oracles = extractor, oracles
         self._real: dict[tuple[str, str], Features] = {}
         self._constants: dict[str, Tensor] | None = None
-        self._floors: dict[str, dict[str, float]] = {}
-        self._oracles: dict[str, dict[str, float]] = {}
-        if unknown := [name for name in metrics if name not in METRICS]:
+        self._of_prior: dict[str, dict[str, float]] = {}
+        self._of_oracles: dict[str, dict[str, float]] = {}
+        if unknown := [name for name in settings.metrics if name not in METRICS]:
             raise InputError(
                 f"evaluate.metrics names '{unknown[0]}', which is not measured of translations: "
                 f"choose among {', '.join(METRICS)}, or [] for none of them."
             )
-        if not data.aligned and extractor is None and not otherwise:
+        if not data.aligned and extractor is None and nothing_else:
             raise InputError(
                 "there is nothing to measure: the data's modalities do not show the same scenes, "
                 "and evaluate.metrics names nothing; name fid or kid there, or set "
@@ -86,23 +78,24 @@ class TranslationJudge:
                         f"the method translates '{name}', but the data has "
                         f"{', '.join(self.data.modalities)}: give both the same modalities."
                     )
-            if self.metrics and self.data.modalities[translation.target].kind == "image":
+            if self.settings.metrics and self.data.modalities[translation.target].kind == "image":
                 self._features_of(split, translation)
-        self.ceilings.prepare(split, device_of(method))
+        self.oracles.train(split, device_of(method))
 
     def card(self, split: str, origin: str) -> Card:
         """Return the card of what is measured on a split, `origin` being the weights'."""
         scenes, n = self.data.split(split), self._count(split)
-        notes = [origin, f"Scenes in order, translated {min(self.batch_size, n)} at a time."]
-        if self.batch_statistics:
+        at_once = min(self.settings.batch_size, n)
+        notes = [origin, f"Scenes in order, translated {at_once} at a time."]
+        if self.settings.batch_statistics:
             notes.append("@batch: with batch norm's statistics of each of these batches.")
         if self.data.aligned:
             notes.append(
                 "prior: the most frequent class or the median depth at each pixel of up to "
                 f"{SCENES} scenes of every training set."
             )
-        notes += self.ceilings.notes
-        note, facts = " ".join(notes), (n, n, split, self.seed, scenes.sha256)
+        notes += self.oracles.notes
+        note, facts = " ".join(notes), (n, n, split, self.settings.seed, scenes.sha256)
         if self.extractor is None:
             return Card("none", "no weights", "none", *facts, note=note)
         return Card.of(self.extractor, *facts, note=note)
@@ -119,12 +112,12 @@ class TranslationJudge:
         swapped, found = self._swapped(method), Latents()
         for x, kept in self._batches(method, split):
             _translate_all(method, x, kept, tallies)
-            if self.batch_statistics:
+            if self.settings.batch_statistics:
                 with batch_statistics(method):
                     _translate_all(method, x, kept, with_batches)
             if isinstance(method, HasSideInformation):
-                for translation, each in swapped.items():
-                    compare(each, translation, swap(method, x, translation), x, kept)
+                for translation, its_meter in swapped.items():
+                    compare(its_meter, translation, swap(method, x, translation), x, kept)
             if isinstance(method, HasLatents) and self.data.aligned:
                 found.add(latents(method, x), kept)
         values: dict[str, float] = {}
@@ -132,38 +125,38 @@ class TranslationJudge:
             values |= _named(name, self._values(tally, split))
             if timed:
                 values[f"{name}/ms_per_image"] = tally.ms_per_image
-        if self.batch_statistics:
+        if self.settings.batch_statistics:
             for name, tally in with_batches.items():
                 values |= _named(f"{name}@batch", self._values(tally, split))
-        for translation, each in swapped.items():
-            values |= _named(f"swap/{translation.name}", each.values())
-        return values | found.values() | self._ceiling(method, split) | self._floor(split)
+        for translation, its_meter in swapped.items():
+            values |= _named(f"swap/{translation.name}", its_meter.values())
+        return values | found.values() | self._oracle(method, split) | self._prior(split)
 
     # What is noted.
 
     def _tallies(self, method: Translator) -> dict[str, Tally]:
         kinds = self.data.modalities
         return {
-            each.name: Tally(each, kinds[each.target], self.data.aligned, self.extractor)
-            for each in method.translations()
+            way.name: Tally(way, kinds[way.target], self.data.aligned, self.extractor)
+            for way in method.translations()
         }
 
     def _swapped(self, method: Translator) -> dict[Translation, Meter]:
         """Return a meter for each direct translation that side information could spoil."""
         if not (isinstance(method, HasSideInformation) and self.data.aligned):
             return {}
-        targets = {each: self.data.modalities[each.target] for each in method.translations()}
+        targets = {way: self.data.modalities[way.target] for way in method.translations()}
         return {
-            each: meter_of(target)
-            for each, target in targets.items()
-            if len(each.route) == len(each.sources) == 1 and target.kind != "image"
+            way: meter_of(target)
+            for way, target in targets.items()
+            if len(way.route) == len(way.sources) == 1 and target.kind != "image"
         }
 
     def _values(self, tally: Tally, split: str) -> dict[str, float]:
         values = tally.values()
-        if self.metrics and tally.extractor is not None:
+        if self.settings.metrics and tally.extractor is not None:
             real = self._features_of(split, tally.translation)
-            values |= measure(real, tally.features, self.metrics, seed=self.seed)
+            values |= measure(real, tally.features, self.settings.metrics, seed=self.settings.seed)
         return values
 
     # What it is compared with.
@@ -181,26 +174,30 @@ class TranslationJudge:
             self._real[split, name] = features_of(self.extractor, images, unseen=True)
         return self._real[split, name]
 
-    def _ceiling(self, method: Translator, split: str) -> dict[str, float]:
+    def _oracle(self, method: Translator, split: str) -> dict[str, float]:
         """Measure the oracles as the translations: once for each split."""
-        if split not in self._oracles:
-            self._oracles[split] = {}
-            for tally in self.ceilings.tallies(
-                split, self._count(split), self.batch_size, device_of(method), self.extractor
+        if split not in self._of_oracles:
+            self._of_oracles[split] = {}
+            for tally in self.oracles.tallies(
+                split,
+                self._count(split),
+                self.settings.batch_size,
+                device_of(method),
+                self.extractor,
             ):
                 name = f"oracle/{tally.translation.name}"
-                self._oracles[split] |= _named(name, self._values(tally, split))
-        return self._oracles[split]
+                self._of_oracles[split] |= _named(name, self._values(tally, split))
+        return self._of_oracles[split]
 
-    def _floor(self, split: str) -> dict[str, float]:
+    def _prior(self, split: str) -> dict[str, float]:
         """Measure what says the same of every scene: once for each split."""
         if not self.data.aligned:
             return {}
         if self._constants is None:
-            self._constants = floors(self.data)
-        if split not in self._floors:
-            self._floors[split] = self._measure_constants(self._constants, split)
-        return self._floors[split]
+            self._constants = priors(self.data)
+        if split not in self._of_prior:
+            self._of_prior[split] = self._measure_constants(self._constants, split)
+        return self._of_prior[split]
 
     def _measure_constants(self, constants: dict[str, Tensor], split: str) -> dict[str, float]:
         scenes, n = self.data.split(split), self._count(split)
@@ -219,7 +216,7 @@ class TranslationJudge:
     # Scenes.
 
     def _count(self, split: str) -> int:
-        return min(len(self.data.split(split)), self.most)
+        return min(len(self.data.split(split)), self.settings.n_fake)
 
     def _batches(self, method: Translator, split: str) -> Iterator[tuple[Batch, int]]:
         """Yield batches of one size in order, and how many scenes of each count.
@@ -228,13 +225,14 @@ class TranslationJudge:
         """
         scenes, n = self.data.split(split), self._count(split)
         device = device_of(method)
-        size = min(self.batch_size, n)
+        size = min(self.settings.batch_size, n)
         for start in range(0, n, size):
             positions = [(start + i) % n for i in range(size)]
-            x = {name: each.to(device) for name, each in scenes.fetch(positions).items()}
+            x = {name: value.to(device) for name, value in scenes.fetch(positions).items()}
             if isinstance(method, HasStyles):
                 # One for each scene, all different, and the same in every evaluation.
-                x[STYLE] = fixed_styles(n, method.style_dim, self.seed)[positions].to(device)
+                styles = fixed_styles(n, method.style_dim, self.settings.seed)
+                x[STYLE] = styles[positions].to(device)
             yield x, min(size, n - start)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lit_synth.contracts.data import Batch, HasTrueStyles, TranslationData, known_of
 from lit_synth.contracts.translator import HasStyles, Translation, Translator
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.bias import Aim, BiasJudges, aim_of, own_verdict
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import PerceptualDistance
@@ -19,19 +20,18 @@ IDENTITY, MEAN = "identity", "mean"  # groups of values
 TRUE = "_true"  # ends the names of what was measured of true translations
 
 
-class StyleJudge:
+class StyleMeasures:
     """Measures direct translations from images to images; see docs/evaluating-translations.md.
 
     Args:
-        data: Where the images come from.
-        n_styles: Of each input; the same for all inputs and translations, and for all methods whose
-            styles have one length. A method without styles makes one translation of each.
-        most: Items of a split that are used, the first of them.
-        batch_size: Images translated at once.
-        seed: Of the styles.
+        data: Data module of the images.
+        n_styles: Number of styles of each input; they are the same for all inputs and translations,
+            and for all methods whose styles have one length. A method without styles makes one
+            translation of each.
+        settings: How many items are used, and images translated at once; the seed of the styles.
         perceptual: Compares images.
         bias: Judges of the data's attributes; None: it has none.
-        device: Of the methods.
+        device: Device that the methods are on.
         identity: Tells whose face it is; None: nobody's.
     """
 
@@ -39,19 +39,16 @@ class StyleJudge:
         self,
         data: TranslationData,
         n_styles: int,
-        most: int,
-        batch_size: int,
-        seed: int,
+        settings: EvaluationSettings,
         perceptual: PerceptualDistance,
         bias: BiasJudges | None,
         device: torch.device,
         identity: IdentityEmbedding | None = None,
     ) -> None:
-        self.data, self.n_styles, self.most = data, n_styles, most
-        self.batch_size, self.seed, self.device = batch_size, seed, device
+        self.data, self.n_styles, self.settings, self.device = data, n_styles, settings, device
         self.perceptual, self.bias = perceptual.to(device), bias
         self.identity = identity and identity.to(device)
-        self._floors: dict[tuple[str, str], dict[str, float]] = {}
+        self._untranslated: dict[tuple[str, str], dict[str, float]] = {}
 
     @property
     def notes(self) -> list[str]:
@@ -67,19 +64,20 @@ class StyleJudge:
 
     def prepare(self, method: Translator, split: str) -> None:
         """Train the judges, and measure once for each split what needs no translation."""
-        new = [each for each in self._direct(method) if (split, each.name) not in self._floors]
-        found = {each.name: _Means() for each in new}
+        ways = self._direct(method)
+        new = [way for way in ways if (split, way.name) not in self._untranslated]
+        found = {way.name: _Means() for way in new}
         for x, _ in self._batches(split, self.n_styles) if new else ():
-            for each in new:
-                given, known = x[each.sources[0]], known_of(self.data, x, each.sources[0])
-                aim = self._aim(each, known)
-                found[each.name].add(each.name, self._true(given, known, each, aim))
+            for way in new:
+                given, known = x[way.sources[0]], known_of(self.data, x, way.sources[0])
+                aim = self._aim(way, known)
+                found[way.name].add(way.name, self._true(given, known, way, aim))
                 if self.bias is not None and aim is not None:
                     self.bias.refuse_seen(given, aim)
-                    floor = self.bias.measure(given[:, None], given, known, aim)
-                    found[each.name].add(f"{IDENTITY}/{each.name}", floor)
+                    left_alone = self.bias.measure(given[:, None], given, known, aim)
+                    found[way.name].add(f"{IDENTITY}/{way.name}", left_alone)
         for name, means in found.items():
-            self._floors[split, name] = means.values()
+            self._untranslated[split, name] = means.values()
 
     def measure(self, method: Translator, split: str) -> dict[str, float]:
         """Return `<translation>/<metric>`, and `identity/<translation>/<metric>` of leaving it be.
@@ -91,18 +89,18 @@ class StyleJudge:
         self.prepare(method, split)
         styles, means = None, _Means()
         if isinstance(method, HasStyles):
-            styles = fixed_styles(self.n_styles, method.style_dim, self.seed)
+            styles = fixed_styles(self.n_styles, method.style_dim, self.settings.seed)
         for x, first in self._batches(split, 1 if styles is None else len(styles)):
-            for each in self._direct(method):
-                styled = Styled(method, x, each, list(self.data.modalities), styles, first)
+            for way in self._direct(method):
+                styled = Styled(method, x, way, list(self.data.modalities), styles, first)
                 known = known_of(self.data, x, styled.source)
-                means.add(each.name, self._made(styled, known, aim := self._aim(each, known)))
+                means.add(way.name, self._made(styled, known, aim := self._aim(way, known)))
                 if aim is not None:
-                    floor = own_verdict(method, styled.given[:, None], aim)
-                    means.add(f"{IDENTITY}/{each.name}", floor)
+                    left_alone = own_verdict(method, styled.given[:, None], aim)
+                    means.add(f"{IDENTITY}/{way.name}", left_alone)
         values = means.values()
-        for each in self._direct(method):
-            values |= self._floors[split, each.name]
+        for way in self._direct(method):
+            values |= self._untranslated[split, way.name]
         return values
 
     def _made(self, styled: Styled, known: Batch, aim: Aim | None) -> Batch:
@@ -131,7 +129,7 @@ class StyleJudge:
         if true is None:
             return {}
         found = self._diversity(true.to(given), _mask(known, translation.target, aim))
-        return {f"{name}{TRUE}": each for name, each in found.items()}
+        return {f"{name}{TRUE}": values for name, values in found.items()}
 
     def _diversity(self, images: Tensor, mask: Tensor | None) -> Batch:
         """Measure how styles differ in images (N, S, C, H, W): name -> (N,)."""
@@ -151,13 +149,14 @@ class StyleJudge:
         def is_image(name: str) -> bool:
             return self.data.modalities[name].kind == "image"
 
-        found = direct(method.translations())
-        return [each for each in found if all(map(is_image, (*each.sources, each.target)))]
+        ways = direct(method.translations())
+        return [way for way in ways if all(map(is_image, (*way.sources, way.target)))]
 
     def _batches(self, split: str, n_styles: int) -> Iterator[tuple[Batch, int]]:
         """Yield inputs in order, images on the device, and the position of the first one."""
         scenes = self.data.split(split)
-        n, size = min(len(scenes), self.most), max(1, self.batch_size // n_styles)
+        n = min(len(scenes), self.settings.n_fake)
+        size = max(1, self.settings.batch_size // n_styles)
         for start in range(0, n, size):
             x = scenes.fetch(range(start, min(start + size, n)))
             images = {name: x[name].to(self.device) for name in self.data.modalities if name in x}
@@ -172,8 +171,8 @@ class _Means:
 
     def add(self, group: str, values: Batch) -> None:
         """Note `<group>/<name>`, values (N,) of N inputs each; NaN says that there is none."""
-        for name, each in values.items():
-            self.parts.setdefault(f"{group}/{name}", []).append(each.double().cpu())
+        for name, value in values.items():
+            self.parts.setdefault(f"{group}/{name}", []).append(value.double().cpu())
 
     def values(self) -> dict[str, float]:
         """Return the means over all inputs that have a value, by name."""
@@ -183,7 +182,7 @@ class _Means:
 
 def direct(translations: list[Translation]) -> list[Translation]:
     """Return the translations of one modality to another, over no third one."""
-    return [each for each in translations if len(each.sources) == len(each.route) == 1]
+    return [way for way in translations if len(way.sources) == len(way.route) == 1]
 
 
 def over_translations(
@@ -196,7 +195,7 @@ def over_translations(
         for name, value in values.items():
             if name.startswith(start):
                 found.setdefault(f"{MEAN}/{name.removeprefix(start)}", []).append(value)
-    return {name: sum(each) / len(each) for name, each in found.items()}
+    return {name: sum(parts) / len(parts) for name, parts in found.items()}
 
 
 def _mask(known: Batch, target: str, aim: Aim | None) -> Tensor | None:
@@ -211,8 +210,8 @@ def _changes(styled: Styled, made: Tensor, mask: Tensor) -> Batch:
     values = {"change_inside": masked_mean(change, mask)}
     values["change_outside"] = masked_mean(change, 1 - mask)
     if (same := styled.stay()) is not None:
-        floor = (same - styled.given).abs().mean(1, keepdim=True)
-        values["floor_outside"] = masked_mean(floor, 1 - mask)
+        copying = (same - styled.given).abs().mean(1, keepdim=True)
+        values["floor_outside"] = masked_mean(copying, 1 - mask)
         values["change_net"] = values["change_outside"] - values["floor_outside"]
     if (share := styled.attention()) is not None:
         values["attention_inside"] = masked_mean(share, mask)

@@ -17,7 +17,7 @@ class Tally:
     """Compares what a translation makes with the truth, and keeps what an extractor says of it.
 
     Args:
-        translation: What is noted.
+        translation: The translation of which it is noted.
         target: Its target.
         aligned: Is the truth known?
         extractor: Looks at images; None: nobody does.
@@ -78,7 +78,7 @@ def meter_of(modality: Modality) -> Meter:
     return meter(modality.kind, modality.channels, modality.class_names)
 
 
-def compare(judge: Meter, translation: Translation, made: Tensor, x: Batch, kept: int) -> None:
+def compare(counted: Meter, translation: Translation, made: Tensor, x: Batch, kept: int) -> None:
     """Add what was made of the first `kept` scenes to a meter; InputError if its shape is wrong."""
     truth = x[translation.target]
     if made.shape != truth.shape:
@@ -86,4 +86,4 @@ def compare(judge: Meter, translation: Translation, made: Tensor, x: Batch, kept
             f"{translation.name} makes {translation.target} of shape {tuple(made.shape)}, but the "
             f"data's is {tuple(truth.shape)}: give networks that make what the data holds."
         )
-    judge.update(made[:kept], truth[:kept])
+    counted.update(made[:kept], truth[:kept])

@@ -14,7 +14,7 @@ from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.errors import InputError
 from lit_synth.evaluation.translation.batch_norm import batch_statistics
-from lit_synth.evaluation.translation.prior import floors
+from lit_synth.evaluation.translation.prior import priors
 from lit_synth.features.base import extract
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.random import RandomFeatures
@@ -67,23 +67,23 @@ def test_images_are_compared_with_the_target_of_their_own_scene(tmp_path):
     assert values["depth_to_rgb/psnr"] == pytest.approx(12.0412, abs=1e-4)
 
 
-def test_the_floors_of_scenes_kept_larger_are_of_their_middle():
+def test_the_priors_of_scenes_kept_larger_are_of_their_middle():
     class Larger(TinyScenes):
         image_size = 16
 
         def load_set(self, name):
             return scenes(10, self.sets[name], size=32)
 
-    found, depth = floors(Larger()), Larger().training_set("rd").fetch(range(10))["depth"]
+    found, depth = priors(Larger()), Larger().training_set("rd").fetch(range(10))["depth"]
     assert found["segmentation"].shape == (1, 16, 16)
     assert found["depth"][0, 0, 3, 5] == depth[:, 0, 8 + 3, 8 + 5].median()
 
 
-def test_the_floors_are_of_the_training_sets_at_each_pixel(tmp_path):
+def test_the_priors_are_of_the_training_sets_at_each_pixel(tmp_path):
     values, data = evaluated(tmp_path), TinyScenes()
     labels = data.training_set("rs").fetch(range(10))["segmentation"]
     depth = data.training_set("rd").fetch(range(10))["depth"]
-    x, found = hidden(), floors(data)
+    x, found = hidden(), priors(data)
     assert found.keys() == {"segmentation", "depth"}
     constant = found["segmentation"][0]
     for row, column in ((0, 2), (5, 9), (15, 15)):

@@ -12,10 +12,11 @@ from toy_translator import ToyMixer
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.errors import InputError
 from lit_synth.evaluation.translation import oracles
-from lit_synth.evaluation.translation.oracles import Ceilings, Oracle
+from lit_synth.evaluation.translation.oracles import Oracle, Oracles
 from lit_synth.evaluation.translation.tally import meter_of
 from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
+from lit_synth.releases.format import load_release
 
 CPU = torch.device("cpu")
 SMALL = {"iterations": 60, "batch_size": 8, "blocks": [[8], [8]], "lr": 0.03}
@@ -54,7 +55,7 @@ def cache(tmp_path_factory):
 
 def measured(folder, *oracles, data=None, n=8, batch_size=3, extractor=None):
     """Return translation -> metric -> value."""
-    made = Ceilings(data or Complete(), oracles or [TO_CLASSES], folder)
+    made = Oracles(data or Complete(), oracles or [TO_CLASSES], folder)
     tallies = made.tallies("val", n, batch_size, CPU, extractor)
     return {each.translation.name: each.values() for each in tallies}
 
@@ -62,7 +63,7 @@ def measured(folder, *oracles, data=None, n=8, batch_size=3, extractor=None):
 def test_it_learns_and_is_measured_on_the_first_scenes_of_the_split(cache):
     values = measured(cache, n=5)["depth_to_segmentation"]
     (folder,) = cache.glob("oracle-*")
-    network = oracles._kept(folder)
+    network = load_release(folder).network("oracle")
     x = Complete().split("val").fetch(range(5))
     known = x["depth"] > 0
     made = network(torch.where(known, x["depth"] / 3, 1.0).log()).argmax(1)
@@ -108,19 +109,8 @@ def test_training_again_gives_the_same_network(cache, tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
     (first,), (second,) = (list(each.glob("oracle-*")) for each in (cache, tmp_path))
     assert first.name == second.name
-    assert same(weights(oracles._kept(first)), weights(oracles._kept(second)))
-
-
-def test_a_killed_training_leaves_nothing(tmp_path, monkeypatch):
-    def killed(folder, *_):
-        folder.mkdir()
-        (folder / "model.safetensors").write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(oracles, "save_release", killed)
-    with pytest.raises(KeyboardInterrupt):
-        measured(tmp_path, BRIEF)
-    assert list(tmp_path.iterdir()) == []
+    networks = [load_release(each).network("oracle") for each in (first, second)]
+    assert same(*map(weights, networks))
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path):
@@ -129,9 +119,9 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(tmp_path):
 
 
 def test_a_kept_oracle_executes_nothing(cache, tmp_path):
-    place = tmp_path / "oracle"
-    place.mkdir()
     (kept,) = cache.glob("oracle-*")
+    place = tmp_path / kept.name
+    place.mkdir()
     config = yaml.safe_load((kept / "config.yaml").read_text())
     for class_path, sentence in (
         ("os.system", "only classes of lit_synth.networks are built"),
@@ -142,7 +132,7 @@ def test_a_kept_oracle_executes_nothing(cache, tmp_path):
         (place / "config.yaml").write_text(yaml.safe_dump(config))
         (place / "model.safetensors").write_bytes((kept / "model.safetensors").read_bytes())
         with pytest.raises(InputError, match=sentence):
-            oracles._kept(place)
+            measured(tmp_path)
 
 
 def run(folder, *oracles):
@@ -154,7 +144,7 @@ def run(folder, *oracles):
 def test_a_run_is_the_same_without_it_with_it_and_from_the_cache(
     tmp_path, monkeypatch, capsys, no_training
 ):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("LIT_SYNTH_CACHE", str(tmp_path))
     plain, without = run(tmp_path / "plain")
     capsys.readouterr()
     trained, values = run(tmp_path / "trained", BRIEF)

@@ -14,9 +14,10 @@ from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
+from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation import bias, measures, reverse
 from lit_synth.evaluation.translation.bias import BiasJudges
-from lit_synth.evaluation.translation.styles import StyleJudge
+from lit_synth.evaluation.translation.styles import StyleMeasures
 from lit_synth.features import identity
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
@@ -27,6 +28,7 @@ from lit_synth.runs.resume import find_checkpoint
 from lit_synth.stages import Stage
 
 N, STYLES = 12, 5
+SETTINGS = EvaluationSettings(n_fake=100, batch_size=16, seed=3)
 WAYS = [Translation(("black",), ("red",)), Translation(("red",), ("black",))]
 NAMES = [each.name for each in WAYS]
 LEAST, MOST = 0.6, 1.0  # shades of the world
@@ -129,7 +131,7 @@ class Printer(Recolourer):
 def _quick(tmp_path_factory):
     """Train judges briefly, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LIT_SYNTH_CACHE", str(tmp_path_factory.mktemp("cache")))
         quick = {n: replace(r, iterations=120, noise=0.02) for n, r in bias.JUDGES.items()}
         patch.setattr(bias, "JUDGES", quick)
         patch.setattr(reverse, "RECIPE", replace(reverse.RECIPE, iterations=50))
@@ -151,7 +153,7 @@ def hasty(monkeypatch):
 def judge_of(data, faces=None):
     bias = BiasJudges(data, cache_folder())
     device = torch.device("cpu")
-    return StyleJudge(data, STYLES, 100, 16, 3, BundledDistance(), bias, device, faces)
+    return StyleMeasures(data, STYLES, SETTINGS, BundledDistance(), bias, device, faces)
 
 
 @pytest.fixture(scope="module")
@@ -160,13 +162,13 @@ def found(judge):
 
 
 @pytest.mark.parametrize(("name", "who"), list(product(NAMES, ("f1", "f2", "free"))))
-def test_leaving_images_alone_is_the_floor(found, name, who):
+def test_leaving_images_alone_is_measured_beside(found, name, who):
     values = found[Still]
     assert values[f"{name}/misclassified_{who}"] <= (0 if who == "free" else 0.1)
     assert values[f"{name}/wanted_{who}"] <= (0 if who == "free" else 0.1)
-    floor = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
-    assert floor == {f"identity/{k}": values[k] for k in values if f"identity/{k}" in floor}
-    assert f"identity/{name}/joint_{who}" in floor
+    alone = {k: v for k, v in values.items() if k.startswith(f"identity/{name}")}
+    assert alone == {f"identity/{k}": values[k] for k in values if f"identity/{k}" in alone}
+    assert f"identity/{name}/joint_{who}" in alone
     for metric in ("diversity", "shade_std", "change_inside", "change_net", "cycle_l1"):
         assert values[f"{name}/{metric}"] == 0
 
@@ -297,7 +299,7 @@ def test_flips_of_attributes_and_the_way_back():
     values = judge_of(data).measure(Shifter().eval(), "val")
     assert values["image_to_colour/cycle_l1"] == pytest.approx(0, abs=1e-6)
     assert values["image_to_colour/change_outside"] == pytest.approx(0.2)
-    # Staying what one is adds or takes the same here, which is the floor.
+    # Staying what one is adds or takes the same here, which is all that copying costs.
     assert values["image_to_colour/change_net"] == pytest.approx(0, abs=1e-6)
     assert values["identity/image_to_colour/misclassified_free"] == 0
     assert values["identity/image_to_colour/wanted_free"] == 0

@@ -1,0 +1,81 @@
+"""All that we touch of Lightning's insides, in one place; a test holds it to the versions named.
+
+Beside this, `datamodules.items.stream` reads the same counter as `iterations_done`, and `SynthCLI`
+overrides two hooks of the command line.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loops.progress import _ProcessedTracker
+
+HOLDS_FOR = ("2.6",)  # releases of pytorch-lightning, major and minor
+
+
+def iterations_done(trainer: pl.Trainer) -> int:
+    """Return how many batches `training_step` has finished, over all epochs and resumes."""
+    return cast("_ProcessedTracker", trainer.fit_loop.epoch_loop.batch_progress.total).processed
+
+
+def training_state(trainer: pl.Trainer) -> dict[str, Any]:
+    """Return what a checkpoint holds: networks, optimizers, loops and what callbacks add."""
+    return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+
+
+def cluster_environment(trainer: pl.Trainer) -> Any:
+    """Return Lightning's view of the cluster, or None on a machine by itself."""
+    return trainer._accelerator_connector.cluster_environment
+
+
+@dataclass
+class PlainTrainer:
+    """What a training step asks of its trainer, without the trainer: raw optimizers, one process.
+
+    Attributes:
+        optimizers: Of torch.
+        processed: Iterations done.
+    """
+
+    optimizers: list[torch.optim.Optimizer]
+    processed: int = 0
+    world_size: int = 1
+    global_rank: int = 0
+    strategy: SimpleNamespace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.strategy = SimpleNamespace(
+            _lightning_optimizers=self.optimizers,
+            backward=lambda loss, _, *args, **kwargs: loss.backward(*args, **kwargs),
+        )
+
+    @property
+    def fit_loop(self) -> SimpleNamespace:
+        total = SimpleNamespace(processed=self.processed)
+        return SimpleNamespace(
+            epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total))
+        )
+
+
+def missing(trainer: pl.Trainer) -> list[str]:
+    """Return what is touched here and is not in this version of Lightning, by dotted name."""
+    touched: dict[str, Callable[[], object]] = {
+        "Trainer.fit_loop.epoch_loop.batch_progress.total.processed": lambda: iterations_done(
+            trainer
+        ),
+        "Trainer._checkpoint_connector.dump_checkpoint": lambda: (
+            trainer._checkpoint_connector.dump_checkpoint
+        ),
+        "Trainer._accelerator_connector.cluster_environment": lambda: cluster_environment(trainer),
+        "Trainer.strategy._lightning_optimizers": lambda: trainer.strategy._lightning_optimizers,
+    }
+    found = []
+    for name, touch in touched.items():
+        try:
+            touch()
+        except AttributeError:
+            found.append(name)
+    return found
