@@ -1,4 +1,4 @@
-"""Where an image does not fit a network, torch's error as a sentence: which network, which image."""
+"""Torch's error where shapes do not fit, as a sentence: which network got which image."""
 
 import inspect
 import re
@@ -70,9 +70,8 @@ def _network_in(error: Exception) -> tuple[Method | None, nn.Module | None, list
         owner = frame.f_locals.get("self")
         if isinstance(owner, Method):
             method = owner
-        elif method is not None and owner is not method and isinstance(owner, nn.Module):
-            if any(each is owner for each in method.modules()):
-                return method, owner, _shapes(frame.f_locals.get("args", ()))
+        elif method and any(each is owner for each in method.modules()):
+            return method, owner, _shapes(frame.f_locals.get("args", ()))
     return method, None, []
 
 
