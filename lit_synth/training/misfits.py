@@ -51,10 +51,11 @@ def explain(error: Exception) -> str | None:
     got = f"got {' and '.join(given)}" if given else "did not get it"
     if channels := _CHANNELS.search(str(error)):
         expected, found = map(int, channels.groups())
-        flag = _flag(method, network, name, expected, found)
+        flags = _flags(method, expected, found)
         return (
             f"the network {name} ({kind}) expects {expected} channels where {found} come; it {got} "
-            f"(channels x height x width): give {flag}data and networks of the same channels."
+            f"(channels x height x width): give {flags + ', or else ' if flags else ''}data and "
+            "networks of the same channels."
         )
     return (
         f"the network {name} ({kind}) {got} (channels x height x width), which does not fit it "
@@ -81,14 +82,15 @@ def _shapes(given: Any) -> list[str]:
     ]
 
 
-def _flag(method: Method, network: nn.Module, name: str, expected: int, found: int) -> str:
-    """Return the flag that gives a network other channels, if it is built by the settings."""
+def _flags(method: Method, expected: int, found: int) -> str:
+    """Return the flags that give other channels to all networks that are built for the expected."""
     own = inspect.signature(type(method)).parameters
-    stem = name.partition(".")[0]
-    argument = next((each for each in (stem, stem.removesuffix("s")) if each in own), None)
-    recorded = getattr(network, "init_args", {})
-    keys = ("channels", "in_channels", "image_channels")
-    key = next((each for each in keys if recorded.get(each) == expected), None)
-    if argument is None or key is None:
-        return ""
-    return f"--model.init_args.{argument}.init_args.{key} {found}, or else "
+    flags = []
+    for stem, child in method.named_children():
+        argument = next((each for each in (stem, stem.removesuffix("s")) if each in own), None)
+        alike = child.children() if isinstance(child, nn.ModuleDict | nn.ModuleList) else [child]
+        recorded = getattr(next(iter(alike), None), "init_args", {})
+        for key in ("channels", "in_channels", "out_channels", "image_channels"):
+            if argument and recorded.get(key) == expected:
+                flags.append(f"--model.init_args.{argument}.init_args.{key} {found}")
+    return " ".join(flags)

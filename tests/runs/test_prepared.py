@@ -15,6 +15,7 @@ from forkserver import server
 
 from lit_synth.cli import main
 from lit_synth.runs import prepared
+from lit_synth.runs.folder import claim_folder
 
 RUNS = Path("runs")
 
@@ -324,7 +325,7 @@ def test_a_run_that_another_process_trains_is_waited_for(commands, capsys):
     held, hold = os.pipe()
     pid = os.fork()
     if pid == 0:
-        folder.prepare(folder, {})
+        claim_folder(folder, {})
         (folder / "config.yaml").unlink()  # of no settings: nothing to agree with
         os.write(hold, b"held")
         time.sleep(1)
