@@ -160,22 +160,25 @@ def test_a_translator_given_images(workdir, capsys, name):
 # Networks that state no size: what torch says, as a sentence, at the first step.
 
 
+GREY = {"channels": 1}
+TWO, THREE = {"a": "A", "b": "B"}, {"domains": ["A", "B", "C"]}
+
+
 @pytest.mark.parametrize(
     ("name", "size", "arguments", "said"),
     [
-        ("munit", 16, {"a": "A", "b": "B"}, "the network content_encoders.A (ContentEncoder) expects "
+        ("munit", 16, TWO, "the network content_encoders.A (ContentEncoder) expects "
          "1 channels where 3 come; it got 3 x 16 x 16 (channels x height x width): give "
          "--model.init_args.content_encoder.init_args.channels 3 "
          "--model.init_args.style_encoder.init_args.channels 3 "
          "--model.init_args.decoder.init_args.channels 3 "
          "--model.init_args.discriminator.init_args.channels 3, or else"),
-        ("drit", 16, {"a": "A", "b": "B"}, "give --model.init_args.content_encoder.init_args.channels"),
-        ("sdit", 16, {"domains": ["A", "B", "C"]}, "the network generator (SDITGenerator) expects"),
-        ("cyclegan", 16, {"a": "A", "b": "B", "coding_a": {}, "coding_b": {}}, "where 3 come"),
-        ("sdit", 32, {"domains": ["A", "B", "C"]}, "the network discriminator is for images of 16x16 "
+        ("drit", 16, TWO, "give --model.init_args.content_encoder.init_args.channels"),
+        ("sdit", 16, THREE, "the network generator (SDITGenerator) expects"),
+        ("cyclegan", 16, TWO | {"coding_a": {}, "coding_b": {}}, "where 3 come"),
+        ("sdit", 32, THREE, "the network discriminator is for images of 16x16 "
          "px, but Unpaired gives 32x32 px: give --data.init_args.image_size 16, or networks for "
          "these, --model.init_args.discriminator.init_args.image_size 32."),
-        ("munit", 6, {"a": "A", "b": "B"}, "6x6"),
     ],
 )  # fmt: skip
 def test_a_translator_of_another_shape(workdir, capsys, name, size, arguments, said):
@@ -184,6 +187,14 @@ def test_a_translator_of_another_shape(workdir, capsys, name, size, arguments, s
     settings["model"]["init_args"] |= arguments
     config.write_text(yaml.safe_dump(settings))
     assert said in refused(capsys, *fit(config))
+
+
+def test_a_size_that_networks_do_not_halve(workdir, capsys):
+    config = translation(workdir, "munit", image_size=9, modalities={"A": GREY, "B": GREY})
+    settings = yaml.safe_load(config.read_text())
+    settings["model"]["init_args"] |= TWO
+    config.write_text(yaml.safe_dump(settings))
+    assert "--data.init_args.image_size 8" in refused(capsys, *fit(config))
 
 
 # Tables.

@@ -135,15 +135,15 @@ def given_instead(file: Any, settings: Any, path: str = "model") -> dict[str, st
     if isinstance(file, str):
         own = NAME.search(file) and isinstance(settings, str) and not NAME.search(settings)
         return {path: settings} if own else {}
-    entries: Any = ()
+    pairs: list[tuple[Any, Any, Any]] = []
     if isinstance(file, Mapping) and isinstance(settings, Mapping | Namespace):
         now = settings if isinstance(settings, Mapping) else vars(settings)
-        entries = ((key, file[key], now[key]) for key in file if key in now)
+        pairs = [(key, file[key], now[key]) for key in file if key in now]
     elif isinstance(file, list) and isinstance(settings, list):
-        entries = ((str(i), *pair) for i, pair in enumerate(zip(file, settings, strict=False)))
+        pairs = [(i, *pair) for i, pair in enumerate(zip(file, settings, strict=False))]
     found: dict[str, str] = {}
-    for key, before, now in entries:
-        found |= given_instead(before, now, f"{path}.{key}")
+    for key, before, after in pairs:
+        found |= given_instead(before, after, f"{path}.{key}")
     return found
 
 

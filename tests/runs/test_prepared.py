@@ -126,7 +126,7 @@ def test_what_is_needed_is_trained_once_and_with_the_runs_seed(commands, capsys)
     assert fit() == 0
     assert commands == ["plain"]
     said = capsys.readouterr().out
-    assert "prepare.plain: this run uses its release, so first training configs/plain.yaml in runs" in said
+    assert "prepare.plain: this run uses its release, so first training configs/plain.yaml" in said
     assert "prepare.plain: done in" in said
     assert fit() == 0
     assert commands == ["plain"]
