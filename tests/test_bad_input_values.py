@@ -10,6 +10,7 @@ from scene_trees import write_image
 
 from datamodules.errors import DataError
 from datamodules.labelled.table import read_csv
+from lit_synth.cli import main
 from lit_synth.errors import InputError
 from lit_synth.stages import Stage, check_stages
 
@@ -20,7 +21,6 @@ MODEL, DATA = "--model.init_args.", "--data.init_args."
     ("arguments", "said"),
     [
         ([MODEL + "n_critic", "0"], "--model.init_args.n_critic is 0: expected 1 or more."),
-        ([MODEL + "lr", "0"], "--model.init_args.lr is 0.0: expected a number above 0."),
         ([MODEL + "lr=-0.1"], "lr is -0.1: expected a number above 0."),
         ([MODEL + "betas", "[0.5, 2]"], "betas is 2.0: expected numbers from 0 to below 1"),
         ([MODEL + "betas", "[-1, 0.9]"], "betas is -1.0: expected numbers from 0 to below 1"),
@@ -52,6 +52,11 @@ MODEL, DATA = "--model.init_args.", "--data.init_args."
 def test_value(workdir, capsys, arguments, said):
     assert said in refused(capsys, *fit(write_config(workdir), *arguments))
     assert not Path("runs").exists() or not list(Path("runs").rglob("*.ckpt"))
+
+
+def test_a_learning_rate_of_nothing_is_said(workdir, capsys):
+    assert main([str(each) for each in fit(write_config(workdir), MODEL + "lr", "0")]) == 0
+    assert "--model.init_args.lr is 0: what it is the" in capsys.readouterr().err
 
 
 def test_window_of_a_selector(workdir, capsys):

@@ -27,7 +27,7 @@ SMALL = {
     "stargan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
     "icgan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
 }  # fmt: skip
-SIZE = {"pix2pix": 16, "cyclegan": 16, "munit": 16, "udit": 32}
+SIZE = {"pix2pix": 16, "cyclegan": 16, "munit": 16, "mmnets_recolour": 16}
 
 
 def documented():

@@ -10,6 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
 from lit_synth.errors import InputError
+from lit_synth.runs.files import warn
 
 MOST_SEED = 2**32 - 1
 
@@ -32,10 +33,12 @@ def _rule(names: str, holds: Callable[[float], bool], expected: str) -> Rule:
     return Rule(re.compile(names), holds, expected)
 
 
+_RATE = re.compile("lr|lr_(?!scale).*")
+
 # The first rule that matches holds; a list is checked value by value, and null is nothing.
 RULES = (
     _rule("seed_everything|seed|.*_seed", lambda x: 0 <= x <= MOST_SEED, f"0 to {MOST_SEED}"),
-    _rule("lr|lr_(?!scale).*|step_size|half_life_kimg", lambda x: x > 0, "a number above 0"),
+    _rule(_RATE.pattern, lambda x: x >= 0, "a number above 0"),
     _rule("betas", lambda x: 0 <= x < 1, "numbers from 0 to below 1, such as 0.5,0.999"),
     _rule("dropout|momentum|.*_fraction", lambda x: 0 <= x <= 1, "a share from 0 to 1"),
     _rule("lambda_.*|weight_decay|tolerance", lambda x: x >= 0, "0 or more"),
@@ -80,6 +83,8 @@ def check_values(settings: Namespace) -> None:
                 if not rule.holds(value):
                     raise InputError(f"--{path} is {value}: expected {rule.expected}.")
                 break
+        if value == 0 and _RATE.fullmatch(name):  # a study's control
+            warn(f"--{path} is 0: what it is the learning rate of does not train.")
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
