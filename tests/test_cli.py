@@ -94,10 +94,12 @@ def test_every_tool_has_help(verb, capsys):
     assert verb in capsys.readouterr().out
 
 
-def test_unknown_verb_is_refused_with_the_verbs_there_are(capsys):
+def test_unknown_verb_is_refused_with_what_was_meant_or_the_verbs_there_are(capsys):
     assert call("fitt") == 2
+    assert capsys.readouterr().err == "lit-synth: there is no verb 'fitt'; did you mean fit?\n"
+    assert call("frobnicate") == 2
     err = capsys.readouterr().err
-    assert "'fitt'" in err
+    assert "'frobnicate'" in err
     assert "validate" in err
 
 
@@ -113,6 +115,9 @@ def test_unknown_verb_is_refused_with_the_verbs_there_are(capsys):
         ("--trainer.logger=WandbLoger", "did you mean WandbLogger?"),
         ("--model.init_args.lr=fast", "expected float, but it is fast."),
         ("--model.init_args.stages=[{name: a, iteratons: 2}]", "did you mean iterations?"),
+        ("--model.init_args.stages=[{name: a, iterations: b}]", "expected int, but it is b."),
+        ("--evaluate.every_n_iterations=x", "expected int or null, but it is x."),
+        ("stray", "'stray' belongs to no option"),
         ("--config=nowhere.yaml", "nowhere.yaml"),
     ],
 )
@@ -130,7 +135,7 @@ def test_a_mistake_is_one_sentence_and_says_what_was_meant(config, given, said, 
     [
         ("n_critic", "n_critc", "did you mean n_critic?"),
         ("WGANGP", "WGANPG", "did you mean WGANGP?"),
-        ("evaluate", "evaluat", "did you mean evaluate?"),
+        ("evaluate", "evaluat", "did you mean evaluate"),
         ("lr: 0.001", "lr: fast", "expected float, but it is fast."),
     ],
 )

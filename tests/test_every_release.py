@@ -15,7 +15,11 @@ from lit_synth.cli import main
 from lit_synth.contracts.translator import HasStyles, Translator
 from lit_synth.inference.loading import load_method
 
-NAMES = sorted(str(p.relative_to(tiny.CONF).with_suffix("")) for p in tiny.CONF.rglob("*.yaml"))
+NAMES = sorted(
+    str(p.relative_to(tiny.CONF).with_suffix(""))
+    for p in tiny.CONF.rglob("*.yaml")
+    if "." not in p.stem
+)
 AVERAGED = {  # what an average is kept of, where it is not all networks by default
     "minegan": ["miners", "generators"],
     "transfergan": ["generator"],

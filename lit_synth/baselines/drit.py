@@ -17,6 +17,7 @@ from lit_synth.losses.latents import kl_to_standard_normal
 from lit_synth.losses.reconstruction import masked_l1, masked_l2
 from lit_synth.losses.total import total
 from lit_synth.method import Method
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
 
@@ -101,10 +102,12 @@ class DRIT(Method):
         self.attribute_encoders = nn.ModuleDict({i: another(attribute_encoder) for i in self.other})
         self.generators = nn.ModuleDict({i: another(generator) for i in self.other})
         self.shared_encoder, self.shared_generator = another(shared_layer), another(shared_layer)
+        uncoupled(discriminator)
         self.encoded_discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.random_discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
         self.content_discriminator = content_discriminator
         self.style_dim = cast("int", generator.style_dim)
+        self.to(memory_format=torch.channels_last)
         self.lambda_content, self.lambda_domain = lambda_content, lambda_domain
         self.lambda_cc, self.lambda_recon = lambda_cc, lambda_recon
         self.lambda_latent, self.lambda_kl, self.lambda_ms = lambda_latent, lambda_kl, lambda_ms

@@ -14,6 +14,7 @@ from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generat
 from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.stages import Stage
 
@@ -73,7 +74,9 @@ class MUNIT(Method):
         self.content_encoders = nn.ModuleDict({i: another(content_encoder) for i in self.other})
         self.style_encoders = nn.ModuleDict({i: another(style_encoder) for i in self.other})
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
-        self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
+        self.discriminators = nn.ModuleDict(
+            {i: another(uncoupled(discriminator)) for i in self.other}
+        )
         self.style_dim = cast("int", decoder.style_dim)
         self.to(memory_format=torch.channels_last)
         self.lambda_gan, self.lambda_x = lambda_gan, lambda_x

@@ -7,6 +7,7 @@ from lit_synth.contracts.generator import as_generator
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.stages import Stage
 
 
@@ -34,7 +35,7 @@ class WGANGP(Method):
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.critic = as_generator(generator), critic
+        self.generator, self.critic = as_generator(generator), uncoupled(critic)
         self.lambda_gp, self.n_critic, self.lr, self.betas = lambda_gp, n_critic, lr, betas
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

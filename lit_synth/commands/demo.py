@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from lit_synth.errors import InputError
 
@@ -126,6 +126,7 @@ def _everyones_images(
     import torch
 
     from lit_synth.contracts.generator import as_generator
+    from lit_synth.inference.loading import load_method
     from lit_synth.releases.format import load_release
 
     rng = torch.Generator().manual_seed(0)
@@ -139,25 +140,9 @@ def _everyones_images(
             generator = as_generator(load_release(folder).network("generator"))
             images[name] = generator(torch.randn(N_FAKE, generator.latent_dim, generator=rng))
     images = dict(sorted(images.items(), key=lambda item: item[0].startswith("TransferGAN")))
-    miner = _restored(args.config, run_folder)
+    miner = cast("MineGAN", load_method(run_folder / "release"))
     images["MineGAN"] = miner.generate(miner.prior(N_FAKE, rng))
     return images, miner.selector.probabilities().tolist()
-
-
-def _restored(config: str, run_folder: Path) -> "MineGAN":
-    """Build a finished run's method again from its configuration and last checkpoint."""
-    import torch
-    import yaml
-
-    from lit_synth.methods.minegan import MineGAN
-    from lit_synth.stages import Stage
-
-    settings = yaml.safe_load(Path(config).read_text())["model"]["init_args"]
-    stages = [Stage(**stage) for stage in settings.pop("stages")]
-    method = MineGAN(**settings, stages=stages)
-    checkpoint = torch.load(run_folder / "checkpoints" / "last.ckpt", weights_only=True)
-    method.load_state_dict(checkpoint["state_dict"])
-    return method.eval()
 
 
 def _judge(images: "Tensor", digits: "Digits", extractor: "Extractor") -> tuple[float, list[float]]:

@@ -91,7 +91,7 @@ def read_recipe(path: Path) -> "Recipe":
     """Read training settings from YAML; those left out keep their defaults."""
     from lit_synth.features.classifier import Architecture, Recipe
     from lit_synth.networks.classifier import SmallClassifier
-    from lit_synth.runs.reading import read_mapping
+    from lit_synth.runs.yaml_files import read_mapping
 
     settings = read_mapping(path, "the recipe")
     known = {name: type(default) for name, default in Recipe().facts().items()}

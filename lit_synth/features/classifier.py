@@ -14,6 +14,7 @@ from lit_synth.features.base import Extractor, Features
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.cache import Trained, trained_once
 from lit_synth.releases.format import Release, load_release, save_release
+from lit_synth.runs.files import warn
 from lit_synth.tensors.hashing import content_hash, image_digests
 
 
@@ -149,10 +150,15 @@ def trained_classifier(
     """
     recipe = recipe or Recipe()
     facts = content_hash(images, labels) + json.dumps(recipe.facts(), sort_keys=True)
-    release = trained_once(
-        "classifier", facts, Path(cache_dir), lambda: _trained(images, labels, recipe)
-    )
-    return ReleaseClassifier(release)
+
+    def train() -> Trained:
+        warn(
+            f"training a classifier on {len(images)} images, {recipe.iterations} iterations, once "
+            f"for all runs on them; it is kept in {cache_dir}."
+        )
+        return _trained(images, labels, recipe)
+
+    return ReleaseClassifier(trained_once("classifier", facts, Path(cache_dir), train))
 
 
 def _trained(

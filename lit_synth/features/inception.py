@@ -13,7 +13,7 @@ from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor, Features
 from lit_synth.features.random import as_rgb
 from lit_synth.tensors.pixels import as_uint8
-from lit_synth.tensors.reading import load_tensors
+from lit_synth.tensors.tensor_files import load_tensors
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"

@@ -14,7 +14,7 @@ from lit_synth.features.random import as_rgb
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.format import load_release
 from lit_synth.tensors.precision import full_float32
-from lit_synth.tensors.reading import load_tensors
+from lit_synth.tensors.tensor_files import load_tensors
 
 BUNDLED = "object-classifier"
 ALEXNET = "alexnet-owt-7be5be79.pth"  # torchvision's IMAGENET1K_V1

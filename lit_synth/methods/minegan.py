@@ -14,6 +14,7 @@ from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
@@ -102,7 +103,7 @@ class MineGAN(Method):
         )
         if critic is None:
             critic = first_critic([critic for _, critic in given], critic_from)
-        self.critic = critic.train()
+        self.critic = uncoupled(critic).train()
         self.selector = Selector(len(self.members), window)
         self.u_dim, self.lambda_gp, self.n_critic = u_dim, lambda_gp, n_critic
         self.lr_miner, self.lr_critic, self.lr_generator = lr_miner, lr_critic, lr_generator

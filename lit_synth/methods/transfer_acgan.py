@@ -11,6 +11,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import initialise_from
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
@@ -50,7 +51,7 @@ class TransferACGAN(Method):
         betas: tuple[float, float] = (0.0, 0.9),
     ) -> None:
         super().__init__(stages)
-        self.generator, self.critic = as_generator(generator), critic
+        self.generator, self.critic = as_generator(generator), uncoupled(critic)
         if source is not None:
             release = load_release(source)
             initialise_from(generator, release.network("generator"))

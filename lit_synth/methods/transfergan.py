@@ -12,6 +12,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another, spec_of
 from lit_synth.releases.format import Release, load_release
 from lit_synth.stages import Stage
@@ -64,7 +65,7 @@ class TransferGAN(Method):
                 initialise_from(generator, release.network("generator"))
             if init_d:
                 initialise_from(critic, release.network("critic"))
-        self.generator, self.critic = as_generator(generator), critic
+        self.generator, self.critic = as_generator(generator), uncoupled(critic)
         freeze_lowest(critic, freeze_d)
         self.augment = DiffAugment(augment)
         self.lambda_gp, self.n_critic, self.lr, self.betas = lambda_gp, n_critic, lr, betas

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from lit_synth.batches.sets import Nested, examples
+from lit_synth.contracts.data import TranslationData
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import lsgan_discriminator_loss, lsgan_generator_loss
@@ -19,6 +20,7 @@ from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature
+from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another
 from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
@@ -93,7 +95,9 @@ class UDIT(Method):
         self.content_encoders = nn.ModuleDict({i: another(content_encoder) for i in self.other})
         self.style_encoders = nn.ModuleDict({i: another(style_encoder) for i in self.other})
         self.decoders = nn.ModuleDict({i: another(decoder) for i in self.other})
-        self.discriminators = nn.ModuleDict({i: another(discriminator) for i in self.other})
+        self.discriminators = nn.ModuleDict(
+            {i: another(uncoupled(discriminator)) for i in self.other}
+        )
         self.style_dim = cast("int", decoder.style_dim)
         self.h, facts = read_extractor(extractor)
         self.facts_of_h = {key: facts[key] for key in ("attribute", "scale", "trained_on")}
@@ -191,8 +195,8 @@ class UDIT(Method):
         return self
 
     def setup(self, stage: str) -> None:
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "training_set"):
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, TranslationData):
             return
         if stage == "fit":
             for name, modalities in data.sets.items():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.contracts.data import HasSplits
 from lit_synth.errors import InputError
 from lit_synth.method import Method
 from lit_synth.networks.extractor import ExtractorHead, ExtractorNet, Feature, map_shape
@@ -140,8 +141,8 @@ class SemanticExtractor(Method):
 
     def training_images(self) -> Images:
         """Return the images that the run trains on; InputError if nobody knows."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not hasattr(data, "split"):
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, HasSplits):
             raise InputError(
                 "a SemanticExtractor's release names the images that it was trained on: train it "
                 "with a data module that has split('train')."

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import rebuilt, spec_of
-from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.yaml_files import read_mapping
 
 FORMAT = 1
 SELF = "$release"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.runs.files import warn
-from lit_synth.tensors.reading import load_tensors
+from lit_synth.tensors.tensor_files import load_tensors
 
 AUTO, FRESH = "auto", "fresh"
 Misfit: TypeAlias = Callable[[dict[str, Any]], str | None]  # says why a checkpoint does not fit

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_synth.errors import InputError
-from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.yaml_files import read_mapping
 
 CONFIG = "config.yaml"
 

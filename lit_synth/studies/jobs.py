@@ -10,7 +10,7 @@ from typing import Any
 
 from lit_synth.errors import InputError
 from lit_synth.runs import prepared
-from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.yaml_files import read_mapping
 from lit_synth.studies.code_hash import code_hash
 from lit_synth.studies.plan import Plan, Recipe, fill
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_synth.errors import InputError
-from lit_synth.runs.reading import read_mapping
+from lit_synth.runs.yaml_files import read_mapping
 
 Values = Mapping[str, Any]
 NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first

@@ -30,9 +30,9 @@ from lit_synth.releases.format import find_release, read_release
 from lit_synth.reports.run import FILE as REPORT
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
-from lit_synth.runs.reading import read_mapping
 from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
+from lit_synth.runs.yaml_files import read_mapping
 from lit_synth.stages import share_iterations
 from lit_synth.training.misfits import explaining_misfits
 from lit_synth.training.mistakes import sentence

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
@@ -18,6 +18,9 @@ _UNKNOWN = re.compile(
 )
 _KEY = re.compile(r"""[Pp]arser key ["']?([\w.]+)|argument (?:-\w/)?(--[\w.]+)""")
 _CLASS = re.compile(r"class_path '?([\w.]+)|import path[^:]*: (\w+)|([A-Z]\w+) is not a subclass")
+_PREFIX = re.compile(r"""Parser key ["']?([\w.]+)["']?:""")
+_TYPE = re.compile(r"<class '(\w+)'>")
+_UNION = re.compile(r"Subtypes: \[(?P<kinds>.+)\](?:.|\n)+Given value: (?P<value>.+)")
 _WRONG = re.compile(
     r"(?:Expected an? (?P<what>.+?)|(?P<choice>.+? among choices .+?))\. Got value: (?P<value>.+)"
 )
@@ -35,18 +38,25 @@ def sentence(message: str, options: Iterable[str]) -> str:
     classes = [next(filter(None, found)) for found in _CLASS.findall(message)]
     if unknown := list(_UNKNOWN.finditer(message)):
         name = unknown[-1]["name"] or unknown[-1]["field"]
-        known = [*options, *(a for each in classes for a in _arguments(each))]
-        return f"{where}there is no option {name}{_hint(name, known)}"
-    if classes and (name := classes[-1].rpartition(".")[2]) not in (ours := set(_class_names())):
-        return f"{where}there is no class {classes[-1]}{_hint(name, ours)}"
+        if message.startswith("unrecognized") and not name.startswith("-"):
+            return f"'{name}' belongs to no option: options begin with --."
+        of_classes = [a for each in classes for a in _arguments(each)] or _all_arguments()
+        return f"{where}there is no option {name}{_hint(name, [*options, *of_classes])}"
+    if classes and _found(classes[-1]) is None:
+        name, known = classes[-1].rpartition(".")[2], _class_names()
+        if name not in known:
+            return f"{where}there is no class {classes[-1]}{_hint(name, known)}"
+    if union := _UNION.search(message):
+        kinds = " or ".join(_TYPE.findall(union["kinds"])).replace("NoneType", "null")
+        return f"{where}expected {kinds or union['kinds']}, but it is {union['value'].strip()}."
     if wrong := _WRONG.search(message):
-        what = re.sub(r"<class '(\w+)'>", r"\1", wrong["what"] or wrong["choice"])
+        what = _TYPE.sub(r"\1", wrong["what"] or wrong["choice"])
         return f"{where}expected {what}, but it is {wrong['value'].strip()}."
-    words = " ".join(message.split())
+    words = " ".join(_PREFIX.sub(r"--\1: ", message).split())
     return words if len(words) <= LONGEST else f"{words[:LONGEST]} ..."
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def _hint(name: str, known: Collection[str]) -> str:
     """Return what was probably meant: of `--trainer.max_epoch`, both ends are compared."""
     prefix, _, last = name.lstrip("-").rpartition(".")
     tails = {each.rpartition(".")[2]: each for each in known}
@@ -56,17 +66,35 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _arguments(class_path: str) -> list[str]:
     """Return the names of a class's arguments, none if it is not there."""
+    found = _found(class_path)
+    return list(inspect.signature(found).parameters) if found else []
+
+
+def _found(class_path: str) -> type | None:
+    """Return the class of a dotted path, or None."""
     module, _, name = class_path.rpartition(".")
     try:
-        return list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        return []
+        return None
+    return found if isinstance(found, type) else None
 
 
-def _class_names() -> Iterator[str]:
-    """Yield the names of all classes that a configuration may name, as far as imported."""
-    todo: list[type] = [pl.LightningModule, pl.LightningDataModule, pl.Callback, Logger, nn.Module]
+def _all_arguments() -> list[str]:
+    """Return the names of the arguments of all methods and data modules."""
+    bases = (pl.LightningModule, pl.LightningDataModule)
+    return [name for each in _subclasses(*bases) for name in inspect.signature(each).parameters]
+
+
+def _class_names() -> set[str]:
+    """Return the names of all classes that a configuration may name, as far as imported."""
+    bases = (pl.LightningModule, pl.LightningDataModule, pl.Callback, Logger, nn.Module)
+    return {each.__name__ for each in _subclasses(*bases)}
+
+
+def _subclasses(*bases: type) -> Iterator[type]:
+    todo = list(bases)
     while todo:
         each = todo.pop()
-        yield each.__name__
+        yield each
         todo += each.__subclasses__()

@@ -21,7 +21,7 @@ from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
 from lit_synth.releases.format import save_release
 
 CONF = Path(__file__).parents[1] / "conf"
-METHODS = sorted(path.stem for path in CONF.glob("*.yaml"))
+METHODS = sorted(path.stem for path in CONF.glob("*.yaml") if "." not in path.stem)
 
 
 def write_releases(folder):
@@ -73,6 +73,11 @@ def build(name, seed=0, **overrides):
         parser.parse_object({key: settings[key] for key in ("model", "data")})
     )
     return built.model, built.data
+
+
+def expected(name):
+    """Return what is known of a run of tests/conf/<name>.yaml."""
+    return yaml.safe_load((CONF / f"{name}.expected.yaml").read_text())
 
 
 def trainer(**settings):

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from lit_synth.errors import InputError
+
 EPS = 1e-5
 
 
@@ -159,3 +161,22 @@ class NoNorm(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:  # noqa: ARG002
         return x
+
+
+def uncoupled(discriminator: nn.Module) -> nn.Module:
+    """Return a discriminator that judges real and made images in one batch, itself.
+
+    Batch norm would couple the images: it would tell real from made ones by the statistics of the
+    batch, which the generator's step, with made ones alone, does not have. Nor would the slope of
+    a critic then be that of an image.
+
+    Raises:
+        InputError: If it has a batch norm.
+    """
+    for name, module in discriminator.named_modules():
+        if isinstance(module, BatchNorm | nn.modules.batchnorm._BatchNorm):
+            raise InputError(
+                f"{type(discriminator).__name__} has a batch norm, '{name}', but judges real and "
+                "made images in one batch: give a discriminator with another norm, or none."
+            )
+    return discriminator

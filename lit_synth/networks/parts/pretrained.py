@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lit_synth.errors import InputError
-from lit_synth.tensors.reading import load_tensors
+from lit_synth.tensors.tensor_files import load_tensors
 
 VGG16 = [[64, 64], [128, 128], [256, 256, 256], [512, 512, 512], [512, 512, 512]]
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]

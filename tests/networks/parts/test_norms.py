@@ -6,7 +6,8 @@ import torch.multiprocessing as mp
 from norm_ranks import features, run_rank, run_rank_one, step
 from torch import nn
 
-from lit_synth.networks.parts.norms import BatchNorm
+from lit_synth.errors import InputError
+from lit_synth.networks.parts.norms import BatchNorm, InstanceNorm, uncoupled
 
 
 def test_without_running_statistics_eval_mode_uses_the_batch_too():
@@ -62,3 +63,11 @@ def test_a_copy_has_the_same_state(num_classes):
         "running_mean",
         "running_var",
     ]
+
+
+def test_a_batch_norm_is_refused_where_real_and_made_images_share_a_batch():
+    fine = nn.Sequential(nn.Conv2d(1, 1, 3), InstanceNorm(), nn.GroupNorm(1, 1))
+    assert uncoupled(fine) is fine
+    for norm in (BatchNorm(1), nn.BatchNorm2d(1)):
+        with pytest.raises(InputError, match=r"has a batch norm, '1', but judges real and made"):
+            uncoupled(nn.Sequential(nn.Conv2d(1, 1, 3), norm))

@@ -9,8 +9,8 @@ import torch
 from bad_input import BOMB
 
 from lit_synth.errors import InputError
-from lit_synth.runs.reading import read_mapping
-from lit_synth.tensors.reading import load_tensors
+from lit_synth.runs.yaml_files import read_mapping
+from lit_synth.tensors.tensor_files import load_tensors
 
 MERGED = "a0: &a0 {k: 1}\n" + "".join(
     f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 9)
