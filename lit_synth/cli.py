@@ -95,6 +95,15 @@ def _run(verb: str, argv: list[str]) -> int:
             raise
         print(f"lit-synth: {error}", file=sys.stderr)
         return EXIT_INPUT
+    except OSError as error:
+        if error.filename is None or os.environ.get("LIT_SYNTH_DEBUG"):
+            raise
+        print(
+            f"lit-synth: {error.filename} cannot be read or written ({error.strerror}): give "
+            "another path, or mend this one.",
+            file=sys.stderr,
+        )
+        return EXIT_INPUT
     except KeyboardInterrupt:
         print(
             "lit-synth: interrupted; the same command goes on from the last checkpoint.",

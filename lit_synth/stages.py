@@ -149,7 +149,7 @@ def share_iterations(total: int, lengths: list[int]) -> list[int]:
 
 
 def check_stages(stages: list[Stage]) -> list[Stage]:
-    """Return `stages`, or raise InputError if there is none or one has no iteration."""
+    """Return `stages`, or raise InputError if there is none or one cannot be gone through."""
     if not stages:
         raise InputError("stages is empty: give at least one stage with a name and iterations.")
     for stage in stages:
@@ -157,6 +157,18 @@ def check_stages(stages: list[Stage]) -> list[Stage]:
             raise InputError(
                 f"stage '{stage.name}' has {stage.iterations} iterations: expected at least 1."
             )
+        if stage.warmup < 0:
+            raise InputError(f"stage '{stage.name}' has warmup {stage.warmup}: expected 0 or more.")
+        if not 0 < stage.lr_scale < math.inf:
+            raise InputError(
+                f"stage '{stage.name}' has lr_scale {stage.lr_scale}: expected a number above 0; "
+                "networks that are not to train are named in freeze."
+            )
+        for term, weight in stage.weights.items():
+            if not 0 <= weight < math.inf:
+                raise InputError(
+                    f"stage '{stage.name}' weighs '{term}' by {weight}: expected 0 or more."
+                )
     return stages
 
 

@@ -1,6 +1,7 @@
 """Labelled images of a folder with a CSV file of attributes."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +145,22 @@ class _Column:
 
 
 def read_csv(path: Path) -> list[Row]:
-    """Return the rows of a CSV file, column -> cell; there are some, and all are complete."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        columns, *rows = [row for row in csv.reader(file) if row] or [[]]
+    """Return the rows of a CSV file, column -> cell; there are some, and all are complete.
+
+    The text is UTF-8, or Latin-1 where it is not.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = path.read_text(encoding="latin-1")
+    try:
+        lines = csv.reader(io.StringIO(text, newline=""))
+        columns, *rows = [row for row in lines if row] or [[]]
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no table ({error}, in line {lines.line_num}); put every quote that is "
+            "opened in a pair, and give plain text with commas."
+        ) from error
     broken = [str(n) for n, row in enumerate(rows, 1) if len(row) != len(columns)]
     if broken:
         raise DataError(

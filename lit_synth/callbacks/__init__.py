@@ -13,6 +13,7 @@ from lit_synth.callbacks.progress import TrainingProgress
 from lit_synth.callbacks.release_writer import ReleaseWriter
 from lit_synth.callbacks.report import Report
 from lit_synth.callbacks.sample_grid import SampleGrid
+from lit_synth.callbacks.shapes import Shapes
 
 __all__ = [
     "EMA",
@@ -25,6 +26,7 @@ __all__ = [
     "ReleaseWriter",
     "Report",
     "SampleGrid",
+    "Shapes",
     "TrainingProgress",
     "always_on",
 ]
@@ -32,4 +34,5 @@ __all__ = [
 
 def always_on() -> list[pl.Callback]:
     """Return the callbacks that every run has without asking, in the order in which they act."""
-    return [Labels(), NaNSentinel(), LogTerms(), TrainingProgress(), ReleaseWriter(), Report()]
+    checks = [Shapes(), Labels(), NaNSentinel()]
+    return [*checks, LogTerms(), TrainingProgress(), ReleaseWriter(), Report()]

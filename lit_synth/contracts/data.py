@@ -229,3 +229,16 @@ class HasCompleteScenes(Protocol):
 
     def complete_set(self, names: list[str]) -> Scenes:
         """Return scenes in all modalities `names`, which no training set and no split has."""
+
+
+@runtime_checkable
+class HasImageShape(Protocol):
+    """A data module of images of one kind, all of one shape.
+
+    Attributes:
+        image_size: Height and width in pixels.
+        image_channels: Number of channels.
+    """
+
+    image_size: int
+    image_channels: int

@@ -124,6 +124,40 @@ def used(settings: Settings) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def given_instead(file: Any, settings: Any, path: str = "model") -> dict[str, str]:
+    """Return what is given where a configuration file names a release to prepare: path -> value.
+
+    Args:
+        file: Settings as the file has them.
+        settings: The same ones as they are now.
+        path: Dotted name of both.
+    """
+    if isinstance(file, str):
+        own = NAME.search(file) and isinstance(settings, str) and not NAME.search(settings)
+        return {path: settings} if own else {}
+    pairs: list[tuple[Any, Any, Any]] = []
+    if isinstance(file, Mapping) and isinstance(settings, Mapping | Namespace):
+        now = settings if isinstance(settings, Mapping) else vars(settings)
+        pairs = [(key, file[key], now[key]) for key in file if key in now]
+    elif isinstance(file, list) and isinstance(settings, list):
+        pairs = [(i, *pair) for i, pair in enumerate(zip(file, settings, strict=False))]
+    found: dict[str, str] = {}
+    for key, before, after in pairs:
+        found |= given_instead(before, after, f"{path}.{key}")
+    return found
+
+
+def leave_out(value: Any) -> None:
+    """Remove from settings, in place, every entry of a mapping that is a `$prepare.<name>`."""
+    entries = vars(value) if isinstance(value, Namespace) else value
+    if isinstance(entries, dict):
+        for key, each in list(entries.items()):
+            if isinstance(each, str) and NAME.search(each):
+                del entries[key]
+            else:
+                leave_out(each)
+
+
 def fill(value: Any, release_of: Callable[[str], Any]) -> Any:
     """Return settings with each `$prepare.<name>` replaced; namespaces are changed in place."""
     if isinstance(value, str):
@@ -202,7 +236,7 @@ def train(run: Prepared, settings: Settings, options: Sequence[str] = ()) -> Non
         _say(run, f"{run.release} is there.")
         return
     begun = "going on with" if checkpoint_folder(run.folder).is_dir() else "training"
-    _say(run, f"{begun} {run.config} in {run.folder}.")
+    _say(run, f"this run uses its release, so first {begun} {run.config} in {run.folder}.")
     start = time.monotonic()
     code = _command([*run.arguments(), *options])
     seconds = time.monotonic() - start

@@ -26,6 +26,7 @@ from lit_synth.contracts.translator import Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.inputs import PriorBatches
 from lit_synth.method import Method
+from lit_synth.releases.format import find_release, read_release
 from lit_synth.reports.run import FILE as REPORT
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
@@ -33,9 +34,11 @@ from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
 from lit_synth.runs.yaml_files import read_mapping
 from lit_synth.stages import share_iterations
+from lit_synth.training.misfits import explaining_misfits
 from lit_synth.training.mistakes import sentence
 from lit_synth.training.predict import translations
 from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
+from lit_synth.training.values import check_values, explaining_machine
 
 TRAINER_DEFAULTS = {
     "max_epochs": -1,  # the stages' iterations end the run
@@ -68,7 +71,8 @@ class Built(NamedTuple):
 
 def train(argv: Sequence[str]) -> int:
     """Run a training verb with its arguments, `argv[0]` being the verb; return the exit code."""
-    SynthCLI(args=list(argv))
+    with explaining_misfits():
+        SynthCLI(args=list(argv))
     return 0
 
 
@@ -146,6 +150,7 @@ class SynthCLI(LightningCLI):
         for path in _configurations(args):
             read_mapping(path, "the configuration")
         self.config = self._parsed(args)
+        check_values(self.config[self.config.subcommand])
 
     def _parsed(self, args: list[str]) -> Any:
         try:
@@ -203,6 +208,8 @@ class SynthCLI(LightningCLI):
         if several and settings.trainer.strategy == "auto":
             # A player's backward leaves the other's parameters out, which plain ddp refuses.
             settings.trainer.strategy = "ddp_find_unused_parameters_true"
+        if settings.prepare and config is not None:
+            self._use_given_releases(settings, config)
         if settings.prepare:
             folder, trained = config and config.parent, self.subcommand != "fit"
             settings.prepare = prepared.find(settings.prepare, folder, missing_ok=trained)
@@ -211,6 +218,21 @@ class SynthCLI(LightningCLI):
             claim_folder(self.folder, self.config_dump, settings.ckpt_path)
         self._prepare()
         settings.trainer.logger = loggers.configure(settings.trainer.logger, self.folder)
+
+    def _use_given_releases(self, settings: Any, config: Path) -> None:
+        """Prepare nothing where a release is given in place of the one that the file prepares.
+
+        What is prepared to be compared with was made for the file's own data, and is left out.
+        """
+        file = read_mapping(config, "the configuration")
+        given = prepared.given_instead(file.get("model"), settings.model)
+        for release in given.values():
+            read_release(find_release(release))
+        if given:
+            settings.prepare = None
+            prepared.leave_out(settings.evaluate)
+            prepared.leave_out(settings.samples)
+            print(f"lit-synth: prepare: no run, as {', '.join(given)} is given.", flush=True)
 
     def _prepare(self) -> None:
         """Train what this run needs, or see that it is there, and have the settings name it."""
@@ -257,7 +279,8 @@ class SynthCLI(LightningCLI):
         if self.subcommand == "predict":
             trainer_callbacks.append(self._writer())
         self.trainer_defaults["callbacks"] = trainer_callbacks
-        return super().instantiate_trainer(**kwargs)
+        with explaining_machine():
+            return super().instantiate_trainer(**kwargs)
 
     def _writer(self) -> pl.Callback:
         out = Path(self._settings.out or self.folder / "predictions")

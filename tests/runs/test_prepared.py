@@ -126,7 +126,7 @@ def test_what_is_needed_is_trained_once_and_with_the_runs_seed(commands, capsys)
     assert fit() == 0
     assert commands == ["plain"]
     said = capsys.readouterr().out
-    assert "prepare.plain: training configs/plain.yaml in runs/plain/seed0." in said
+    assert "prepare.plain: this run uses its release, so first training configs/plain.yaml" in said
     assert "prepare.plain: done in" in said
     assert fit() == 0
     assert commands == ["plain"]
@@ -182,7 +182,7 @@ def test_a_longer_run_is_gone_on_with_and_an_unfinished_one_too(commands, capsys
     longer["model"]["init_args"]["stages"][0]["iterations"] = 4
     write(plain=longer)
     assert fit() == 0
-    assert "prepare.plain: going on with configs/plain.yaml" in capsys.readouterr().out
+    assert "so first going on with configs/plain.yaml" in capsys.readouterr().out
     assert iterations_of("plain") == 4
     later = time.time() + 5
     os.utime(RUNS / "plain/seed0/config.yaml", (later, later))  # started again, never ended

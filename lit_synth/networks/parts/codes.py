@@ -77,9 +77,11 @@ def check_size(x: Tensor, multiple: int) -> None:
     """
     height, width = x.shape[-2:]
     if height % multiple or width % multiple:
+        nearest = max(round(height / multiple), 1) * multiple
         raise InputError(
             f"an image of {height}x{width} px cannot be halved {multiple.bit_length() - 1} times: "
-            f"resize images to multiples of {multiple}, or give the encoder fewer blocks."
+            f"resize images to multiples of {multiple}, e.g. by --data.init_args.image_size "
+            f"{nearest}, or give the encoder fewer blocks."
         )
 
 
