@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
     from datamodules.inspection.report import inspect
     from datamodules.inspection.sheet import draw_sheet
-    from lit_synth.commands.first_run import command
+    from lit_synth.commands.check.first_run import command
 
     report = inspect(args.folder, _progress)
     line = command(report)
