@@ -74,10 +74,10 @@ def check_values(settings: Namespace) -> None:
             raise InputError(
                 f"--trainer.{name} is {settings.trainer[name]}, but the method's stages say how "
                 "long a run is and what a step is: leave it out, and for another length give "
-                "--model.init_args.stages '[{name: train, iterations: N}]'."
+                "--iterations N."
             )
     for path, value in _numbers(settings, ""):
-        name = re.sub(r"[.\d]*$", "", path).rpartition(".")[2]
+        name = path.rpartition(".")[2]
         for rule in RULES:
             if rule.names.fullmatch(name):
                 if not rule.holds(value):
