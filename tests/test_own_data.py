@@ -117,3 +117,16 @@ def test_a_wrong_extractor_is_said_before_anything_is_prepared(capsys):
     assert "no release at 'nowhere'" in said
     assert not Path("runs/munit").exists()
     assert not Path("runs/udit_extractor").exists()
+
+
+def test_an_extractor_of_another_size(capsys):
+    folder("udit_extractor")
+    said = refused(
+        capsys, "fit", "--config", "configs/udit_extractor.yaml", "--data", "Unconditional",
+        "--data.init_args.root", "own data", "--data.init_args.labels", "folders",
+        "--data.init_args.image_size", "48",
+    )  # fmt: skip
+    assert said == (
+        "the method is for images of 32x32 px, but Unconditional gives 3 channels of 48x48 px: "
+        "give --data.init_args.image_size 32."
+    )

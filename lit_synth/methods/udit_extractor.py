@@ -72,6 +72,7 @@ class SemanticExtractor(Method):
             raise InputError(f"widths is {widths}: give rising numbers of channels from 1 on.")
         trunk = first_backbone(backbone, start)
         self.names = [f"d{width}" for width in widths]
+        self.image_size = image_size
         self.backbone_frozen = backbone_frozen
         owners = [SHARED] if backbone_frozen else self.names
         self.backbones = nn.ModuleDict({name: copy.deepcopy(trunk) for name in owners})
