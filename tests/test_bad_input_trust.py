@@ -244,7 +244,7 @@ def test_labels_in_a_file(workdir, content, reason):
         ("", "holds nothing"),
         ("- 1\n", "holds a list"),
         ("\x00\x01", "cannot be read"),
-        ("a: " + "[" * 10**4, "nested too deeply"),
+        ("a: " + "[" * 10**4, "nested more than 50 deep"),
     ],
     ids=["bomb", "empty", "list", "binary", "deep"],
 )

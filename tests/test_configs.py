@@ -11,6 +11,7 @@ import lit_synth.methods
 from lit_synth.method import Method
 from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import extractor, segnet
+from lit_synth.networks.parts.pretrained import vgg_face_convolutions
 from lit_synth.releases.format import Release, load_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -52,6 +53,13 @@ def untrained_extractor(method, name):
     return Release(Path(name), networks, facts)
 
 
+def zeros(layers):
+    """Return weights of the published shapes of some of VGG-Face's layers."""
+    shapes = vgg_face_convolutions()
+    weights = {f"{name}.weight": torch.zeros(*shapes[name][::-1], 3, 3) for name in layers}
+    return weights | {f"{name}.bias": torch.zeros(shapes[name][1]) for name in layers}
+
+
 @pytest.fixture(autouse=True)
 def _promised(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -62,6 +70,7 @@ def _promised(monkeypatch, tmp_path):
         "_torchvision",
         lambda name, weights: torchvision.models.get_model(name, weights=None),  # noqa: ARG005
     )
+    monkeypatch.setattr(extractor, "read_vgg_face", lambda path, argument, layers: zeros(layers))  # noqa: ARG005
     monkeypatch.setattr(prepared, "train", lambda run, *_: None)  # noqa: ARG005
     monkeypatch.setattr(segnet, "load_vgg16", lambda encoder, source: None)  # noqa: ARG005 - no download
 

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
+from lit_synth.batches.labels import HasLabels, check_checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.errors import InputError
@@ -199,7 +200,13 @@ class Checkpoint(pl.callbacks.Checkpoint):
 
 
 def misfit(method: Method, checkpoint: dict[str, Any]) -> str | None:
-    """Say why a method cannot go on from what a checkpoint holds; None if it can."""
+    """Say why a method cannot go on from what a checkpoint holds; None if it can.
+
+    Raises:
+        InputError: It was trained with other labels: no other checkpoint of the run will do.
+    """
+    if isinstance(method, HasLabels):
+        check_checkpoint(method, checkpoint)
     try:
         check_same_architecture(method.state_dict(), checkpoint["state_dict"])
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
@@ -210,7 +217,8 @@ def misfit(method: Method, checkpoint: dict[str, Any]) -> str | None:
         if _groups([optimizer.state_dict() for optimizer in ours]) != _groups(theirs):
             return "is damaged, or of other settings: its optimizers are not those of the method"
         untouched = all(not state["state"] for state in theirs)
-        if untouched and checkpoint["iteration"] and not isinstance(ours[0], torch.optim.SGD):
+        adaptive = any(not isinstance(optimizer, torch.optim.SGD) for optimizer in ours)
+        if untouched and checkpoint["iteration"] and adaptive:
             return "is damaged: its optimizers have forgotten their moments"
     except InputError as error:
         return f"does not fit: {error}".removesuffix(".")

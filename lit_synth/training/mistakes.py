@@ -46,12 +46,12 @@ def sentence(message: str, options: Iterable[str]) -> str:
         name, known = classes[-1].rpartition(".")[2], _class_names()
         if name not in known:
             return f"{where}there is no class {classes[-1]}{_hint(name, known)}"
-    if union := _UNION.search(message):
-        kinds = " or ".join(_TYPE.findall(union["kinds"])).replace("NoneType", "null")
-        return f"{where}expected {kinds or union['kinds']}, but it is {union['value'].strip()}."
     if wrong := _WRONG.search(message):
         what = _TYPE.sub(r"\1", wrong["what"] or wrong["choice"])
         return f"{where}expected {what}, but it is {wrong['value'].strip()}."
+    if union := _UNION.search(message):
+        kinds = " or ".join(_TYPE.findall(union["kinds"])).replace("NoneType", "null")
+        return f"{where}expected {kinds or union['kinds']}, but it is {union['value'].strip()}."
     words = " ".join(_PREFIX.sub(r"--\1: ", message).split())
     return words if len(words) <= LONGEST else f"{words[:LONGEST]} ..."
 
