@@ -44,7 +44,7 @@ RULES = (
     _rule("lambda_.*|weight_decay|tolerance", lambda x: x >= 0, "0 or more"),
     _rule("num_workers|n_val|n_test|freeze_d|random_sources", lambda x: x >= 0, "0 or more"),
     _rule(
-        "n|n_critic|d_iter|window|n_images|n_fake|n_real|batch_size|every_n_.*|"
+        "n|n_critic|d_iter|window|n_images|n_fake|n_real|batch_size|"
         "image_size|load_size|size|crop|channels|.*_channels|width|widths|.*_dim|hidden|levels|"
         "kernel_size|scales|n_layers|n_labels|n_train|n_judging|images|images_per_set|steps|"
         "log_every_n_steps|num_nodes|repeats|.*_iterations|limit",
