@@ -23,8 +23,8 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.features.inception import cached_weights
-from lit_synth.releases.cache import CACHE, cache_folder
 from lit_synth.releases.format import ASSETS, bundled, load_release
+from lit_synth.runs.user_cache import CACHE, cache_folder
 
 GIB = 2**30
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "bf16")  # the last is Arm's

@@ -9,7 +9,7 @@ from lit_synth.contracts.data import Images
 from lit_synth.features.base import Extractor, Features, extract
 from lit_synth.features.choice import load_extractor
 from lit_synth.features.classifier import trained_classifier
-from lit_synth.releases.cache import cache_folder
+from lit_synth.runs.user_cache import cache_folder
 
 CHUNK = 256  # images that are read at once
 LARGEST_PX = 64  # for which a classifier is trained unasked

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,6 @@ from torch import nn
 
 from lit_synth.releases.format import Release, load_release, save_release
 
-CACHE = "LIT_SYNTH_CACHE"
-
 
 class Trained(NamedTuple):
     """What a training leaves to be kept; see `save_release`."""
@@ -22,17 +19,6 @@ class Trained(NamedTuple):
     networks: dict[str, nn.Module]
     card: str
     extra: dict[str, Any]
-
-
-def cache_folder() -> Path:
-    """Return the folder of everything that is made once and kept for all runs of this user.
-
-    It is `$LIT_SYNTH_CACHE`, else `$XDG_CACHE_HOME/lit-synth`, else `~/.cache/lit-synth`; data
-    modules keep what they render and scan in the same one.
-    """
-    if own := os.environ.get(CACHE):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lit-synth"
 
 
 def trained_once(kind: str, facts: str, folder: Path, train: Callable[[], Trained]) -> Release:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
-from lit_synth.releases.cache import cache_folder
+from lit_synth.runs.user_cache import cache_folder
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("lit_synth", "datamodules")

@@ -6,7 +6,8 @@ import torch
 from datamodules.items.cache import cache_folder as cache_of_data
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases import cache
-from lit_synth.releases.cache import Trained, cache_folder, trained_once
+from lit_synth.releases.cache import Trained, trained_once
+from lit_synth.runs.user_cache import cache_folder
 
 
 def trained():

@@ -15,7 +15,7 @@ from lit_synth.features.perceptual import load_perceptual
 from lit_synth.inference.loading import load_method
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card
-from lit_synth.releases.cache import cache_folder
+from lit_synth.runs.user_cache import cache_folder
 
 BESIDE = "beside"  # group of values of other runs
 STYLES = 8  # as in the released code of UDIT

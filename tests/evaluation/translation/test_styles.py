@@ -23,8 +23,8 @@ from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import BundledDistance
 from lit_synth.method import Method
 from lit_synth.metrics.card import read_card
-from lit_synth.releases.cache import cache_folder
 from lit_synth.runs.resume import find_checkpoint
+from lit_synth.runs.user_cache import cache_folder
 from lit_synth.stages import Stage
 
 N, STYLES = 12, 5
