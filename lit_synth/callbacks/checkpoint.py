@@ -21,11 +21,12 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.trainer_queries import callback_of
 from lit_synth.errors import InputError
 from lit_synth.method import Method
-from lit_synth.runs.files import warn, write_atomically, writing
+from lit_synth.runs.files import write_atomically, writing
 from lit_synth.runs.lightning_internals import cluster_environment, training_state
 from lit_synth.runs.metrics_csv import CSVLogger
 from lit_synth.runs.resume import check_same_architecture, checkpoint_folder
 from lit_synth.runs.stopping import SIGNALS, say_goodbye
+from lit_synth.runs.telling import warn
 from lit_synth.tensors.processes import of_all_processes
 
 NAMED = 8  # measures that a message names

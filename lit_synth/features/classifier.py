@@ -14,7 +14,7 @@ from lit_synth.features.base import Extractor, Features
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.releases.cache import Trained, trained_once
 from lit_synth.releases.format import Release, load_release, save_release
-from lit_synth.runs.files import warn
+from lit_synth.runs.telling import warn
 from lit_synth.tensors.hashing import content_hash, image_digests
 
 

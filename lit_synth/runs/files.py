@@ -1,12 +1,9 @@
 """Files that a reader, a crash or a full disk never meets half of."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from lit_synth.errors import InputError
 
@@ -21,12 +18,6 @@ def writing(folder: Path) -> Iterator[None]:
             f"{folder} cannot be written ({error.strerror}): what was saved before is kept; make "
             "room or make it writable and give the same command, or choose another --runs_dir."
         ) from error
-
-
-@rank_zero_only
-def warn(sentence: str) -> None:
-    """Tell the user, once for all processes."""
-    print(f"lit-synth: {sentence}", file=sys.stderr)
 
 
 def write_atomically(path: Path, data: bytes | memoryview, keep: Path | None = None) -> None:

@@ -11,7 +11,8 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from lit_synth.runs.files import warn, write_atomically
+from lit_synth.runs.files import write_atomically
+from lit_synth.runs.telling import warn
 
 METRICS_FILE = "metrics.csv"
 KEY = "iteration"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_synth.errors import InputError
-from lit_synth.runs.files import warn
+from lit_synth.runs.telling import warn
 from lit_synth.tensors.tensor_files import load_tensors
 
 AUTO, FRESH = "auto", "fresh"

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
+from lit_synth.runs.files import write_atomically
 from lit_synth.runs.user_cache import cache_folder
 
 ROOT = Path(__file__).parents[2]
@@ -79,8 +80,6 @@ def _facts() -> dict[str, Facts]:
     known = _kept(path)
     facts = {m: known.get(keys[m]) or _read(text) for m, text in sources.items()}
     if any(key not in known for key in keys.values()):
-        from lit_synth.runs.files import write_atomically  # a slow import, seldom needed
-
         with suppress(OSError):  # then it takes seconds the next time as well
             write_atomically(
                 path, json.dumps({keys[m]: each for m, each in facts.items()}).encode()

@@ -10,7 +10,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
 from lit_synth.errors import InputError
-from lit_synth.runs.files import warn
+from lit_synth.runs.telling import warn
 
 MOST_SEED = 2**32 - 1
 
