@@ -152,7 +152,11 @@ class Method(pl.LightningModule):
         """
         return {}
 
-    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def restore(
+        self,
+        tensors: Mapping[str, Tensor],
+        extra: Mapping[str, Any],  # noqa: ARG002 - for methods that had facts besides networks
+    ) -> None:
         """Take over the tensors of a release, keyed `<network>.<tensor>`, and its facts.
 
         A frozen network that an older release lacks stays as the settings built it.

@@ -19,7 +19,7 @@ class RandomZoom(A.Affine):  # type: ignore[misc]  # albumentations has no types
         p: Probability that a scene is changed.
     """
 
-    class InitSchema(ArgumentSchema):  # type: ignore[misc]  # the same
+    class InitSchema(ArgumentSchema):  # type: ignore[misc]  # albumentations has no types
         """What the arguments may be."""
 
         scale: tuple[float, float]

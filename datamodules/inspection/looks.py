@@ -154,7 +154,8 @@ def _small(image: Image.Image) -> tuple[np.ndarray, int, int]:
     """Return the thumb, its gradient, and the spread of a picture."""
     image = as_rgb(image)
     extremes = image.getextrema()
-    spread = max(int(high - low) for low, high in extremes)  # type: ignore[misc]  # of each band
+    # RGB has a pair for each band; Pillow's type allows a single pair too, as of grey.
+    spread = max(int(high - low) for low, high in extremes)  # type: ignore[misc]  # see above
     triangle = Image.Resampling.BILINEAR  # whose average moves little with the picture's own size
     thumb = np.asarray(image.resize((THUMB, THUMB), triangle, reducing_gap=2))
     grey = np.asarray(image.convert("L").resize((THUMB + 1, THUMB), triangle, reducing_gap=2))

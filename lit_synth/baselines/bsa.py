@@ -167,7 +167,11 @@ class BSA(Method):
     def released_settings(self) -> dict[str, Any]:
         return {"source": SELF, "features": None}
 
-    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def restore(
+        self,
+        tensors: Mapping[str, Tensor],
+        extra: Mapping[str, Any],  # noqa: ARG002 - the tensors say it all
+    ) -> None:
         # Scales of 1 and shifts of 0 leave the generator as it is, with those it has folded in.
         nn.ModuleDict({"generator": self.generator}).load_state_dict(tensors)
 

@@ -178,7 +178,11 @@ class SemanticExtractor(Method):
         widths = [self.widths[self.names.index(self.chosen)]]
         return {"backbone": None, "start": SELF, "widths": widths}
 
-    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def restore(
+        self,
+        tensors: Mapping[str, Tensor],
+        extra: Mapping[str, Any],  # noqa: ARG002 - the tensors say it all
+    ) -> None:
         (backbone,), (head,) = self.backbones.values(), self.heads.values()
         nn.ModuleDict({"backbone": backbone, "head": head}).load_state_dict(tensors)
 

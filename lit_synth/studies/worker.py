@@ -55,7 +55,7 @@ def start_worker() -> None:
     """Prepare a worker process: one thread, and the slow imports before the first job."""
     import torch
 
-    import lit_synth.training.cli  # noqa: F401
+    import lit_synth.training.cli  # noqa: F401  slow, so before the first job
 
     torch.set_num_threads(1)
 

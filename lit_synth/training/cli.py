@@ -145,7 +145,11 @@ class SynthCLI(LightningCLI):
         if self.run_verb:
             super()._run_subcommand(subcommand)
 
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ARG002
+    def parse_arguments(
+        self,
+        parser: LightningArgumentParser,  # noqa: ARG002 - it is self.parser
+        args: Any,
+    ) -> None:
         # Lightning would warn that sys.argv holds arguments too: here they are the same.
         for path in _configurations(args):
             read_mapping(path, "the configuration")

@@ -216,7 +216,7 @@ def _serve():
     import torch
     import torch.utils.tensorboard
 
-    import lit_synth.training.cli  # noqa: F401
+    import lit_synth.training.cli  # noqa: F401  loaded once, before commands fork
 
     torch.set_num_threads(1)
     for line in sys.stdin:
