@@ -108,7 +108,8 @@ def _of_training_images(
 ) -> dict[str, float]:
     if name == "fid_floor":
         return {name: fid_floor(real, train, n_fake=len(fake), seed=seed)}
-    found, given_quality = memorisation(train, real, fake, seed), memorised(train, real, fake)
+    found = memorisation(train, real, fake, seed)
+    given_quality = memorised(train, real, fake, seed=seed)
     return {
         "memorisation_ratio": found.ratio,
         "memorisation_share": found.share,
