@@ -1,5 +1,6 @@
 """DGN-AM: climb a class's logit through a generator (Nguyen et al. 2016, arXiv:1605.09304)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -55,6 +56,10 @@ class DGNAM(Method):
         check_targets(source, self.generator, classifier, target_classes)
         self.target_classes, self.steps = target_classes, steps
         self.step_size, self.decay = step_size, decay
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - never
+        return []
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return []

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from lit_synth.studies.jobs import Job
+from lit_synth.studies.provenance import machine, revision
 
 RESULT = "study.json"
 # Exit codes of a run that was asked to stop, and saved itself to go on later.
@@ -36,6 +37,8 @@ class Result:
         curves: Column of `metrics.csv` -> [[iteration, value], ...].
         wall_s: Seconds of training and testing.
         error: What went wrong; empty if nothing.
+        revision: Of the code that ran.
+        machine: That it ran on.
     """
 
     metrics: Metrics = field(default_factory=dict)
@@ -43,6 +46,8 @@ class Result:
     curves: Curves = field(default_factory=dict)
     wall_s: float = 0.0
     error: str = ""
+    revision: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 def finished(job: Job) -> Result | None:
@@ -76,7 +81,9 @@ def run_job(job: Job) -> Result:
             return Result(
                 wall_s=time.perf_counter() - began, error=f"{type(error).__name__}: {error}"
             )
-    result = Result(metrics, card, curves, time.perf_counter() - began)
+    wall_s = time.perf_counter() - began
+    told = machine(job.config.get("trainer", {}).get("accelerator", "cpu"))
+    result = Result(metrics, card, curves, wall_s, revision=revision(), machine=told)
     # Written last: only a job that has all of this is done.
     (job.folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result

@@ -4,7 +4,8 @@ import pytest
 
 from lit_synth.errors import InputError
 from lit_synth.studies.jobs import Jobs
-from lit_synth.studies.plan import fill, load_plan, matching, split_term
+from lit_synth.studies.plan import load_plan
+from lit_synth.studies.terms import fill, matching, split_term
 
 STUDIES = sorted(Path("configs/studies").glob("*.yaml"))
 
