@@ -101,24 +101,20 @@ class Pool:
                     self._start_ready()
                     if self.running:
                         self._collect()
-            finally:
-                self._signal(signal.SIGKILL)
+            finally:  # none is left, unless something here has failed
+                for _, process in self.running.values():
+                    process.kill()
         if self.stopped:
             done = f"{self.progress.done} of {self.progress.total} runs"
-            say_goodbye(self.stopped, f"with {done} done and the others saved")
+            say_goodbye(self.stopped, f"with {done} done")
             raise SystemExit(128 + self.stopped)
 
     def _stop(self, signum: int, _: FrameType | None) -> None:
-        """Have all jobs save themselves and end; the second time, have them end."""
-        self._signal(signal.SIGKILL if self.stopped else signal.SIGTERM)
+        """Have all jobs save themselves and end; at a second Ctrl+C, end them."""
+        impatient = signum == signal.SIGINT == self.stopped
         self.stopped = signum
-
-    def _signal(self, signum: int) -> None:
         for _, process in self.running.values():
-            if signum == signal.SIGKILL:
-                process.kill()
-            else:
-                process.terminate()
+            process.kill() if impatient else process.terminate()
 
     def _start_ready(self) -> None:
         for job in list(self.todo):
