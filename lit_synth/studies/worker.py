@@ -12,14 +12,16 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lit_synth.studies.jobs import Job
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 RESULT = "study.json"
 # Exit codes of a run that was asked to stop, and saved itself to go on later.
@@ -54,7 +56,7 @@ def finished(job: Job) -> Result | None:
     return Result(**json.loads(path.read_text())) if path.is_file() else None
 
 
-def work(job: Job, results: Connection) -> None:
+def work(job: Job, results: "Connection") -> None:
     """Run a job in a process of its own, which saves and stops when that of the study is gone."""
     import torch
 
