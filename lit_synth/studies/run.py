@@ -113,7 +113,7 @@ class Pool:
         """Have all jobs save themselves and end; at a second Ctrl+C, end them."""
         impatient = signum == signal.SIGINT == self.stopped
         self.stopped = signum
-        for _, process in self.running.values():
+        for _job, process in self.running.values():
             process.kill() if impatient else process.terminate()
 
     def _start_ready(self) -> None:
