@@ -104,9 +104,10 @@ def _shorter(factor: Tensor) -> Tensor:
 
 def _resample(features: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Mean (D,) and factor of as many rows as there are, drawn with replacement."""
-    drawn = torch.randint(len(features), (len(features),), generator=rng)
-    rows, counts = drawn.to(features.device).unique(return_counts=True)
-    features, weights = features[rows], counts.to(features)[:, None]
+    counts = torch.bincount(torch.randint(len(features), (len(features),), generator=rng))
+    rows = torch.nonzero(counts).flatten()
+    weights = counts[rows].to(features)[:, None]
+    features = features[rows.to(features.device)]
     mean = (weights * features).sum(0) / weights.sum()
     return mean, _shorter((features - mean) * (weights / (weights.sum() - 1)).sqrt())
 

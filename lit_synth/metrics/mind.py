@@ -44,6 +44,6 @@ def _squared_w2(x: Tensor, y: Tensor) -> Tensor:
     n, m = len(x), len(y)
     steps_of_x = torch.arange(1, n + 1, device=x.device) * m
     steps_of_y = torch.arange(1, m + 1, device=x.device) * n
-    ends = torch.cat([steps_of_x, steps_of_y]).unique()
+    ends = torch.unique(torch.cat([steps_of_x, steps_of_y]))
     widths = ends.diff(prepend=ends.new_zeros(1)).to(x) / (n * m)
     return widths @ (x[(ends - 1) // m] - y[(ends - 1) // n]).square()
