@@ -36,6 +36,32 @@ class HasClassVectors(Protocol):
         """Return the vectors (num_classes, D) that stand for its classes."""
 
 
+@runtime_checkable
+class HasMappedLatents(Protocol):
+    """A generator that maps z to w, which may be mined in place of z.
+
+    Attributes:
+        w_dim: Length of w.
+    """
+
+    w_dim: int
+
+    def map_latents(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return w (N, w_dim) of z (N, latent_dim), and of labels (N,) if there are classes."""
+
+    def synthesise(self, w: Tensor) -> Tensor:
+        """Return images (N, C, H, W) of w (N, w_dim)."""
+
+
+def spaces(generator: nn.Module) -> list[str]:
+    """Return the names of what may be mined in a generator: `z`, then `w` and `class` if it can."""
+    can = {"z": True, "w": isinstance(generator, HasMappedLatents)}
+    can["class"] = isinstance(generator, HasClassVectors) and bool(
+        as_generator(generator).num_classes
+    )
+    return [name for name, mined in can.items() if mined]
+
+
 def as_generator(network: nn.Module) -> Generator:
     """Return the network itself, checked to have a generator's attributes.
 
