@@ -38,27 +38,25 @@ class HasClassVectors(Protocol):
 
 @runtime_checkable
 class HasMappedLatents(Protocol):
-    """A generator that maps z to w, which may be mined in place of z.
+    """A generator that maps z to w, one for each of its layers, which may be mined in place of z.
 
     Attributes:
-        w_dim: Length of w.
+        synthesis: Maps w (N, layers, w_dim) to images; it has the attribute `layers`.
     """
 
-    w_dim: int
+    synthesis: nn.Module
 
-    def map_latents(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return w (N, w_dim) of z (N, latent_dim), and of labels (N,) if there are classes."""
-
-    def synthesise(self, w: Tensor) -> Tensor:
-        """Return images (N, C, H, W) of w (N, w_dim)."""
+    def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if it has classes."""
 
 
-def spaces(generator: nn.Module) -> list[str]:
+def spaces(generator: Generator) -> list[str]:
     """Return the names of what may be mined in a generator: `z`, then `w` and `class` if it can."""
-    can = {"z": True, "w": isinstance(generator, HasMappedLatents)}
-    can["class"] = isinstance(generator, HasClassVectors) and bool(
-        as_generator(generator).num_classes
-    )
+    can = {
+        "z": True,
+        "w": isinstance(generator, HasMappedLatents),
+        "class": isinstance(generator, HasClassVectors) and generator.num_classes > 0,
+    }
     return [name for name, mined in can.items() if mined]
 
 

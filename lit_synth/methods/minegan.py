@@ -12,6 +12,7 @@ from lit_synth.contracts.generator import (
     HasClassVectors,
     HasMappedLatents,
     as_generator,
+    spaces,
 )
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
@@ -97,7 +98,10 @@ class MineGAN(Method):
         self.generators = nn.ModuleList(generators).eval()
         by_w = [mine_w and isinstance(g, HasMappedLatents) for g in generators]
         if mine_w and not any(by_w):
-            raise InputError("mine_w is set, but no source maps z to w: leave it out, to mine z.")
+            mined = ", ".join(sorted({space for g in generators for space in spaces(g)}))
+            raise InputError(
+                f"mine_w is set, but the sources can be mined in {mined} alone: leave it out."
+            )
         by_vector = [
             mine_classes and bool(g.num_classes) and not w
             for g, w in zip(generators, by_w, strict=True)
@@ -275,8 +279,9 @@ def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner
     label = None
     if generator.num_classes:
         label = torch.randint(generator.num_classes, (N_OF_W,), generator=rng).to(device)
-    miner = new_miner(generator.w_dim)
-    miner.start_like(generator.map_latents(z, label))
+    w = generator.to_w(z, label)[:, 0]
+    miner = new_miner(w.shape[1])
+    miner.start_like(w)
     return miner
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_synth.contracts.generator import HasMappedLatents, as_generator
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.blocks import PixelNorm
 from lit_synth.networks.parts.rebuilding import records_init_args
@@ -214,7 +214,8 @@ class MinedGenerator(nn.Module):
         index, label = self.members[member]
         z = self.miners[member](u)
         if member in self.in_w:
-            return cast("HasMappedLatents", self.generators[index]).synthesise(z)
+            synthesis: Any = self.generators[index].synthesis
+            return synthesis(z[:, None].expand(-1, synthesis.layers, -1))
         if str(member) in self.class_miners:
             return self.generators[index](z, self.class_miners[str(member)](u))
         if label is None:
