@@ -47,7 +47,7 @@ class HasMappedLatents(Protocol):
     synthesis: nn.Module
 
     def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if it has classes."""
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
 
 
 def spaces(generator: Generator) -> list[str]:
