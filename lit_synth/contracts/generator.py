@@ -38,10 +38,12 @@ class HasClassVectors(Protocol):
 
 @runtime_checkable
 class HasMappedLatents(Protocol):
-    """A generator that maps z to w, one for each of its layers, which may be mined in place of z.
+    """A generator that maps z to w, which may be mined in place of z.
 
     Attributes:
-        synthesis: Maps w (N, layers, w_dim) to images; it has the attribute `layers`.
+        synthesis: Maps w, one for all layers (N, w_dim) or one for each (N, layers, w_dim), to
+            images. It begins with its features `const` (C, h, w), or with others, (1, C, h, w), if
+            they are its second argument.
     """
 
     synthesis: nn.Module

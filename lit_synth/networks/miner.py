@@ -170,6 +170,8 @@ class MinedGenerator(nn.Module):
         class_miners: Number of a member -> its miner of class vectors, from the same u; the others
             have none.
         in_w: Numbers of the members whose miners give w in place of z.
+        semantic_miners: Number of a member -> its miner of the features that its generator
+            starts from, which takes no u; the others have none.
     """
 
     @records_init_args
@@ -181,6 +183,7 @@ class MinedGenerator(nn.Module):
         members: Sequence[tuple[int, int | None]],
         class_miners: Mapping[str, nn.Module] | None = None,
         in_w: Sequence[int] = (),
+        semantic_miners: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.generators, self.miners = nn.ModuleList(generators).eval(), nn.ModuleList(miners)
@@ -188,6 +191,7 @@ class MinedGenerator(nn.Module):
         self.class_miners = nn.ModuleDict(class_miners)
         self.members = [(index, label) for index, label in members]
         self.in_w = tuple(in_w)
+        self.semantic_miners = nn.ModuleDict(semantic_miners)
         first = as_generator(self.generators[0])
         self.image_channels, self.image_size = first.image_channels, first.image_size
         self.u_dim = cast("Miner", self.miners[0]).u_dim
@@ -212,12 +216,16 @@ class MinedGenerator(nn.Module):
     def mine(self, u: Tensor, member: int) -> Tensor:
         """Return G_i(M_i(u)), images (n, C, H, W), for u (n, u_dim) of one member i."""
         index, label = self.members[member]
+        generator: Any = self.generators[index]
         z = self.miners[member](u)
-        if member in self.in_w:
-            synthesis: Any = self.generators[index].synthesis
-            return synthesis(z[:, None].expand(-1, synthesis.layers, -1))
+        given = []
         if str(member) in self.class_miners:
-            return self.generators[index](z, self.class_miners[str(member)](u))
-        if label is None:
-            return self.generators[index](z)
-        return self.generators[index](z, torch.full((len(z),), label, device=z.device))
+            given = [self.class_miners[str(member)](u)]
+        elif label is not None:
+            given = [torch.full((len(z),), label, device=z.device)]
+        semantic = str(member) in self.semantic_miners
+        if member not in self.in_w and not semantic:
+            return generator(z, *given)
+        w = z if member in self.in_w else generator.to_w(z, *given)
+        start = self.semantic_miners[str(member)]() if semantic else None
+        return generator.synthesis(w, start)
