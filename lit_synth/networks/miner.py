@@ -72,6 +72,8 @@ class Miner(nn.Module):
             if pixel_norm:
                 self.body.append(PixelNorm())
         self.to_latent = linear(widths[-1], latent_dim)
+        self.std: Tensor
+        self.mean: Tensor
         if orthogonal:
             self.register_buffer("std", torch.ones(latent_dim))
             self.register_buffer("mean", torch.zeros(latent_dim))
@@ -87,8 +89,8 @@ class Miner(nn.Module):
         """Give M(u), as it starts, the mean and variance of vectors (N, latent_dim)."""
         std, mean = torch.std_mean(vectors, dim=0, correction=0)
         if self.orthogonal:  # whose weights cannot be longer
-            self.get_buffer("std").copy_(std)
-            self.get_buffer("mean").copy_(mean)
+            self.std.copy_(std)
+            self.mean.copy_(mean)
             return
         self.to_latent.weight *= std[:, None]
         self.to_latent.bias.mul_(std).add_(mean)
@@ -113,7 +115,7 @@ def _orthogonal_linear(f_in: int, f_out: int) -> nn.Linear:
     layer = nn.Linear(f_in, f_out)
     nn.init.orthogonal_(layer.weight)
     nn.init.zeros_(layer.bias)
-    return spectral_norm(layer)
+    return cast("nn.Linear", spectral_norm(layer))
 
 
 class Selector(nn.Module):

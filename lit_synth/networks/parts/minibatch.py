@@ -22,7 +22,8 @@ class MinibatchDeviation(nn.Module):
         group = n if n % GROUP else GROUP
         if group == 1:
             return torch.cat([x, x.new_zeros(n, 1, height, width)], dim=1)
-        groups = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(0, (-1, group))
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        groups = wide.reshape(-1, group, *x.shape[1:])
         deviation = (groups.var(dim=1) + 1e-8).sqrt().mean(dim=(1, 2, 3))
         channel = deviation.to(x.dtype).repeat_interleave(group).view(n, 1, 1, 1)
         return torch.cat([x, channel.expand(n, 1, height, width)], dim=1)
@@ -41,4 +42,4 @@ def score_apart(critic: nn.Module, *batches: Tensor) -> list[Tensor]:
     score: Callable[[Tensor], Tensor] = critic
     if any(isinstance(module, MinibatchDeviation) for module in critic.modules()):
         return [score(batch) for batch in batches]
-    return list(score(torch.cat(batches)).split([len(batch) for batch in batches]))
+    return list(torch.split(score(torch.cat(batches)), [len(batch) for batch in batches]))
