@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_synth.contracts.generator import (
     Generator,
     as_generator,
-    spaces,
+    mined_spaces,
 )
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
@@ -97,7 +97,7 @@ class MineGAN(Method):
         generators = [generator for generator, _ in given]
         check_same_images(sources, generators)
         self.generators = nn.ModuleList(generators).eval()
-        can = [spaces(g) for g in generators]
+        can = [mined_spaces(g) for g in generators]
         check_spaces(can, {"mine_w": mine_w, "semantic": semantic})
         by_w = [mine_w and "w" in mined for mined in can]
         by_vector = [

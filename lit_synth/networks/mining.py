@@ -1,11 +1,11 @@
 """Miners made for a given generator, by what can be mined in it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import Generator, HasClassVectors, HasMappedLatents
+from lit_synth.contracts.generator import Generator, HasClassVectors, HasStyles
 from lit_synth.errors import InputError
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.parts.rebuilding import records_init_args
@@ -65,7 +65,7 @@ def miner_of_classes(generator: Generator, new_miner: Callable[[int], Miner]) ->
 @torch.no_grad()
 def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner:
     """Return a miner of w, which starts with the mean and variance of the generator's own w."""
-    assert isinstance(generator, HasMappedLatents)
+    assert isinstance(generator, HasStyles)
     rng = torch.Generator().manual_seed(0)
     device = next(generator.parameters()).device
     z = torch.randn(N_OF_W, generator.latent_dim, generator=rng, device=rng.device).to(device)
@@ -73,22 +73,21 @@ def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner
     if generator.num_classes:
         label = torch.randint(generator.num_classes, (N_OF_W,), generator=rng, device=rng.device)
         label = label.to(device)
-    w = generator.to_w(z, label)[:, 0]
-    miner = new_miner(w.shape[1])
-    miner.start_like(w)
+    miner = new_miner(generator.w_dim)
+    miner.start_like(generator.to_w(z, label)[:, 0])
     return miner
 
 
 def miner_of_start(generator: Generator) -> SemanticMiner:
     """Return a miner of the features that the generator starts from, which starts as they are."""
-    assert isinstance(generator, HasMappedLatents)
+    assert isinstance(generator, HasStyles)
     const: Tensor = generator.synthesis.const
     miner = SemanticMiner(const.shape[0], const.shape[1])
     miner.start_as(const)
     return miner
 
 
-def check_spaces(can: list[list[str]], asked: Mapping[str, bool]) -> None:
+def check_spaces(can: Sequence[Mapping[str, int]], asked: Mapping[str, bool]) -> None:
     """Raise InputError if something is asked for that no source has a w for.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_synth.contracts.generator import spaces
+from lit_synth.contracts.generator import mined_spaces
 from lit_synth.errors import InputError
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods.minegan import MineGAN, Selector
@@ -295,7 +295,7 @@ class Mapped(nn.Module):
     def __init__(self, num_classes=0):
         super().__init__()
         self.image_size, self.image_channels = 16, 1
-        self.latent_dim, self.num_classes = 8, num_classes
+        self.latent_dim, self.w_dim, self.num_classes = 8, 8, num_classes
         self.synthesis = TwoLayers()
 
     def to_w(self, z, label=None):
@@ -355,9 +355,9 @@ def test_the_semantic_miner_starts_as_the_source_and_learns(mine_w):
 
 def test_generators_say_where_they_can_be_mined():
     conditional = SmallGenerator(16, 1, 8, 4, num_classes=3)
-    assert spaces(SmallGenerator(16, 1, 8, 4)) == ["z"]
-    assert spaces(conditional) == ["z", "class"]
-    assert spaces(Mapped()) == ["z", "w"]
+    assert mined_spaces(SmallGenerator(16, 1, 8, 4)) == {"z": 8}
+    assert mined_spaces(conditional) == {"z": 8, "class": 4 * 4 * 4 * 4}
+    assert mined_spaces(Mapped()) == {"z": 8, "w": 8}
     for asked in ("mine_w", "semantic"):
         with pytest.raises(InputError, match=f"{asked} is set, .* mined in class, z alone"):
             minegan([conditional], critic=Brightness(), **{asked: True})
