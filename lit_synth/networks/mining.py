@@ -1,6 +1,7 @@
 """Miners made for a given generator, by what can be mined in it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner
 def miner_of_start(generator: Generator) -> SemanticMiner:
     """Return a miner of the features that the generator starts from, which starts as they are."""
     assert isinstance(generator, HasStyles)
-    const: Tensor = generator.synthesis.const
+    const = cast("Tensor", generator.synthesis.const)
     miner = SemanticMiner(const.shape[0], const.shape[1])
     miner.start_as(const)
     return miner
