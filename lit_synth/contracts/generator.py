@@ -38,16 +38,20 @@ class HasClassVectors(Protocol):
 
 @runtime_checkable
 class HasStyles(Protocol):
-    """A generator that may be mined between z and the image, at w (N, w_dim).
+    """A generator that may be mined between z and the image, at w.
 
-    `synthesis` maps w to images; `to_w` maps z, and labels, to it, one for each of its layers.
+    Attributes:
+        w_dim: Length of w.
+        synthesis: Maps w, one for all layers (N, w_dim) or one for each (N, layers, w_dim), to
+            images. It begins with its features `const` (C, h, w), or with others, (1, C, h, w), if
+            they are its second argument.
     """
 
     w_dim: int
     synthesis: nn.Module
 
     def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return w (N, layers, w_dim) of latents (N, latent_dim)."""
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
 
 
 def mined_spaces(generator: Generator) -> dict[str, int]:
