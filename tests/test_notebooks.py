@@ -1,6 +1,5 @@
 """The notebooks run from the first cell to the last, and are committed without outputs."""
 
-import asyncio
 import shutil
 from pathlib import Path
 
@@ -21,51 +20,32 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """Every case's notebook with its outputs, or what its execution has raised."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LIT_SYNTH_NOTEBOOK_FAST", "1")
-        environment.setenv("OMP_NUM_THREADS", "1")
-        environment.setenv("PYTHONPATH", str(ROOT))
-        environment.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        environment.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("jupyter")))
-        return asyncio.run(execute_all(tmp_path_factory))
-
-
-async def execute_all(tmp_path_factory):
-    folders = {case: copied(parts, tmp_path_factory) for case, parts in CASES.items()}
-    outcomes = await asyncio.gather(
-        *(execute(case.split()[0], folder) for case, folder in folders.items()),
-        return_exceptions=True,
-    )
-    return dict(zip(CASES, outcomes, strict=True))
-
-
-def copied(parts, tmp_path_factory):
-    """Return a copy of the parts of the project that a notebook reads, for it to write into."""
-    folder = tmp_path_factory.mktemp("project")
-    for part in parts:
-        shutil.copytree(ROOT / part, folder / part)
-    (folder / "notebooks").mkdir()
-    return folder
-
-
-async def execute(name, folder):
-    """Run a notebook as a reader would who has opened it in its folder."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    where = {"metadata": {"path": str(folder / "notebooks")}}
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where)
-    return await client.async_execute()
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty folder to copy parts of the project to; kernels find the rest."""
+    monkeypatch.setenv("LIT_SYNTH_NOTEBOOK_FAST", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("IPYTHONDIR", "XDG_CACHE_HOME", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    return tmp_path / "project"
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_cell_runs(executed, case):
-    if isinstance(executed[case], Exception):
-        raise executed[case]
-    outputs = [output for cell in executed[case].cells for output in cell.get("outputs", [])]
+def test_every_cell_runs(case, project):
+    for part in CASES[case]:
+        shutil.copytree(ROOT / part, project / part)
+    (project / "notebooks").mkdir()
+    executed = execute(case.split()[0], project)
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
+
+
+def execute(name, folder):
+    """Run a notebook as a reader would who has opened it in its folder; return its outputs too."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    where = {"metadata": {"path": str(folder / "notebooks")}}
+    return NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
 
 
 def test_every_notebook_is_executed():
