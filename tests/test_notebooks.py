@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from forkserver import server
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -20,32 +20,21 @@ CASES = {
 }
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """An empty folder to copy parts of the project to; kernels find the rest."""
-    monkeypatch.setenv("LIT_SYNTH_NOTEBOOK_FAST", "1")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("IPYTHONDIR", "XDG_CACHE_HOME", "JUPYTER_RUNTIME_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    return tmp_path / "project"
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_every_cell_runs(case, project):
+def test_every_cell_runs(case, tmp_path):
+    project, executed = tmp_path / "project", tmp_path / "executed.ipynb"
     for part in CASES[case]:
         shutil.copytree(ROOT / part, project / part)
     (project / "notebooks").mkdir()
-    executed = execute(case.split()[0], project)
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    env = {"LIT_SYNTH_NOTEBOOK_FAST": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env["IPYTHONDIR"] = str(tmp_path / "ipython")
+    paths = [ROOT / "notebooks" / f"{case.split()[0]}.ipynb", project / "notebooks", executed]
+    log = tmp_path / "log.txt"
+    code = server().run(log, env=env, run_notebook=[str(path) for path in paths])
+    assert code == 0, log.read_text()
+    cells = nbformat.read(executed, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
-
-
-def execute(name, folder):
-    """Run a notebook as a reader would who has opened it in its folder; return its outputs too."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    where = {"metadata": {"path": str(folder / "notebooks")}}
-    return NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
 
 
 def test_every_notebook_is_executed():
