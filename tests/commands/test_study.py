@@ -19,8 +19,8 @@ N_JUDGING, FEW = 2000, 96  # images of a judging set: by default, and here
 def folders(tmp_path_factory):
     """Where all studies here run: sources that two of them share are trained once.
 
-    The plans are those that are shipped, but for how many scenes are held out to look at and how
-    many images domains consist of, and for how many judges learn from, which is nowhere said.
+    The plans are those that are shipped, but for how many scenes are held out to look at, how many
+    images domains consist of and styles are measured; judges learn from few images, too.
     """
     root = tmp_path_factory.mktemp("studies")
     (root / "plans").mkdir()
@@ -28,6 +28,7 @@ def folders(tmp_path_factory):
         text = Path(f"configs/studies/{id_}.yaml").read_text()
         fewer = re.sub(r"(data\.init_args\.n_(?:val|test)): \d+", r"\1: 8", text)
         fewer = re.sub(r"\{images: (\d+)00,", lambda n: f"{{images: {4 * int(n[1])},", fewer)
+        fewer = re.sub(r"(evaluate: \{.*styles): 8", r"\1: 2", fewer)
         (root / "plans" / f"{id_}.yaml").write_text(fewer)
     places = {"--studies": "plans", "--runs_dir": "runs", "--results": "docs/results"}
     with pytest.MonkeyPatch.context() as patch:
