@@ -2,12 +2,15 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from datamodules import Attributes, Biased, Objects
+from datamodules.worlds.portraits import world as portraits
 from lit_synth.cli import main
+from lit_synth.features import identity
 from lit_synth.studies.plan import load_plan
 
 STUDIES = sorted(path.stem for path in Path("configs/studies").glob("*.yaml"))
@@ -20,7 +23,8 @@ def folders(tmp_path_factory):
     """Where all studies here run: sources that two of them share are trained once.
 
     The plans are those that are shipped, but for how many scenes are held out to look at, how many
-    images domains consist of and styles are measured; judges learn from few images, too.
+    images domains consist of and styles are measured. Judges learn from few images, too, and
+    nothing is taken from a cache.
     """
     root = tmp_path_factory.mktemp("studies")
     (root / "plans").mkdir()
@@ -32,6 +36,9 @@ def folders(tmp_path_factory):
         (root / "plans" / f"{id_}.yaml").write_text(fewer)
     places = {"--studies": "plans", "--runs_dir": "runs", "--results": "docs/results"}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIT_SYNTH_CACHE", str(root / "cache"))
+        patch.setattr(identity, "RECIPE", replace(identity.RECIPE, iterations=2))
+        patch.setattr(portraits, "_PHOTOS", identity.FEWEST)  # of each person
         for data in (Attributes, Biased, Objects):
             usual = data.__init__.__defaults__
             assert usual.count(N_JUDGING) == 1
