@@ -242,7 +242,6 @@ def test_judges_that_read_different_values_are_counted(monkeypatch):
     assert [values[f"{name}/disagreement_texture"] for name in NAMES] == [1, 1]
 
 
-@pytest.mark.usefixtures("hasty")
 def test_rules_allow_for_what_a_method_leaves_on_its_copies():
     class Allowing(TinyWorld):
         def calibrate(self, copies, fields):
@@ -253,7 +252,7 @@ def test_rules_allow_for_what_a_method_leaves_on_its_copies():
             read = super().verdicts(images, fields)
             return read | {"texture": fields["texture"]} if "printed" in fields else read
 
-    judge = judge_of(biased(source=Allowing()))
+    judge = judge_of(biased(source=Allowing()), iterations=HASTY)
     values = judge.measure(Printer().eval(), "val")
     assert values[f"{NAMES[0]}/misclassified_free"] == 0
     assert "Rule `free`, by Printer's copies of inputs: printed 0.500." in judge.notes
