@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Outcome = Mapping[str, Any]
 Ends = tuple[float, float]
+MOST_LETTERS = 18  # of a metric's name beside its row
 UNIT = (
     "per cent of the larger of the two sides; a rank correlation times 100; or the margin\n"
     "inside an allowed range, in per cent of that range"
@@ -69,6 +70,13 @@ def sides_of(expectation: Expectation, outcome: Outcome) -> Ends | None:
     arms = by_number(outcome["arms"])
     low, high = (mean_of_term(term, expectation.metric, arms) for term in expectation.terms)
     return None if low is None or high is None else (low, high)
+
+
+def measure_of(test: Mapping[str, Any], plan: Plan) -> str:
+    """Return the name of what a test measures: `effect` where it adds up several metrics."""
+    expectation = next((each for each in plan.expects if each.says == test["expects"]), None)
+    metrics = {name for _, _, name in expectation.parts} if expectation else {test["metric"]}
+    return metric_name(test["metric"], plan.plot) if len(metrics) == 1 else "effect"
 
 
 def why_void(outcome: Outcome) -> str:
@@ -184,13 +192,14 @@ def _scale(effect: float, sides: Ends) -> float:
 
 
 def _values(test: Mapping[str, Any], sides: Ends | None, plan: Plan) -> str:
-    name = metric_name(test["metric"], plan.plot)
-    name = name if len(name) < 18 else name.partition(",")[0]
+    name = measure_of(test, plan)
+    name = name if len(name) < MOST_LETTERS else name.partition(",")[0]
+    name = name if len(name) < MOST_LETTERS else "effect" if sides is None else ""
     p = f", p {probability(test['p'])}" if test["p"] is not None else ""
     if test["effect"] is None:
         return "not measured"
     if sides:
-        return f"{name} {against(sides, plan.metrics.get(test['metric'], ''))}{p}"
+        return f"{name} {against(sides, plan.metrics.get(test['metric'], ''))}{p}".strip()
     return f"{name} {number(test['effect'])}{p}"
 
 

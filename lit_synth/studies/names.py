@@ -32,7 +32,8 @@ def arm_name(arm: str, plot: Mapping[str, Any]) -> str:
     for pattern, name in plot.get("names", {}).items():
         if matching(pattern, [arm]):
             before, _, after = pattern.partition("*")
-            return str(name).replace("*", arm[len(before) : len(arm) - len(after)])
+            matched = arm[len(before) : len(arm) - len(after)].replace("-", " ")
+            return str(name).replace("*", matched)
     return arm.replace("-", " ")
 
 

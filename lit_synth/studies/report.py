@@ -9,7 +9,7 @@ from typing import Any
 
 from lit_synth.studies import forest, pictures, samples
 from lit_synth.studies.markdown import picture, probability, with_interval
-from lit_synth.studies.names import SHAPES, metric_name, title_of
+from lit_synth.studies.names import SHAPES, title_of
 from lit_synth.studies.plan import Plan, load_plan
 from lit_synth.studies.results import read
 from lit_synth.studies.study_page import page_of
@@ -168,9 +168,7 @@ def verdict_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
         if sides
         else effect
     )
-    measured = (
-        f"{metric_name(test['metric'], plan.plot)} {values}{p}, {len(test['per_seed'])} seeds"
-    )
+    measured = f"{forest.measure_of(test, plan)} {values}{p}, {len(test['per_seed'])} seeds"
     told = f" {_capital(because)}." if because else ""
     return f"**{SHAPES[word]} {_capital(word)}:** {test['expects']} ({measured}).{told}"
 
