@@ -108,8 +108,9 @@ def sentence(name: str, values: Mapping[str, Any]) -> str:
 
 
 def trains(facts: Facts) -> bool:
-    """Does an arm train anything?"""
-    return any(facts["updates"].values()) and any(facts["lr"].values())
+    """Does an arm train anything but critics, which show no images?"""
+    made = [steps for player, steps in facts["updates"].items() if not player.endswith("critic")]
+    return any(made) and any(facts["lr"].values())
 
 
 def _facts(job: Job, by_release: Mapping[str, Job]) -> Facts:

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Any
 
 from lit_synth.errors import InputError
-from lit_synth.studies.equal import sentence, unequal
+from lit_synth.studies.equal import Facts, sentence, trains, unequal
 from lit_synth.studies.expectations import Expectation
 from lit_synth.studies.plan import Plan
 from lit_synth.studies.terms import matching, split_term
@@ -52,10 +52,10 @@ def judged(plan: Plan, outcome: Mapping[str, Any]) -> dict[str, Any]:
             "the study again."
         )
     facts = {arm: {**facts[arm], "trials": plan.trials[arm]} for arm in arms}
-    tests = _tests(plan, arms)
-    gate = [_gated(each, {**arms, **prepared}) for each in plan.gate]
+    tests = _tests(plan, _counting(arms, plan))
+    gate = [_gated(each, {**_counting(arms, plan), **prepared}) for each in plan.gate]
     differ = unequal(plan, facts)
-    length = _length(plan, curves)
+    length = _length(plan, curves, facts)
     primary = next(test for test in tests if test["role"] == "primary")
     void = _void(differ, gate, tests)
     return {
@@ -87,6 +87,14 @@ def by_number(rows: Mapping[str, Mapping[Any, Row]]) -> dict[str, dict[int, Row]
     """Return rows by name and seed; in JSON a seed is a text."""
     return {
         name: {int(seed): row for seed, row in by_seed.items()} for name, by_seed in rows.items()
+    }
+
+
+def _counting(arms: Measured, plan: Plan) -> dict[str, dict[int, Row]]:
+    """Return the rows that count: those of seeds that nothing was tuned on."""
+    return {
+        arm: {seed: row for seed, row in by_seed.items() if seed not in plan.tuned_on}
+        for arm, by_seed in arms.items()
     }
 
 
@@ -173,23 +181,23 @@ def _gated(gate: Expectation, measured: Measured) -> dict[str, Any]:
     return {"says": gate.says, "value": _short(value), "within": [low, high], "holds": holds}
 
 
-def _length(plan: Plan, curves: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return how much each arm's curve still changes over the last quarter, in the mean."""
+def _length(
+    plan: Plan, curves: Mapping[str, Any], facts: Mapping[str, Facts]
+) -> dict[str, Any] | None:
+    """Return how much the curve of each arm that trains changes over the last quarter."""
     if plan.length is None:
         return None
-    changes = {}
+    flat = {}
     for arm, by_seed in curves.items():
-        of = [
-            points
-            for kept in by_seed.values()
-            if len(points := kept.get(plan.length.curve, [])) > 1
-        ]
-        changes[arm] = _short(mean(map(late_change, of))) if of else None
+        of = [kept.get(plan.length.curve, []) for kept in by_seed.values()]
+        changes = [late_change(points) for points in of if len(points) > 1]
+        if trains(facts[arm]):
+            flat[arm] = _short(mean(changes)) if changes else None
     return {
         "curve": plan.length.curve,
         "tolerance": plan.length.tolerance,
         "how": plan.length.how,
-        "flat": changes,
+        "flat": flat,
     }
 
 
@@ -251,16 +259,18 @@ def _told_of(length: Mapping[str, Any] | None) -> list[str]:
     """Return what a reader should know of the length of training."""
     if length is None:
         return [NO_LENGTH]
-    late = [
-        f"{arm} {change:+.0%}"
-        for arm, change in length["flat"].items()
-        if change is not None and abs(change) > length["tolerance"]
-    ]
-    unknown = [arm for arm, change in length["flat"].items() if change is None]
-    told = (
-        [f"{length['curve']} still changes in the last quarter: {', '.join(late)}"] if late else []
-    )
-    return told + [f"{length['curve']} was not kept of {', '.join(unknown)}"] * bool(unknown)
+    curve, changes = length["curve"], length["flat"].values()
+    late = [each for each in changes if each is not None and abs(each) > length["tolerance"]]
+    unknown = sum(change is None for change in changes)
+    told = []
+    if late:
+        told.append(
+            f"{curve} still changes in the last quarter of training: of {len(late)} of "
+            f"{len(changes)} arms, by up to {max(map(abs, late)):.0%} (length: {length['how']})"
+        )
+    if unknown:
+        told.append(f"{curve} was not kept of {unknown} of {len(changes)} arms")
+    return told
 
 
 def _at(test: Mapping[str, Any]) -> str:
