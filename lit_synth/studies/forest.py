@@ -194,13 +194,14 @@ def _scale(effect: float, sides: Ends) -> float:
 def _values(test: Mapping[str, Any], sides: Ends | None, plan: Plan) -> str:
     name = measure_of(test, plan)
     name = name if len(name) < MOST_LETTERS else name.partition(",")[0]
-    name = name if len(name) < MOST_LETTERS else "effect" if sides is None else ""
+    if len(name) >= MOST_LETTERS or (sides and name == "effect"):
+        name = ""
     p = f", p {probability(test['p'])}" if test["p"] is not None else ""
     if test["effect"] is None:
         return "not measured"
     if sides:
         return f"{name} {against(sides, plan.metrics.get(test['metric'], ''))}{p}".strip()
-    return f"{name} {number(test['effect'])}{p}"
+    return f"{name} {number(test['effect'])}{p}".strip()
 
 
 def against(sides: Ends, better: str) -> str:

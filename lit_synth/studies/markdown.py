@@ -24,7 +24,7 @@ def folded(title: str, text: str) -> str:
 
 def picture(path: str, caption: str) -> str:
     """Return a picture with its caption below it."""
-    return f"![{caption}]({path})\n\n*{caption}*"
+    return f"![{path.rpartition('/')[2].removesuffix('.png')}]({path})\n\n*{caption}*"
 
 
 def number(value: float | None) -> str:
@@ -58,3 +58,8 @@ def told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def capital(text: str) -> str:
+    """Return a text with a capital letter first, but for words such as `mIoU`."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]

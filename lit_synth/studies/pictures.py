@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lit_synth.studies import figures
 from lit_synth.studies.judging import Measured, by_number, quantity
+from lit_synth.studies.markdown import capital
 from lit_synth.studies.names import BETTER, arm_name, metric_name
 from lit_synth.studies.plan import Plan
 from lit_synth.studies.terms import matching
@@ -126,7 +127,7 @@ def _draw_dots(plan: Plan, outcome: Outcome, panels: Mapping[str, list[str]], pa
     )
     for axis, (title, arms) in zip(grid.flat, panels.items(), strict=True):
         _dots(axis, plan, outcome, arms)
-        axis.set_title(title, loc="left")
+        axis.set_title(title, loc="left", pad=18 if lines(plan, outcome) else 6)
         if plan.plot.get("log"):
             _plain_log(axis, "x")
     figure.supxlabel(_axis_label(plan, plan.plot["dots"]), fontsize=10)
@@ -205,15 +206,11 @@ def _shared_names(plan: Plan, panels: Sequence[Sequence[str]]) -> list[str]:
 
 def _axis_label(plan: Plan, metric: str) -> str:
     better = _better(plan, metric)
-    return f"{_capital(metric_name(metric, plan.plot))}{f' ({better})' if better else ''}"
+    return f"{capital(metric_name(metric, plan.plot))}{f' ({better})' if better else ''}"
 
 
 def _better(plan: Plan, metric: str) -> str:
     return BETTER[plan.metrics.get(metric.removeprefix("val/"), "neither")]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _plain_log(axis: "Axes", which: str = "y") -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lit_synth.studies import forest, pictures, samples
-from lit_synth.studies.markdown import picture, probability, with_interval
+from lit_synth.studies.markdown import capital, picture, probability, with_interval
 from lit_synth.studies.names import SHAPES, title_of
 from lit_synth.studies.plan import Plan, load_plan
 from lit_synth.studies.results import read
-from lit_synth.studies.study_page import page_of
+from lit_synth.studies.study_page import FACTS, page_of
 
 INTRODUCTION = """\
 # Results
@@ -155,7 +155,7 @@ def _section(study: Study, results: Path, root: Path) -> str:
 
 def verdict_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
     """Return a study's verdict in words, with the effect of its primary endpoint."""
-    word, because = outcome["verdict"], "; ".join(outcome["because"])
+    word, because = outcome["verdict"], "; ".join(_reasons(outcome))
     if word == "void":
         return f"**{SHAPES[word]} Void at this scale:** {because}."
     test = forest.primary_of(outcome)
@@ -169,8 +169,15 @@ def verdict_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
         else effect
     )
     measured = f"{forest.measure_of(test, plan)} {values}{p}, {len(test['per_seed'])} seeds"
-    told = f" {_capital(because)}." if because else ""
-    return f"**{SHAPES[word]} {_capital(word)}:** {test['expects']} ({measured}).{told}"
+    told = f" {capital(because)}." if because else ""
+    return f"**{SHAPES[word]} {capital(word)}:** {test['expects']} ({measured}).{told}"
+
+
+def _reasons(outcome: Mapping[str, Any]) -> list[str]:
+    """Return why a verdict is what it is; of unequal arms only in what they differ."""
+    differ = [FACTS[name] for name in outcome["unequal"]]
+    shown = [f"the arms that are compared differ in {', '.join(differ)}"] if differ else []
+    return [*shown, *outcome["because"][len(differ) :]]  # one sentence a field comes first
 
 
 def _pictures(study: Study, root: Path) -> list[str]:
@@ -182,7 +189,3 @@ def _pictures(study: Study, root: Path) -> list[str]:
         caption = pictures.caption(study.plan, study.outcome)
         shown.append(picture(os.path.relpath(study.plot, root), caption))
     return shown
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -159,7 +159,10 @@ def _cell(by_seed: Mapping[str, Mapping[str, float]], metric: str) -> str:
 
 
 def _facts(plan: Plan, outcome: Outcome) -> list[str]:
-    facts = outcome["facts"]
+    facts = {
+        arm: {**values, "trials": values["trials"] or "not stated"}
+        for arm, values in outcome["facts"].items()
+    }
     equal = {
         key: told(next(iter(facts.values()))[key])
         for key in FACTS
