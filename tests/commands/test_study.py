@@ -41,11 +41,12 @@ def test_every_arm_runs_and_every_expectation_is_judged(id_, folders):
     assert (code, outcome["failures"]) == (0, {})
     assert list(outcome["arms"]) == list(plan.arms)
     for by_seed in outcome["arms"].values():
-        assert any(value > 0 for value in by_seed["0"].values())
-    measured = {name for by_seed in outcome["arms"].values() for name in by_seed["0"]}
+        assert any(value > 0 for row in by_seed.values() for value in row.values())
+    rows = [row for by_seed in outcome["arms"].values() for row in by_seed.values()]
+    measured = {name for row in rows for name in row}
     assert measured == set(plan.metrics)
     assert len(outcome["tests"]) == len(plan.expects)
-    assert all(test["verdict"] != "not tested" for test in outcome["tests"])
+    assert all(test["effect"] is not None for test in outcome["tests"])
     drawn = (Path(folders[-1]) / f"{id_}-samples.png").is_file()
     assert drawn == ("samples" in plan.plot)
 
@@ -70,8 +71,28 @@ def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
     assert code == 1
     assert len(outcome["failures"]) == 4
     assert "limit asks for 100000" in outcome["failures"]["pre-pre seed 0"]
-    assert outcome["verdict"] == "not tested"
+    assert outcome["verdict"] != "supported"
     assert "FAILED" in capsys.readouterr().out
+
+
+def test_judging_changes_no_row_and_says_why(tmp_path, capsys):
+    published = Path(f"docs/results/{QUICK}.json")
+    path = tmp_path / published.name
+    path.write_text(published.read_text())
+    assert main(["study", "judge", QUICK, "--results", str(tmp_path)]) == 0
+    assert path.read_text() == published.read_text()
+    outcome = json.loads(path.read_text())
+    assert f"{QUICK}: {outcome['verdict']}" in capsys.readouterr().out
+
+
+def test_unequal_arms_and_a_dirty_tree_are_refused_before_any_run(tmp_path, capsys, monkeypatch):
+    places = ["--runs_dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert main(["study", "run", "mine-vehicles", *places]) == 2
+    assert "(ema), which is not what is compared" in capsys.readouterr().err
+    monkeypatch.setattr("lit_synth.studies.provenance.revision", lambda: "abc-dirty")
+    assert main(["study", "run", QUICK, *places]) == 2
+    assert "differ from the revision abc: commit them" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +100,8 @@ def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
     [
         (["run", "nonsense"], "no study 'nonsense'"),
         (["run"], "no study was named"),
+        (["judge", "nonsense"], "no result docs/results/nonsense.json"),
+        (["run", "udit-width", "--seeds", "0"], "was tuned on seed 0"),
         (["list", "--studies", "nowhere"], "no folder nowhere"),
     ],
 )
