@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 # Progress of training, and what it took.
 PASSING = re.compile(r"^\s*\d+/\d+ .* left\b.*$|^.*\bms_per_image\b.*$")
 
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 
 def main(names: list[str]) -> None:
     """Run the notebooks that are named, or all, and write them with their outputs."""
@@ -37,30 +39,38 @@ def kept(notebook: NotebookNode) -> NotebookNode:
     for number, cell in enumerate(code, 1):
         cell.metadata = NotebookNode()
         cell.execution_count = number
-        cell.outputs = list(_outputs(cell.outputs, number))
+        cell.outputs = list(_outputs(cell.outputs))
     return notebook
 
 
-def _outputs(outputs: list[NotebookNode], number: int) -> Iterator[NotebookNode]:
-    text = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stdout")
-    lines = [line for line in text.splitlines() if not PASSING.match(line)]
-    if printed := "\n".join(lines).strip("\n"):
-        yield nbformat.v4.new_output("stream", name="stdout", text=printed + "\n")
+def _outputs(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
+    """Return what was printed as plain text, and pictures, in their order; warnings are left."""
+    text = ""
     for output in outputs:
         if output.output_type == "stream":
-            continue
-        output.metadata = NotebookNode()
-        if "execution_count" in output:
-            output.execution_count = number
-        if "image/png" in output.data:
-            output.data = NotebookNode({"image/png": _small(output.data["image/png"])})
-        yield output
+            text += output.text if output.name == "stdout" else ""
+        elif "image/png" in output.data:
+            yield from _printed(text)
+            text = ""
+            data = {"image/png": _small(output.data["image/png"])}
+            yield nbformat.v4.new_output("display_data", data)
+        else:
+            text += output.data.get("text/plain", "").rstrip("\n") + "\n"
+    yield from _printed(text)
+
+
+def _printed(text: str) -> Iterator[NotebookNode]:
+    lines = [line for line in COLOUR.sub("", text).splitlines() if not PASSING.match(line)]
+    if printed := "\n".join(line.rstrip() for line in lines).strip("\n"):
+        yield nbformat.v4.new_output("stream", name="stdout", text=printed + "\n")
 
 
 def _small(png: str) -> str:
     """Return a picture with 256 colours: a third of the bytes."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(png))) as picture:
+        if picture.mode == "P":
+            return png
         picture.convert("RGB").quantize(256).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 

@@ -24,7 +24,7 @@ endpoint*, *controls* that must come out as known, and a *gate*: what has to be 
 minutes, so orderings and effects are compared with the papers, never values.
 
 An effect is a mean over seeds with its 95 % bootstrap interval. An ordering is tested by exact
-paired sign flips over seeds, two-sided, at .05.
+paired sign flips over seeds, two-sided, at .05 ([how a study decides](studies.md)).
 
 - **● supported**: the primary endpoint is as claimed, and not by chance.
 - **◆ reversed**: the opposite is, and not by chance.

@@ -5,7 +5,7 @@ from lit_synth.studies.judging import judged
 FACTS = {
     "ema": None,
     "lr": {"critic": 0.0002},
-    "updates": {"critic": 10},
+    "updates": {"critic": 10, "generator": 10},
     "images": 40,
     "batch_size": 4,
     "trials": None,
@@ -21,7 +21,7 @@ def outcome_of(plan, arms, **changes):
         "facts": {arm: dict(FACTS) for arm in arms},
         "curves": {
             arm: {
-                seed: {"val/fid": [[1, row["fid"] + 1], [2, row["fid"]]]}
+                seed: {"val/fid": [[k, row["fid"] + 4 - k] for k in range(1, 5)]}
                 for seed, row in by_seed.items()
             }
             for arm, by_seed in arms.items()
