@@ -110,7 +110,7 @@ def quantity(term: str, metric: str, arms: Measured, seed: int) -> float:
     )
 
 
-def tested(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, float]]:
+def examined(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, float]]:
     """Test an expectation; also return what was tested, by seed."""
     seeds = sorted({seed for by_seed in arms.values() for seed in by_seed})
 
@@ -134,7 +134,7 @@ def tested(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int,
 
 def _tests(plan: Plan, arms: Measured) -> list[dict[str, Any]]:
     """Test all expectations; secondary ones are corrected for their number."""
-    told = [(each, *tested(each, arms)) for each in plan.expects]
+    told = [(each, *examined(each, arms)) for each in plan.expects]
     many = {
         i: verdict.p
         for i, (each, verdict, _) in enumerate(told)

@@ -225,13 +225,14 @@ def _compares(given: Values) -> dict[str, str]:
 
 
 def _trials(given: Any, arms: Iterable[str]) -> dict[str, int | None]:
-    """Return the trials of each arm: one number for all, or by the first pattern that matches."""
+    """Return the trials of each arm: one number for all, or that of the longest fitting pattern."""
     by_pattern = given if isinstance(given, dict) else {"*": given}
     for pattern in by_pattern:
         if not matching(pattern, arms):
             raise InputError(f"trials names the arm '{pattern}', which no arm matches.")
+    longest = sorted(by_pattern, key=len, reverse=True)
     return {
-        arm: next((n for pattern, n in by_pattern.items() if matching(pattern, [arm])), None)
+        arm: next((by_pattern[each] for each in longest if matching(each, [arm])), None)
         for arm in arms
     }
 

@@ -7,7 +7,7 @@ import pytest
 
 from lit_synth.errors import InputError
 from lit_synth.studies.expectations import Expectation
-from lit_synth.studies.judging import judged, late_change, quantity, tested
+from lit_synth.studies.judging import examined, judged, late_change, quantity
 from lit_synth.studies.plan import load_plan
 from lit_synth.studies.results import read, rejudge
 
@@ -158,14 +158,14 @@ def test_a_term_averages_what_its_pattern_matches():
 
 
 def test_less_pairs_by_seed():
-    told, gains = tested(Expectation("s", "fid", "less", ["a-*", "b"]), ARMS)
+    told, gains = examined(Expectation("s", "fid", "less", ["a-*", "b"]), ARMS)
     assert gains == {0: 7.0, 1: 2.0}
     assert told.p == 2 / 4
 
 
 def test_order_compares_means_over_seeds():
     terms = [["a-1", "a-2", "b"], ["a-1:kid", "a-2:kid", "b:kid"]]
-    told, _ = tested(Expectation("s", "fid", "same_order", terms), ARMS)
+    told, _ = examined(Expectation("s", "fid", "same_order", terms), ARMS)
     assert told.effect == pytest.approx(-0.5)
 
 

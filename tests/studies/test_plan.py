@@ -69,7 +69,7 @@ def test_terms():
         ({"metrics": {"kid": "lower"}}, "names 'fid', not among the metrics"),
         ({"arms": {"x": {"config": "base.yaml", "sett": {}}}}, "has the key 'sett'"),
         (
-            {"expects": [{"says": "s", "metric": "fid", "less": ["nobody", "scratch-5"]}]},
+            {"expects": [{**PRIMARY, "less": ["nobody", "scratch-5"]}]},
             "names the arm 'nobody'",
         ),
         ({"expects": [{"says": "s", "metric": "fid"}]}, "has 0 tests"),
@@ -91,7 +91,7 @@ def test_terms():
         ({"expects": ["a < b"]}, "an expectation is 'a < b': expected names with values"),
         ({"scales": {"default": 1, "smoke": {}}}, "of another kind than a plan has there"),
         ({"expects": [{"metric": "fid", "less": ["a", "b"]}]}, "of another kind than a plan has"),
-        ({"expects": [{"says": "s", "metric": "fid", "less": 3}]}, "of another kind"),
+        ({"expects": [{**PRIMARY, "less": 3}]}, "of another kind"),
         ({"arms": {"x": {"config": "base.yaml", "for": {"n": 3}}}}, "of another kind"),
     ],
 )

@@ -5,8 +5,7 @@ import pytest
 from lit_synth.errors import InputError
 from lit_synth.studies.jobs import Jobs
 from lit_synth.studies.plan import load_plan
-from lit_synth.studies.report import write_report
-from lit_synth.studies.results import collect, read, rejudge, with_history, write
+from lit_synth.studies.results import collect, read, rejudge, with_history
 from lit_synth.studies.worker import Result
 
 
@@ -83,34 +82,6 @@ def test_a_file_that_is_no_result(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             read(path)
-
-
-def test_report_shows_all_of_it(outcome, tmp_path):
-    write(tmp_path / "results" / "toy.json", outcome)
-    assert write_report(tmp_path, tmp_path / "results", tmp_path / "RESULTS.md") == ["toy"]
-    text = (tmp_path / "RESULTS.md").read_text()
-    for expected in (
-        "| [toy](#toy) | Transfer helps. | not tested |",
-        "| scratch-5 | 5 | 12 ± 1.6 |",
-        "| transfer is better with 5 | fid | 10 | 10 10 10 10 10 | 0.031 | **holds** |",
-        "- transfer-50 seed 4: boom",
-        "| scratch-5 | 3 | 13 |",
-        "- extractor: judge",
-        "The paper, at another scale",
-        "| scratch | 99.5 |",
-        "- Batch 8 was tried too.",
-        "![toy](results/toy.png)",
-    ):
-        assert expected in text
-    assert "The plan was changed" not in text
-    assert (tmp_path / "results" / "toy.png").stat().st_size > 1000
-
-
-def test_report_says_that_the_plan_was_changed(outcome, tmp_path, write_plan):
-    write(tmp_path / "results" / "toy.json", outcome)
-    write_plan(claim="Transfer helps a lot.")
-    write_report(tmp_path, tmp_path / "results", tmp_path / "RESULTS.md")
-    assert "The plan was changed after these runs" in (tmp_path / "RESULTS.md").read_text()
 
 
 def test_notes_and_looks_are_not_part_of_the_plan(write_plan):
