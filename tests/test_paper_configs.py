@@ -1,19 +1,25 @@
 """Every launch line of configs/paper parses, and builds the run that it names, but narrow."""
 
 import shlex
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import torchvision
 import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lit_synth.methods import udit
+from lit_synth.methods import minegan, udit
 from lit_synth.networks import extractor, segnet
+from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, VGGFaceBackbone, map_shape
 from lit_synth.networks.parts.pretrained import vgg_face_convolutions
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -39,12 +45,29 @@ LAUNCHES = [(path.stem, launch) for path in CONFIGS for launch in launch_lines(p
 GANS = {"WGANGP", "TransferGAN", "TransferACGAN", "MineGAN"}
 NAMED = {path.stem: class_path(path) for path in CONFIGS}
 OF_GANS = [launch for launch in LAUNCHES if NAMED[launch[0]] in GANS]
+OF_IMPORTED = list(
+    {
+        stem: launch for stem, launch in OF_GANS if "- releases/" in (ROOT / launch[2]).read_text()
+    }.items()
+)
 OF_EXTRACTORS = [launch for launch in LAUNCHES if NAMED[launch[0]] == "SemanticExtractor"]
 OF_TRANSLATORS = [
     (stem, launch)
     for stem, launch in LAUNCHES
     if NAMED[stem] not in GANS | {"SemanticExtractor"} and launch[0] == "fit"
 ]
+
+
+def pgan_pair(*channels):
+    return {"generator": PGANGenerator(channels), "critic": PGANCritic(channels)}
+
+
+def biggan_pair(**size):
+    return {"generator": BigGANGenerator(**size), "critic": BigGANCritic(**size)}
+
+
+def stylegan2_pair(**size):
+    return {"generator": StyleGAN2Generator(**size), "critic": StyleGAN2Discriminator(**size)}
 
 
 def networks(path):
@@ -59,20 +82,63 @@ def networks(path):
     ).as_dict()
 
 
-def write_sources(path):
-    """Write, where a config expects them, the releases that others would have written."""
+# Public GANs that configs mine: as published, narrow, and narrow of few pixels.
+PGAN_256 = [512, 512, 512, 512, 256, 128, 64]
+NARROW_BIGGAN = {"width": WIDTH, "num_classes": 3, "attention": ()}
+IMPORTED = {
+    "pgan_celebahq_256": [
+        partial(pgan_pair, *channels) for channels in (PGAN_256, [WIDTH] * 7, [WIDTH] * 3)
+    ],
+    "pgan_celebahq_1024": [
+        partial(pgan_pair, *channels)
+        for channels in ([*PGAN_256, 32, 16], [WIDTH] * 9, [WIDTH] * 3)
+    ],
+    "biggan_imagenet_128": [
+        biggan_pair,
+        partial(biggan_pair, **NARROW_BIGGAN),
+        partial(biggan_pair, image_size=64, **NARROW_BIGGAN),
+    ],
+    "stylegan2_ffhq_256": [
+        stylegan2_pair,
+        partial(stylegan2_pair, channel_max=WIDTH),
+        partial(stylegan2_pair, image_size=16, channel_max=WIDTH),
+    ],
+}
+PUBLISHED, NARROW, SMALL = range(3)
+
+
+# Of the generators that these configs mine, in millions.
+PARAMETERS = {
+    "minegan_ffhq-women_256": 23.1,
+    "minegan_ffhq-women_1024": 23.1,
+    "minegan_biggan_128": 70.4,
+    "minegan_stylegan2_256": 30.0,
+}
+
+
+def sources(path):
+    """The paths of the releases that a config starts from."""
     arguments = yaml.safe_load(path.read_text())["model"]["init_args"]
-    for source in [arguments.get("source"), *arguments.get("sources", [])]:
-        if source is not None:
-            runs, config, seed, release = Path(source).parts
-            assert (runs, seed, release) == ("runs", "seed0", "release")
-            trained_by = ROOT / "configs/paper" / f"{config}.yaml"
-            save_release(Path(source), networks(trained_by), "Random weights.")
+    given = [arguments.get("source"), *arguments.get("sources", [])]
+    return [Path(source) for source in given if source is not None]
+
+
+def write_sources(path, size=NARROW):
+    """Write, where a config expects them, the releases that others would have written."""
+    for source in sources(path):
+        if source.parts[0] == "releases":
+            save_release(source, IMPORTED[source.name][size](), "Random weights.")
+            continue
+        runs, config, seed, release = source.parts
+        assert (runs, seed, release) == ("runs", "seed0", "release")
+        trained_by = ROOT / "configs/paper" / f"{config}.yaml"
+        save_release(source, networks(trained_by), "Random weights.")
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 39
-    assert len(OF_GANS) == 21
+    assert len(CONFIGS) == 43
+    assert len(OF_GANS) == 28
+    assert len(OF_IMPORTED) == 4
     assert len(OF_TRANSLATORS) >= 18
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
@@ -105,6 +171,40 @@ def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch
     networks, _ = built.method.release()
     assert networks["critic"].image_size == built.data.image_size
     assert networks["critic"].image_channels == built.data.image_channels
+
+
+def build_without_weights(launch, monkeypatch):
+    """Build the run of a launch line from public GANs at full size, on no device."""
+
+    def load(source):
+        return Release(Path(source), IMPORTED[Path(source).name][PUBLISHED]())
+
+    monkeypatch.setattr(minegan, "load_release", load)
+    with torch.device("meta"):
+        return SynthCLI.build([*launch, "--trainer.accelerator=cpu"])
+
+
+@pytest.mark.parametrize(("stem", "launch"), OF_IMPORTED, ids=[stem for stem, _ in OF_IMPORTED])
+def test_public_gans_are_mined_at_full_size_and_run_small(stem, launch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    with monkeypatch.context() as patched:
+        built = build_without_weights(launch, patched)
+    (generator,) = built.method.generators
+    assert generator.image_size == built.method.critic.image_size == built.data.image_size
+    assert built.method.critic.num_classes == 0
+    count = sum(parameter.numel() for parameter in generator.parameters())
+    assert round(count / 1e6, 1) == PARAMETERS[stem]
+    assert built.method.miners[0].latent_dim == generator.latent_dim
+
+    write_sources(ROOT / "configs/paper" / f"{stem}.yaml", SMALL)
+    method = SynthCLI.build([*launch, "--trainer.accelerator=cpu"]).method
+    method.stages = [replace(stage, iterations=1) for stage in method.stages]
+    before, size = tiny.state(method), method.critic.image_size
+    tiny.fit(method, [{"image": torch.rand(4, 3, size, size)} for _ in range(2)])
+    moved = tiny.changed_networks(before, tiny.state(method))
+    more = {"minegan_biggan_128": {"class_miners"}, "minegan_stylegan2_256": {"semantic_miners"}}
+    assert moved == {"miners", "critic", "generators", "selector"} | more.get(stem, set())
 
 
 @pytest.mark.parametrize(

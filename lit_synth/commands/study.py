@@ -21,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--all", action="store_true", help="run: every study")
     parser.add_argument("--seeds", nargs="+", type=int, help="run: instead of the study's own")
     parser.add_argument(
-        "--jobs", type=int, help="run: at a time; 0: in this process (default: cores)"
+        "--jobs", type=int, help="run: at a time; 0: in this process (default: one for each core)"
     )
     parser.add_argument(
         "--scale", choices=list(ACCELERATORS), default="default", help="run: budget"
@@ -66,15 +66,13 @@ def _chosen(args: argparse.Namespace) -> list[str]:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from lit_synth.studies.jobs import Jobs
+    from lit_synth.studies.listing import standing
     from lit_synth.studies.plan import load_plan
-    from lit_synth.studies.worker import finished
 
     for id_ in _known(args):
         plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
-        jobs = Jobs(plan, plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
-        done = sum(finished(job) is not None for job in jobs.in_order())
-        print(f"{id_}: {plan.claim}\n    {done} of {jobs.total} runs done")
+        result, accelerator = args.results / f"{id_}.json", ACCELERATORS[args.scale]
+        print(f"{id_}: {plan.claim}\n    {standing(plan, result, args.runs_dir, accelerator)}")
     return 0
 
 

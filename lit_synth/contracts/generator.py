@@ -36,6 +36,34 @@ class HasClassVectors(Protocol):
         """Return the vectors (num_classes, D) that stand for its classes."""
 
 
+@runtime_checkable
+class HasStyles(Protocol):
+    """A generator that may be mined between z and the image, at w.
+
+    Attributes:
+        w_dim: Length of w.
+        synthesis: Maps w, one for all layers (N, w_dim) or one for each (N, layers, w_dim), to
+            images. It begins with its features `const` (C, h, w), or with others, (1, C, h, w), if
+            they are its second argument.
+    """
+
+    w_dim: int
+    synthesis: nn.Module
+
+    def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
+
+
+def mined_spaces(generator: Generator) -> dict[str, int]:
+    """Return where a generator may be mined: length of the vectors of `z`, `w` and `class`."""
+    spaces = {"z": generator.latent_dim}
+    if isinstance(generator, HasStyles):
+        spaces["w"] = generator.w_dim
+    if generator.num_classes and isinstance(generator, HasClassVectors):
+        spaces["class"] = generator.class_vectors().shape[1]
+    return spaces
+
+
 def as_generator(network: nn.Module) -> Generator:
     """Return the network itself, checked to have a generator's attributes.
 

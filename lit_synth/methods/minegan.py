@@ -1,19 +1,25 @@
 """MineGAN: mine pretrained GANs with small miners (Wang et al. 2020, arXiv:1912.05270)."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import Generator, HasClassVectors, as_generator
+from lit_synth.contracts.generator import (
+    Generator,
+    as_generator,
+    mined_spaces,
+)
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
+from lit_synth.networks.mining import check_spaces, miner_of_classes, miner_of_start, miner_of_w
 from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import load_release
@@ -34,7 +40,8 @@ class MineGAN(Method):
     fine-tunes miners, generators and critic together. A class-conditional source is a family of
     generators, one per class, with a miner each (thesis A.2.2); with `mine_classes` it is one
     generator with two miners, M^z(u) and M^c(u), the latter in place of the class's vector, as the
-    thesis mines BigGAN (table 3.2).
+    thesis mines BigGAN (table 3.2). With `mine_w` a source that maps z to w has one miner, of w,
+    which its classes enter too. Sources may be of any families whose images have one shape.
 
     Follows the thesis, chapter 3. Where its text is silent: the gradient penalty is taken between a
     real image and the winner (as the released code does); the selector goes on in the second stage;
@@ -50,7 +57,11 @@ class MineGAN(Method):
         u_dim: Length of the miners' input u.
         hidden: Widths of the miners' hidden layers.
         pixel_norm: Normalise the features of the miners' hidden layers? (thesis: for PGAN)
+        orthogonal: Linear miners, orthogonal and of spectral norm 1? (released code: for BigGAN)
         mine_classes: Mine the class vectors of conditional sources, instead of each class's z?
+        mine_w: Mine w in place of z, of the sources that have it?
+        semantic: Mine the features that those sources start from too? (released code: StyleGAN2's
+            "semantic miner")
         window: Critic minibatches that the selector averages over (thesis: 1000).
         lambda_gp: Weight of the gradient penalty.
         n_critic: Critic minibatches per miner step.
@@ -69,7 +80,10 @@ class MineGAN(Method):
         u_dim: int = 8,
         hidden: list[int] = [32, 64],  # noqa: B006  never mutated; jsonargparse shows it in the help
         pixel_norm: bool = False,
+        orthogonal: bool = False,
         mine_classes: bool = False,
+        mine_w: bool = False,
+        semantic: bool = False,
         window: int = 1000,
         lambda_gp: float = 10.0,
         n_critic: int = 5,
@@ -83,23 +97,36 @@ class MineGAN(Method):
         generators = [generator for generator, _ in given]
         check_same_images(sources, generators)
         self.generators = nn.ModuleList(generators).eval()
-        by_vector = [mine_classes and bool(g.num_classes) for g in generators]
+        can = [mined_spaces(g) for g in generators]
+        check_spaces(can, {"mine_w": mine_w, "semantic": semantic})
+        by_w = [mine_w and "w" in mined for mined in can]
+        by_vector = [
+            mine_classes and bool(g.num_classes) and not w
+            for g, w in zip(generators, by_w, strict=True)
+        ]
         self.members = [
             (index, label)
             for index, g in enumerate(generators)
             for label in (
-                range(g.num_classes) if g.num_classes and not by_vector[index] else [None]
+                range(g.num_classes)
+                if g.num_classes and not by_vector[index] and not by_w[index]
+                else [None]
             )
         ]
+        self.in_w = [member for member, (index, _) in enumerate(self.members) if by_w[index]]
+        new_miner = partial(
+            Miner, u_dim, hidden=hidden, pixel_norm=pixel_norm, orthogonal=orthogonal
+        )
+        mined = [(str(member), index) for member, (index, _) in enumerate(self.members)]
         self.miners = nn.ModuleList(
-            [Miner(u_dim, generators[i].latent_dim, hidden, pixel_norm) for i, _ in self.members]
+            miner_of_w(generators[i], new_miner) if by_w[i] else new_miner(generators[i].latent_dim)
+            for _, i in mined
         )
         self.class_miners = nn.ModuleDict(
-            {
-                str(member): class_miner(generators[index], u_dim, hidden, pixel_norm)
-                for member, (index, _) in enumerate(self.members)
-                if by_vector[index]
-            }
+            {name: miner_of_classes(generators[i], new_miner) for name, i in mined if by_vector[i]}
+        )
+        self.semantic_miners = nn.ModuleDict(
+            {name: miner_of_start(generators[i]) for name, i in mined if semantic and "w" in can[i]}
         )
         if critic is None:
             critic = first_critic([critic for _, critic in given], critic_from)
@@ -112,7 +139,11 @@ class MineGAN(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         mined = [
             {
-                "params": [*self.miners.parameters(), *self.class_miners.parameters()],
+                "params": [
+                    *self.miners.parameters(),
+                    *self.class_miners.parameters(),
+                    *self.semantic_miners.parameters(),
+                ],
                 "lr": self.lr_miner,
             },
             {"params": self.generators.parameters(), "lr": self.lr_generator},
@@ -132,7 +163,7 @@ class MineGAN(Method):
         with self.toggled_optimizer(opt_d):
             u = self.randn(len(x), len(self.members), self.u_dim)
             x_fake, winner = self.best_of(u)
-            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_real, d_fake = score_apart(self.critic, x, x_fake)
             d_adv = wasserstein_critic_loss(d_real, d_fake)
             d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(len(x), 1, 1, 1))
             self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)
@@ -151,9 +182,14 @@ class MineGAN(Method):
     @cached_property
     def mined(self) -> MinedGenerator:
         """Generators, miners and selector as one generator; it holds these very modules."""
-        class_miners = dict(self.class_miners.items())
         return MinedGenerator(
-            list(self.generators), list(self.miners), self.selector, self.members, class_miners
+            list(self.generators),
+            list(self.miners),
+            self.selector,
+            self.members,
+            dict(self.class_miners.items()),
+            self.in_w,
+            dict(self.semantic_miners.items()),
         )
 
     def mine(self, u: Tensor, member: int) -> Tensor:
@@ -167,11 +203,11 @@ class MineGAN(Method):
         Args:
             u: Miner inputs (K, members, u_dim).
         """
-        images = torch.stack([self.mine(u[:, i], i) for i in range(len(self.members))], dim=1)
-        if len(self.members) == 1:
-            return images[:, 0], torch.zeros(len(u), dtype=torch.long, device=u.device)
-        winner = self.critic(images.flatten(0, 1)).view(len(u), -1).argmax(dim=1)
-        return images[torch.arange(len(u), device=u.device), winner], winner
+        images = [self.mine(u[:, i], i) for i in range(len(self.members))]
+        if len(images) == 1:
+            return images[0], torch.zeros(len(u), dtype=torch.long, device=u.device)
+        winner = torch.stack(score_apart(self.critic, *images)).argmax(dim=0)
+        return torch.stack(images)[winner, torch.arange(len(u), device=u.device)], winner
 
     def winning_scores(self, u: Tensor) -> Tensor:
         """Return the scores (K,) of what wins in K supersamples, with their graph, by member.
@@ -229,19 +265,6 @@ class MineGAN(Method):
         self.selector.count.fill_(len(self.selector.shares))
 
 
-def class_miner(generator: Generator, u_dim: int, hidden: Sequence[int], pixel_norm: bool) -> Miner:
-    """Return M^c, which starts with the mean and variance of the generator's class vectors."""
-    if not isinstance(generator, HasClassVectors):
-        raise InputError(
-            f"mine_classes is set, but {type(generator).__name__} has no class vectors to mine: "
-            "leave it out, and each class of the source is mined by itself."
-        )
-    vectors = generator.class_vectors()
-    miner = Miner(u_dim, vectors.shape[1], hidden, pixel_norm)
-    miner.start_like(vectors)
-    return miner
-
-
 def source_of(source: str | nn.Module) -> tuple[Generator, nn.Module | None]:
     """Return a source's generator, and its critic if it is a release that holds one."""
     if isinstance(source, nn.Module):
@@ -261,7 +284,7 @@ def first_critic(critics: list[nn.Module | None], critic_from: int) -> nn.Module
     if critic is None:
         raise InputError(
             f"the source at position {critic_from} brings no critic: choose another one with "
-            "critic_from, or give a critic."
+            "critic_from, or give a new one as critic, which starts from scratch."
         )
     return without_labels(critic)
 

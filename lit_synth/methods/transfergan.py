@@ -12,6 +12,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
+from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another, spec_of
 from lit_synth.releases.format import Release, load_release
@@ -27,7 +28,8 @@ class TransferGAN(Method):
 
     Args:
         generator: Maps z (N, latent_dim) to images (N, C, H, W); None: built like the source's.
-        critic: Maps images to scores (N,); None: built like the source's.
+        critic: Maps images to scores (N,); None: built like the source's. Of a source that brings
+            none it has to be given, and starts from scratch.
         stages: Usually one.
         source: Release with a `generator` and a `critic`: a folder or a bundled name.
         init_g: Initialise the generator from the source?
@@ -63,7 +65,7 @@ class TransferGAN(Method):
         if release is not None:
             if init_g:
                 initialise_from(generator, release.network("generator"))
-            if init_d:
+            if init_d and "critic" in release.networks:
                 initialise_from(critic, release.network("critic"))
         self.generator, self.critic = as_generator(generator), uncoupled(critic)
         freeze_lowest(critic, freeze_d)
@@ -87,7 +89,7 @@ class TransferGAN(Method):
             with torch.no_grad():
                 x_fake = self.generator(self.randn(n, self.generator.latent_dim))
             x, x_fake = self.augment(x, self.rand), self.augment(x_fake, self.rand)
-            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_real, d_fake = score_apart(self.critic, x, x_fake)
             d_adv = wasserstein_critic_loss(d_real, d_fake)
             d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(n, 1, 1, 1))
             self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)
@@ -118,4 +120,9 @@ def built_like(release: Release | None, name: str) -> nn.Module:
     """Return a new network, built like the source's; InputError if there is no source."""
     if release is None:
         raise InputError(f"neither a {name} nor a source to build it like is given: give one.")
+    if name == "critic" and name not in release.networks:
+        raise InputError(
+            f"the source {release.folder} brings no critic: give a new one as critic, which starts "
+            "from scratch."
+        )
     return another(release.network(name))

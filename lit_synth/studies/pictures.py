@@ -32,15 +32,21 @@ def draw(plan: Plan, outcome: Outcome, path: Path) -> None:
         outcome: Result of the study.
         path: Where the PNG file goes.
     """
-    panels = {
-        title: [arm for pattern in patterns for arm in matching(pattern, outcome["arms"])]
-        for title, patterns in plan.plot["panels"].items()
-    }
+    panels = panels_of(plan, outcome)
     with figures.styled():
         if "curve" in plan.plot:
             _draw_curves(plan, outcome, panels, path)
         else:
             _draw_dots(plan, outcome, panels, path)
+
+
+def panels_of(plan: Plan, outcome: Outcome) -> dict[str, list[str]]:
+    """Return the arms of each panel of a plan's plot that has any."""
+    panels = {
+        title: [arm for pattern in patterns for arm in matching(pattern, outcome["arms"])]
+        for title, patterns in plan.plot.get("panels", {}).items()
+    }
+    return {title: arms for title, arms in panels.items() if arms}
 
 
 def caption(plan: Plan, outcome: Outcome) -> str:

@@ -93,7 +93,7 @@ def read_studies(studies: Path, results: Path) -> list[Study]:
         if outcome is None:
             continue
         plan = load_plan(studies / f"{path.stem}.yaml", outcome["scale"])
-        plot = results / f"{plan.id}.png" if "panels" in plan.plot else None
+        plot = results / f"{plan.id}.png" if pictures.panels_of(plan, outcome) else None
         shown = results / f"{plan.id}-samples.png"
         found.append(Study(plan, outcome, plot, shown if shown.is_file() else None))
     return found

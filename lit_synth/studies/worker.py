@@ -3,21 +3,26 @@
 import contextlib
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lit_synth.studies.jobs import Job
 from lit_synth.studies.provenance import machine, revision
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 RESULT = "study.json"
 # Exit codes of a run that was asked to stop, and saved itself to go on later.
@@ -56,13 +61,20 @@ def finished(job: Job) -> Result | None:
     return Result(**json.loads(path.read_text())) if path.is_file() else None
 
 
-def start_worker() -> None:
-    """Prepare a worker process: one thread, and the slow imports before the first job."""
+def work(job: Job, results: "Connection") -> None:
+    """Run a job in a process of its own, which saves and stops when that of the study is gone."""
     import torch
 
-    import lit_synth.training.cli  # noqa: F401  slow, so before the first job
-
     torch.set_num_threads(1)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    results.send(run_job(job))
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run_job(job: Job) -> Result:
