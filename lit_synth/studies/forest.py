@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Outcome = Mapping[str, Any]
 Ends = tuple[float, float]
-MOST_LETTERS = 18  # of a metric's name beside its row
+MOST_LETTERS = 15  # of a metric's name beside its row
 UNIT = (
     "per cent of the larger of the two sides; a rank correlation times 100; or the margin\n"
     "inside an allowed range, in per cent of that range"
@@ -101,7 +101,7 @@ def draw_forest(groups: Mapping[str, Sequence[Row]], path: Path) -> None:
     total = sum(len(rows) + 1 for rows in groups.values())
     with figures.styled():
         figure, axis = plt.subplots(figsize=(figures.WIDTH, 0.3 * total + 1.5))
-        figure.subplots_adjust(left=0.4, right=0.73)
+        figure.subplots_adjust(left=0.4, right=0.7)
         places, place = [], 0.0
         for title, rows in groups.items():
             axis.annotate(
@@ -130,7 +130,7 @@ def _draw_row(axis: "Axes", place: float, row: Row) -> None:
         at = _clipped([row.effect])
         axis.plot(at, place, mark, color=fill, markeredgecolor=edge, markersize=7, zorder=3)
     axis.annotate(
-        row.told, (1.02, place), xycoords=("axes fraction", "data"), fontsize=8, va="center",
+        row.told, (1.02, place), xycoords=("axes fraction", "data"), fontsize=8.5, va="center",
         color=colour, annotation_clip=False,
     )  # fmt: skip
 
