@@ -145,7 +145,7 @@ def _facts(job: Job, by_release: Mapping[str, Job]) -> Facts:
 def _rates(settings: Config, stages: list[Stage], players: Iterable[str]) -> dict[str, float]:
     """Return the highest learning rate of each player in a stage that does not freeze it."""
     named = {name.removeprefix("lr_"): settings[name] for name in settings if name[:3] == "lr_"}
-    own = dict.fromkeys(players, settings["lr"]) | named if "lr" in settings else named
+    own = {player: settings["lr"] for player in players if "lr" in settings} | named
     scales = {
         player: [s.lr_scale for s in stages if not {player, f"{player}s"} & set(s.freeze)]
         for player in own

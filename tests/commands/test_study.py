@@ -2,31 +2,49 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from datamodules import Attributes, Biased, Objects
+from datamodules.worlds.portraits import world as portraits
 from lit_synth.cli import main
+from lit_synth.features import identity
 from lit_synth.studies.plan import load_plan
 
 STUDIES = sorted(path.stem for path in Path("configs/studies").glob("*.yaml"))
 QUICK = "transfer-init"  # the others take a few seconds each
+N_JUDGING, FEW = 2000, 96  # images of a judging set: by default, and here
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Where all studies here run: sources that two of them share are trained once.
 
-    The plans are those that are shipped, but for how many scenes are held out to look at.
+    The plans are those that are shipped, but for how many scenes are held out to look at, how many
+    images domains consist of and styles are measured. Judges learn from few images, too, and
+    nothing is taken from a cache.
     """
     root = tmp_path_factory.mktemp("studies")
     (root / "plans").mkdir()
     for id_ in STUDIES:
         text = Path(f"configs/studies/{id_}.yaml").read_text()
-        fewer = re.sub(r"(data\.init_args\.n_val): \d+", r"\1: 8", text)
+        fewer = re.sub(r"(data\.init_args\.n_(?:val|test)): \d+", r"\1: 8", text)
+        fewer = re.sub(r"\{images: (\d+)00,", lambda n: f"{{images: {4 * int(n[1])},", fewer)
+        fewer = re.sub(r"(evaluate: \{.*styles): 8", r"\1: 2", fewer)
         (root / "plans" / f"{id_}.yaml").write_text(fewer)
     places = {"--studies": "plans", "--runs_dir": "runs", "--results": "docs/results"}
-    return [word for option, place in places.items() for word in (option, str(root / place))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIT_SYNTH_CACHE", str(root / "cache"))
+        patch.setattr(identity, "RECIPE", replace(identity.RECIPE, iterations=2))
+        patch.setattr(portraits, "_PHOTOS", identity.FEWEST)  # of each person
+        for data in (Attributes, Biased, Objects):
+            usual = data.__init__.__defaults__
+            assert usual.count(N_JUDGING) == 1
+            few = tuple(FEW if each == N_JUDGING else each for each in usual)
+            patch.setattr(data.__init__, "__defaults__", few)
+        yield [word for option, place in places.items() for word in (option, str(root / place))]
 
 
 def smoke(id_, folders):
