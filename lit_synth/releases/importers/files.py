@@ -1,0 +1,294 @@
+"""Files of weights: PyTorch's of today and of before 1.6, plain pickles, safetensors."""
+
+import io
+import mmap
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from lit_synth.errors import InputError
+from lit_synth.releases.importers.tensors import (
+    STORAGES,
+    ArrayRecord,
+    Budget,
+    DtypeRecord,
+    array,
+    from_bytes,
+    scalar,
+    storage_type,
+    view,
+    whole,
+)
+from lit_synth.releases.importers.unpickling import Machine, Maker, Name, Record, RefusedError
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+DAMAGED = (ValueError, LookupError, TypeError, StopIteration, EOFError, struct.error, ArithmeticError)
+
+# Classes of which name and state are kept: nothing is made of them.
+RECORDS = (
+    "argparse.Namespace",
+    "models.utils.config.BaseConfig",
+    "dnnlib.tflib.network.Network",
+    "torch.device",
+)
+NETWORK = "torch_utils.persistence._reconstruct_persistent_obj"
+DICTS = ("collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict")
+WORDS = (  # named, never called
+    "torch.float32",
+    "torch.float16",
+    "torch.float64",
+    "torch.bfloat16",
+    "torch.int64",
+    "torch.nn.parameter.Parameter",
+    "torch.Tensor",
+    "numpy.ndarray",
+    "builtins.object",
+    "__builtin__.object",
+    "builtins.dict",
+    "__builtin__.dict",
+)
+
+
+def read_weights(path: str | Path) -> Any:
+    """Return what a file of weights holds: tensors, plain values and records of objects.
+
+    Nothing in it is executed, see `unpickling`; it costs memory in proportion to its size.
+
+    Raises:
+        InputError: It is of no known kind, names what no public layout has, or is damaged.
+    """
+    path = Path(path)
+    if not path.is_file() or path.stat().st_size == 0:
+        raise InputError(f"'{path}' is no file of weights: give one, or a folder of BigGAN's.")
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _read(path, data)
+    except RefusedError as error:
+        raise InputError(
+            f"{path} {error}, which no layout known here does; nothing of it was executed: save "
+            "plain tensors, such as a state_dict, and import these."
+        ) from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}): get the file again.") from error
+    except DAMAGED as error:
+        raise InputError(
+            f"{path} is damaged or of no known kind ({type(error).__name__}: {str(error)[:100]}); "
+            "expected a file of torch.save, a pickle or safetensors: get the file again."
+        ) from error
+
+
+def _read(path: Path, data: mmap.mmap) -> Any:
+    budget = Budget(len(data))
+    if data[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(path) as archive:
+            return _of_zip(archive, len(data), budget)
+    if len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
+        return load_file(path)
+    first = Machine(data, makers(budget), _no_ids).run()
+    if first == LEGACY_MAGIC and isinstance(first, int):
+        data.seek(0)
+        return _of_legacy(data, len(data), budget)
+    return first
+
+
+def _no_ids(_: Any) -> Any:
+    raise RefusedError("refers to objects outside of it (persistent ids)")
+
+
+def _of_zip(archive: zipfile.ZipFile, size: int, budget: Budget) -> Any:
+    entries = {info.filename: info for info in archive.infolist()}
+    if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()) or (
+        sum(info.file_size for info in entries.values()) > size
+    ):
+        raise RefusedError("is a compressed archive")
+    pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise RefusedError("is an archive without one data.pkl")
+    prefix = pickles[0].removesuffix("data.pkl")
+    order = f"{prefix}byteorder"
+    if order in entries and archive.read(order) != b"little":
+        raise RefusedError("is of a big-endian machine")
+    storages: dict[str, Tensor] = {}
+
+    def persistent(given: Any) -> Tensor:
+        dtype, key, numel, _ = _storage_id(given)
+        if key not in storages:
+            storages[key] = from_bytes(archive.read(f"{prefix}data/{key}"), dtype)
+        if storages[key].numel() != numel or storages[key].dtype != dtype:
+            raise RefusedError(f"says of storage {key} that it has {numel} elements")
+        return storages[key]
+
+    return Machine(io.BytesIO(archive.read(pickles[0])), makers(budget), persistent).run()
+
+
+def _of_legacy(file: "io.BytesIO | mmap.mmap", size: int, budget: Budget, depth: int = 0) -> Any:
+    """Read magic number, protocol, system, the object, then the storages that it refers to."""
+
+    def run(persistent: Callable[[Any], Any] = _no_ids) -> Any:
+        return Machine(file, makers(budget, depth), persistent).run()
+
+    magic, protocol, system = run(), run(), run()
+    if magic != LEGACY_MAGIC or protocol != LEGACY_PROTOCOL:
+        raise RefusedError("is of a version of PyTorch that is not known")
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise RefusedError("is of a big-endian machine")
+    storages: dict[str, Tensor] = {}
+    room = [size]
+
+    def persistent(given: Any) -> Tensor:
+        dtype, key, numel, part = _storage_id(given)
+        if key not in storages:
+            room[0] -= numel * dtype.itemsize
+            if room[0] < 0:
+                raise RefusedError("says of its storages that they are larger than the file")
+            storages[key] = torch.zeros(numel, dtype=dtype)
+        if storages[key].numel() != numel or storages[key].dtype != dtype:
+            raise RefusedError(f"says of storage {key} that it has {numel} elements")
+        return storages[key] if part is None else _part(storages[key], part)
+
+    value = run(persistent)
+    keys = run()
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+        raise RefusedError("lacks some of its storages")
+    for key in keys:
+        _fill(storages[str(key)], file)
+    return value
+
+
+def _fill(storage: Tensor, file: "io.BytesIO | mmap.mmap") -> None:
+    (numel,) = struct.unpack("<q", file.read(8))
+    data = file.read(storage.numel() * storage.dtype.itemsize)
+    if numel != storage.numel() or len(data) != numel * storage.dtype.itemsize:
+        raise RefusedError("has a storage of another size than it says, or ends too early")
+    storage.copy_(from_bytes(data, storage.dtype))
+
+
+def _part(storage: Tensor, given: Any) -> Tensor:
+    _, offset, numel = given
+    if whole(offset) + whole(numel) > storage.numel():
+        raise RefusedError("has a part of a storage that is larger than it")
+    return storage[offset : offset + numel]
+
+
+def _storage_id(given: Any) -> tuple[torch.dtype, str, int, Any]:
+    """Return type, key, number of elements and part of a persistent id of torch.save."""
+    if not isinstance(given, tuple) or len(given) not in (5, 6) or given[0] != "storage":
+        raise RefusedError("refers to objects outside of it (persistent ids)")
+    _, kind, key, _, numel, *part = given
+    if not isinstance(key, str) or not key.isalnum():
+        raise RefusedError("has a storage without a name")
+    return storage_type(kind), key, whole(numel), part[0] if part else None
+
+
+def makers(budget: Budget, depth: int = 0) -> Mapping[str, Maker]:
+    """Return what is made of each known name, given the arguments of its call.
+
+    Args:
+        budget: Of all tensors of the file.
+        depth: Files of storages that this one is in: these hold no further ones.
+    """
+
+    def tensor(args: tuple[Any, ...]) -> Tensor:
+        storage, offset, size, stride, *_ = args
+        return view(storage, offset, size, stride, budget)
+
+    def blob(args: tuple[Any, ...]) -> Any:
+        (data,) = args
+        if depth or not isinstance(data, bytes):
+            raise RefusedError("has files within files")
+        return _of_legacy(io.BytesIO(data), len(data), budget, depth + 1)
+
+    def subclass(args: tuple[Any, ...]) -> Any:
+        function, _, arguments, *_ = args
+        return known[_path(function)](arguments)
+
+    def reconstructed(args: tuple[Any, ...]) -> Any:
+        cls, _, state = args
+        return known[_path(cls)](() if state is None else (state,))
+
+    known: dict[str, Maker] = {
+        **{name: partial(Record, name) for name in RECORDS},
+        **dict.fromkeys(DICTS, _dict),
+        **dict.fromkeys(WORDS, _uncalled),
+        **{f"torch.{prefix}{kind}": _uncalled for kind in STORAGES for prefix in ("", "cuda.")},
+        NETWORK: partial(Record, NETWORK),
+        "torch._utils._rebuild_tensor": tensor,
+        "torch._utils._rebuild_tensor_v2": tensor,
+        "torch._utils._rebuild_parameter": _first_tensor,
+        "torch._utils._rebuild_parameter_with_state": _first_tensor,
+        "torch._tensor._rebuild_from_type_v2": subclass,
+        "torch.storage._load_from_bytes": blob,
+        "torch.Size": lambda args: tuple(args[0]),
+        "_codecs.encode": _encoded,
+        **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor"), reconstructed),
+        **{f"{b}.{kind}": _members for b in BUILTINS for kind in ("set", "frozenset")},
+        **{f"numpy.{c}.multiarray._reconstruct": _array for c in CORE},
+        **{f"numpy.{c}.multiarray.scalar": scalar for c in CORE},
+        **{f"numpy.{c}.numeric._frombuffer": _buffer for c in CORE},
+        "numpy.dtype": partial(DtypeRecord, "numpy.dtype"),
+    }
+    return known
+
+
+CORE = ("core", "_core")  # numpy's before and from version 2 on
+BUILTINS = ("builtins", "__builtin__")
+
+
+def _path(name: Any) -> str:
+    if not isinstance(name, Name):
+        raise RefusedError(f"calls a {type(name).__name__}")
+    return name.path
+
+
+def _uncalled(args: tuple[Any, ...]) -> Any:
+    raise RefusedError("calls what is only a type")
+
+
+def _dict(args: tuple[Any, ...]) -> dict[Any, Any]:
+    given = args[0] if args else {}
+    pairs = list(given.items()) if isinstance(given, dict) else given
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)
+        for pair in pairs
+    ):
+        raise TypeError("a dict that is none")
+    return {key: value for key, value in pairs}
+
+
+def _first_tensor(args: tuple[Any, ...]) -> Tensor:
+    if not isinstance(args[0], Tensor):
+        raise TypeError("a parameter that is none")
+    return args[0]
+
+
+def _members(args: tuple[Any, ...]) -> list[Any]:
+    return list(args[0]) if args and isinstance(args[0], list | tuple) else []
+
+
+def _encoded(args: tuple[Any, ...]) -> bytes:
+    text, encoding = args
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise RefusedError("encodes text")
+    return text.encode("latin-1")
+
+
+def _array(args: tuple[Any, ...]) -> ArrayRecord:
+    if not args or args[0] != Name("numpy.ndarray"):
+        raise RefusedError("has an array of another class")
+    return ArrayRecord("numpy.ndarray")
+
+
+def _buffer(args: tuple[Any, ...]) -> ArrayRecord:
+    data, dtype, shape, order = args
+    found = ArrayRecord("numpy.ndarray")
+    found.tensor = array(data, dtype, shape, order == "F")
+    return found

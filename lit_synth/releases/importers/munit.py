@@ -1,0 +1,182 @@
+"""MUNIT's `gen_*.pt`: {a, b}, each with both encoders and the decoder of a domain."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_synth.networks.munit import ContentEncoder, MultiScaleDiscriminator, StyleDecoder, StyleEncoder
+from lit_synth.networks.parts.rebuilding import spec_of
+from lit_synth.releases.importers.layout import (
+    Form,
+    Found,
+    Layout,
+    Options,
+    Pair,
+    Part,
+    numbers,
+)
+from lit_synth.releases.importers.states import StateDict
+
+DOMAINS = ("a", "b")
+CONTENT, STYLE, DECODER = "content_encoder", "style_encoder", "decoder"
+
+
+def read(states: list[StateDict], options: Options) -> Found | None:  # noqa: ARG001 - both are taken
+    """Take a file's state dicts for the two generators of a MUNIT."""
+    mine = {state.path: state for state in states if state.shape("enc_content.model.0.conv.weight")}
+    if not mine or mine.keys() != set(DOMAINS):
+        return None
+    parts = {path: part(_args(state), path) for path, state in mine.items()}
+    return Found(parts, method=_method(parts["a"]))
+
+
+def write(networks: Mapping[str, nn.Module]) -> dict[str, Part] | None:
+    """Return the parts of a release's file, one a domain."""
+    domains = [name.removeprefix(f"{DECODER}_") for name in networks if name.startswith(DECODER)]
+    if len(domains) != len(DOMAINS):
+        return None
+    parts = {}
+    for path, domain in zip(DOMAINS, domains, strict=True):
+        held = {kind: networks.get(f"{kind}_{domain}") for kind in (CONTENT, STYLE, DECODER)}
+        args = {kind: vars(net)["init_args"] for kind, net in held.items() if net is not None}
+        fits = (
+            isinstance(held[CONTENT], ContentEncoder)
+            and isinstance(held[STYLE], StyleEncoder)
+            and isinstance(held[DECODER], StyleDecoder)
+        )
+        if not fits or _ours_alone(args):
+            return None
+        parts[path] = part(args, domain)
+    return parts
+
+
+def _ours_alone(args: dict[str, dict[str, Any]]) -> bool:
+    """Tell whether networks are of a form that the public code does not have."""
+    decoder = args[DECODER]
+    return decoder["pool"] or decoder["shared_style"] or decoder["norm"] != "layer"
+
+
+def part(args: dict[str, dict[str, Any]], domain: str) -> Part:
+    """Return what is what in the generator of a domain.
+
+    Args:
+        args: Constructor arguments of `content_encoder`, `style_encoder` and `decoder`.
+        domain: Its name in the release.
+    """
+    content, style, decoder = (f"{kind}_{domain}" for kind in (CONTENT, STYLE, DECODER))
+    levels, n_blocks = args[CONTENT]["levels"], args[CONTENT]["n_blocks"]
+    coded = args[CONTENT]["width"] * 2 ** (levels - 1)
+    pairs = [*_style_encoder(style, len(args[STYLE]["widths"]))]
+    inert: dict[str, Tensor | None] = {}
+
+    def cancelled(public: str, channels: int) -> str:
+        """Note the bias of a convolution, and an older file's statistics, of no effect."""
+        inert[f"{public}.conv.bias"] = torch.zeros(channels)
+        if public.startswith("enc_content"):
+            inert[f"{public}.norm.running_mean"] = inert[f"{public}.norm.running_var"] = None
+        return f"{public}.conv.weight"
+
+    for i in range(levels):
+        public = cancelled(f"enc_content.model.{i}", args[CONTENT]["width"] * 2**i)
+        pairs.append(Pair(public, f"{content}.levels.{i}.0.weight"))
+    constants = {}
+    for b in range(n_blocks):
+        for j in range(2):
+            public = cancelled(f"enc_content.model.{levels}.model.{b}.model.{j}", coded)
+            pairs.append(Pair(public, f"{content}.blocks.{b}.residual.{3 * j}.weight"))
+            public = cancelled(f"dec.model.0.model.{b}.model.{j}", coded)
+            pairs.append(Pair(public, f"{decoder}.blocks.{b}.conv{j + 1}.weight"))
+            norm = public.replace("conv.weight", "norm.running")
+            constants |= {f"{norm}_mean": torch.zeros(coded), f"{norm}_var": torch.ones(coded)}
+    pairs += [*_enlargements(decoder, levels), *_style_layers(decoder, coded)]
+    networks: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
+        content: (ContentEncoder, args[CONTENT]),
+        style: (StyleEncoder, args[STYLE]),
+        decoder: (StyleDecoder, args[DECODER]),
+    }
+    return Part(networks, pairs, constants, inert)
+
+
+def _both(public: str, own: str, form: Form | None = None) -> list[Pair]:
+    keys = ("weight", "bias")
+    return [Pair(f"{public}.{k}", f"{own}.{k}", *([form] if form else [])) for k in keys]
+
+
+def _style_encoder(network: str, layers: int) -> list[Pair]:
+    pairs = [
+        pair
+        for i in range(layers)
+        for pair in _both(f"enc_style.model.{i}.conv", f"{network}.body.{2 * i}")
+    ]
+    return [*pairs, *_both(f"enc_style.model.{layers + 1}", f"{network}.head")]
+
+
+def _enlargements(network: str, levels: int) -> list[Pair]:
+    pairs = []
+    for i in range(levels - 1):
+        public, own = f"dec.model.{2 * i + 2}", f"{network}.levels.{i}"
+        pairs += [
+            *_both(f"{public}.conv", f"{own}.0"),
+            Pair(f"{public}.norm.gamma", f"{own}.1.weight"),
+            Pair(f"{public}.norm.beta", f"{own}.1.bias"),
+        ]
+    return [*pairs, *_both(f"dec.model.{2 * levels - 1}.conv", f"{network}.last")]
+
+
+def _style_layers(network: str, channels: int) -> list[Pair]:
+    """Return the pairs of the linear layers; the last makes shifts before scales, ours after."""
+    swapped = Form(lambda t: _swapped(t, channels), lambda t: _swapped(t, channels))
+    forms = (None, None, swapped)
+    return [
+        pair
+        for i, form in enumerate(forms)
+        for pair in _both(f"mlp.model.{i}.fc", f"{network}.style.body.{2 * i}", form)
+    ]
+
+
+def _swapped(t: Tensor, channels: int) -> Tensor:
+    return t.unflatten(0, (-1, 2, channels)).flip(1).flatten(0, 2)
+
+
+def _args(state: StateDict) -> dict[str, dict[str, Any]]:
+    levels = max(numbers(state.tensors, "enc_content.model."))
+    n_blocks = len(numbers(state.tensors, f"enc_content.model.{levels}.model."))
+    layers = [f"enc_style.model.{i}.conv.weight" for i in range(12)]
+    widths = [state.shape(key)[0] for key in layers if len(state.shape(key)) == 4]
+    width, channels, *_ = (*state.shape("enc_content.model.0.conv.weight"), 0, 0)
+    style_dim = (*state.shape(f"enc_style.model.{len(widths) + 1}.weight"), 0)[0]
+    content = {"channels": channels, "width": width, "levels": levels, "n_blocks": n_blocks}
+    return {
+        CONTENT: {**content, "pool": False},
+        STYLE: {"channels": channels, "widths": widths, "style_dim": style_dim},
+        DECODER: {
+            **content,
+            "pool": False,
+            "style_dim": style_dim,
+            "mlp_dim": (*state.shape("mlp.model.0.fc.weight"), 0)[0],
+            "shared_style": False,
+            "norm": "layer",
+        },
+    }
+
+
+def _method(of_a: Part) -> dict[str, Any]:
+    """Return the settings of a `MUNIT` with these networks, which translates; its judges are new."""
+    specs = {
+        name.rpartition("_")[0]: {"class_path": f"{cls.__module__}.{cls.__name__}", "init_args": args}
+        for name, (cls, args) in of_a.networks.items()
+    }
+    judge = spec_of(MultiScaleDiscriminator(of_a.networks["content_encoder_a"][1]["channels"]))
+    return {
+        "class_path": "lit_synth.baselines.munit.MUNIT",
+        "init_args": {
+            **specs,
+            "discriminator": judge,
+            "stages": [{"name": "imported", "iterations": 1}],
+        },
+    }
+
+
+LAYOUT = Layout("munit", "MUNIT", read, write, kind="translator")

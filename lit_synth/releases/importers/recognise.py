@@ -1,0 +1,101 @@
+"""What a file of weights is, and the networks of ours that it becomes."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_synth.errors import InputError
+from lit_synth.releases.importers import cyclegan, munit, pix2pix
+from lit_synth.releases.importers.files import read_weights
+from lit_synth.releases.importers.layout import Found, Layout, Options, Part, listed, to_own
+from lit_synth.releases.importers.states import StateDict, states_of
+
+LAYOUTS = (cyclegan.LAYOUT, pix2pix.LAYOUT, munit.LAYOUT)
+
+
+@dataclass
+class Imported:
+    """Networks of a file, and what becomes known on the way.
+
+    Attributes:
+        layout: What the file was taken for.
+        networks: Name -> network, in eval mode.
+        sha256: Hash of the file, or of the files of a folder, by name.
+        used: Path in the file -> keys that the networks have.
+        kept: `<path>/<key>` -> tensor of which no image depends, to give the file back.
+        absent: `<path>/<key>` of what the file may lack, and does.
+        not_taken: Paths of state dicts that are left in the file.
+        notes: Sentences for the report.
+        method: What builds a method of the networks, where there is one.
+    """
+
+    layout: Layout
+    networks: dict[str, nn.Module]
+    sha256: str
+    used: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    not_taken: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    method: dict[str, Any] | None = None
+
+
+def import_networks(path: str | Path, options: Options) -> Imported:
+    """Read a file, or a folder of files, as networks of ours.
+
+    Raises:
+        InputError: It cannot be read, is of no known layout, or does not fit its layout.
+    """
+    states, sha256 = _read(Path(path))
+    layout, found = recognise(states, options, str(path))
+    tensors = {state.path: state.tensors for state in states} | found.tensors
+    imported = Imported(layout, {}, sha256, method=found.method)
+    imported.notes += found.notes
+    for place, part in found.parts.items():
+        where = f"'{place}' of {path}" if place else str(path)
+        for name, state in to_own(part, tensors[place], where).items():
+            imported.networks[name] = built(*part.networks[name], state)
+        _account(imported, place, part, tensors[place])
+    imported.not_taken = [s.path for s in states if s.path not in found.parts]
+    return imported
+
+
+def recognise(states: list[StateDict], options: Options, path: str) -> tuple[Layout, Found]:
+    """Return the layout of a file's state dicts, and what they are in it."""
+    for layout in LAYOUTS:
+        found = layout.read(states, options)
+        if found is not None:
+            return layout, found
+    seen = "; ".join(f"at '{s.path}': {listed(sorted(s.tensors))}" for s in states[:4])
+    known = ", ".join(layout.title for layout in LAYOUTS)
+    raise InputError(
+        f"{path} is of no layout known here (it has {seen or 'no tensors'}); expected {known}."
+    )
+
+
+def built(cls: type[nn.Module], init_args: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
+    """Return a network of these tensors, in eval mode; random generators stay as they were."""
+    with torch.random.fork_rng(devices=[]):
+        network = cls(**init_args)
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False)
+
+
+def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tensor]) -> None:
+    expected = [pair.public for pair in part.pairs]
+    imported.used[place] = [*(key for key in expected if key in tensors), *part.constants]
+    imported.kept |= {f"{place}/{key}": tensors[key] for key in part.inert if key in tensors}
+    imported.absent += [f"{place}/{key}" for key in expected if key not in tensors]
+    imported.notes += part.notes
+
+
+def _read(path: Path) -> tuple[list[StateDict], str]:
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder: give the file of weights in it.")
+    states = states_of(read_weights(path))
+    with path.open("rb") as file:
+        return states, hashlib.file_digest(file, "sha256").hexdigest()

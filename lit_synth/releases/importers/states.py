@@ -1,0 +1,126 @@
+"""State dicts within what a file holds: dicts of tensors, and the modules that records describe."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from lit_synth.releases.importers.files import NETWORK
+from lit_synth.releases.importers.tensors import as_tensor
+from lit_synth.releases.importers.unpickling import Record, RefusedError
+
+DEPTH = 3  # of dicts within dicts that files of weights have
+MAX_MODULES = 5000
+PARALLEL = "module."  # before every key of what DataParallel held
+TF_NETWORK = "dnnlib.tflib.network.Network"
+
+
+@dataclass
+class StateDict:
+    """The tensors of one network in a file.
+
+    Attributes:
+        path: Keys that lead to it, joined by dots; empty for the file itself.
+        tensors: Key -> tensor, without a common `module.`.
+        settings: What is stored of how it was built.
+        beside: What the file has next to it.
+        kind: Class of the network, where the file says it.
+    """
+
+    path: str
+    tensors: dict[str, Tensor]
+    settings: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Return the shape of a tensor, () if there is none."""
+        return tuple(self.tensors[key].shape) if key in self.tensors else ()
+
+
+def states_of(content: Any) -> list[StateDict]:
+    """Return all state dicts of what a file holds."""
+    return list(_found(content, "", {}, DEPTH))
+
+
+def _found(content: Any, path: str, beside: Mapping[str, Any], depth: int) -> Iterator[StateDict]:
+    if isinstance(content, Record):
+        state = _of_record(content, path)
+        if state is not None:
+            state.beside = dict(beside)
+            yield state
+        return
+    if isinstance(content, tuple | list):
+        content = {str(i): each for i, each in enumerate(content[:8])}
+    if not isinstance(content, dict) or depth < 0:
+        return
+    words = {key: value for key, value in content.items() if isinstance(key, str)}
+    tensors = {key: t for key, value in words.items() if (t := as_tensor(value)) is not None}
+    if tensors:
+        yield StateDict(path, _without_prefix(tensors), beside=dict(beside))
+    for key, value in words.items():
+        if isinstance(value, dict | tuple | list | Record):
+            yield from _found(value, f"{path}.{key}".lstrip("."), words, depth - 1)
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    if all(key.startswith(PARALLEL) for key in tensors):
+        return {key.removeprefix(PARALLEL): tensor for key, tensor in tensors.items()}
+    return tensors
+
+
+def _of_record(record: Record, path: str) -> StateDict | None:
+    if record.name == NETWORK:
+        meta = _dict(record.args[0] if record.args else None)
+        state = _dict(meta.get("state"))
+        tensors: dict[str, Tensor] = {}
+        _flatten(record, "", tensors, [MAX_MODULES])
+        kind = str(meta.get("class_name"))[:80]
+        return StateDict(path, tensors, _dict(state.get("_init_kwargs")), kind=kind)
+    if record.name == TF_NETWORK:
+        state = _dict(record.state)
+        settings = _dict(state.get("static_kwargs"))
+        kind = str(state.get("build_func_name"))[:80]
+        return StateDict(path, _variables(state, "", [MAX_MODULES]), settings, kind=kind)
+    return None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _flatten(record: Any, prefix: str, tensors: dict[str, Tensor], left: list[int]) -> None:
+    """Add the parameters and kept buffers of a module, and of those in it, as state_dict has them."""
+    left[0] -= 1
+    if left[0] < 0 or prefix.count(".") > 16:
+        raise RefusedError(f"has more than {MAX_MODULES} modules within modules")
+    if not isinstance(record, Record) or record.name != NETWORK:
+        return
+    state = _dict(_dict(record.args[0] if record.args else None).get("state"))
+    left_out = state.get("_non_persistent_buffers_set") or []
+    for kind in ("_parameters", "_buffers"):
+        for key, value in _dict(state.get(kind)).items():
+            tensor = as_tensor(value)
+            if tensor is not None and not (kind == "_buffers" and key in left_out):
+                tensors[f"{prefix}{key}"] = tensor
+    for key, module in _dict(state.get("_modules")).items():
+        _flatten(module, f"{prefix}{key}.", tensors, left)
+
+
+def _variables(state: dict[str, Any], prefix: str, left: list[int]) -> dict[str, Tensor]:
+    """Return the variables of a TensorFlow network, and of its components, by name."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise RefusedError(f"has more than {MAX_MODULES} networks within networks")
+    found = {}
+    listed = state.get("variables")
+    for pair in listed if isinstance(listed, list | tuple) else []:
+        if isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str):
+            tensor = as_tensor(pair[1])
+            if tensor is not None:
+                found[f"{prefix}{pair[0]}"] = tensor
+    for name, component in _dict(state.get("components")).items():
+        if isinstance(component, Record) and prefix.count("/") < 4:
+            found |= _variables(_dict(component.state), f"{prefix}{name}/", left)
+    return found
