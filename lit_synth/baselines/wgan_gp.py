@@ -7,6 +7,7 @@ from lit_synth.contracts.generator import as_generator
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
+from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.stages import Stage
 
@@ -54,7 +55,7 @@ class WGANGP(Method):
         with self.toggled_optimizer(opt_d):
             with torch.no_grad():
                 x_fake = self.generator(self.randn(n, self.generator.latent_dim))
-            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_real, d_fake = score_apart(self.critic, x, x_fake)
             d_adv = wasserstein_critic_loss(d_real, d_fake)
             d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(n, 1, 1, 1))
             self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)

@@ -14,6 +14,7 @@ from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import load_release
@@ -132,7 +133,7 @@ class MineGAN(Method):
         with self.toggled_optimizer(opt_d):
             u = self.randn(len(x), len(self.members), self.u_dim)
             x_fake, winner = self.best_of(u)
-            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_real, d_fake = score_apart(self.critic, x, x_fake)
             d_adv = wasserstein_critic_loss(d_real, d_fake)
             d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(len(x), 1, 1, 1))
             self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)

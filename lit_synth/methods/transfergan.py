@@ -12,6 +12,7 @@ from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_ge
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
+from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another, spec_of
 from lit_synth.releases.format import Release, load_release
@@ -87,7 +88,7 @@ class TransferGAN(Method):
             with torch.no_grad():
                 x_fake = self.generator(self.randn(n, self.generator.latent_dim))
             x, x_fake = self.augment(x, self.rand), self.augment(x_fake, self.rand)
-            d_real, d_fake = self.critic(torch.cat([x, x_fake])).chunk(2)
+            d_real, d_fake = score_apart(self.critic, x, x_fake)
             d_adv = wasserstein_critic_loss(d_real, d_fake)
             d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(n, 1, 1, 1))
             self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)

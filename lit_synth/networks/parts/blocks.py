@@ -12,33 +12,23 @@ from lit_synth.networks.parts.norms import BatchNorm
 
 
 class UpConv3x3(nn.Conv2d):
-    """Nearest x2 enlargement, then a 3x3 convolution with zero padding 1.
-
-    Computed as one transposed 4x4 convolution with stride 2, the same map with 4/9 of its
-    multiplications: enlarged pixels are equal in 2x2 groups, so that taps falling in one group
-    add up to one tap.
-    """
+    """Nearest x2 enlargement, then a 3x3 convolution with zero padding 1."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = _sum_over_2x2_shifts(self.weight).flip(2, 3).transpose(0, 1)
-        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+        return up_conv3x3(x, self.weight, self.bias)
 
 
 class ConvPool3x3(nn.Conv2d):
-    """A 3x3 convolution with zero padding 1, then the mean of 2x2 pixels.
-
-    Computed as one 4x4 convolution with stride 2, the same map with 4/9 of its multiplications.
-    """
+    """A 3x3 convolution with zero padding 1, then the mean of 2x2 pixels."""
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = _sum_over_2x2_shifts(self.weight) / 4
-        return F.conv2d(x, kernel, self.bias, stride=2, padding=1)
+        return conv3x3_pool(x, self.weight, self.bias)
 
 
 class PixelNorm(nn.Module):
@@ -230,6 +220,35 @@ def init_uniform(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, he: bool) ->
     nn.init.uniform_(layer.weight, -bound, bound)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def up_conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Enlarge features x2, nearest, and convolve them 3x3 with zero padding 1.
+
+    Computed as one transposed 4x4 convolution with stride 2, the same map with 4/9 of its
+    multiplications: enlarged pixels are equal in 2x2 groups, so that taps falling in one group
+    add up to one tap.
+
+    Args:
+        x: Features (N, I, H, W).
+        weight: Kernels (O, I, 3, 3).
+        bias: For each output channel (O,), or None.
+    """
+    kernel = _sum_over_2x2_shifts(weight).flip(2, 3).transpose(0, 1)
+    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+
+
+def conv3x3_pool(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve features 3x3 with zero padding 1, and take the mean of 2x2 pixels.
+
+    Computed as one 4x4 convolution with stride 2, the same map with 4/9 of its multiplications.
+
+    Args:
+        x: Features (N, I, H, W), H and W even.
+        weight: Kernels (O, I, 3, 3).
+        bias: For each output channel (O,), or None.
+    """
+    return F.conv2d(x, _sum_over_2x2_shifts(weight) / 4, bias, stride=2, padding=1)
 
 
 def _sum_over_2x2_shifts(kernel: Tensor) -> Tensor:

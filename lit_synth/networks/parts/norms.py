@@ -11,50 +11,38 @@ from lit_synth.errors import InputError
 EPS = 1e-5
 
 
-class BatchNorm(nn.Module):
-    """gamma_y (x - mean) / sqrt(var + 1e-5) + beta_y, with statistics over batch and pixels.
+class BatchStatistics(nn.Module):
+    """(x - mean) / sqrt(var + 1e-5), with statistics over batch and pixels, for norms to build on.
 
-    Statistics are pooled over all classes and, in training mode, over all processes, so that
-    several processes equal one with the same global batch. Eval mode never communicates.
-    Statistics are in float32 at least; so is the result with classes, else it has the input's type.
+    In training mode statistics are pooled over all processes, so that several processes equal one
+    with the same global batch. Eval mode never communicates. Statistics are in float32 at least.
     Images sampled with batch statistics depend on their batch: sample in batches of one size.
 
     Args:
         channels: Channels C of the input.
-        num_classes: Classes with an affine map each, tables (num_classes, C); 0 for one map (C,).
         running_stats: Keep running statistics and use them in eval mode? Otherwise eval mode uses
             those of its batch too, as the WGAN-GP and TransferGAN code do.
         momentum: Weight of the newest batch in the running statistics.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        num_classes: int = 0,
-        running_stats: bool = False,
-        momentum: float = 0.1,
-    ) -> None:
+    def __init__(self, channels: int, running_stats: bool, momentum: float = 0.1) -> None:
         super().__init__()
-        shape = (num_classes, channels) if num_classes else (channels,)
-        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
-        self.num_classes, self.momentum = num_classes, momentum
+        self.momentum = momentum
         self.running_mean: Tensor | None
         self.running_var: Tensor | None
         self.register_buffer("running_mean", torch.zeros(channels) if running_stats else None)
         self.register_buffer("running_var", torch.ones(channels) if running_stats else None)
 
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        if not self.num_classes:
-            return self._normalise(x, self.weight, self.bias)
-        assert label is not None, "generators check their labels"
-        weight, bias = F.embedding(label, self.weight), F.embedding(label, self.bias)
-        # Without weights torch takes a bfloat16 input's statistics in bfloat16.
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
-        return self._normalise(x) * weight[:, :, None, None] + bias[:, :, None, None]
-
-    def _normalise(
+    def normalise(
         self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None
     ) -> Tensor:
+        """Return normalised features, by `weight` and `bias` (C,) mapped on if they are given.
+
+        The result has the input's type, with neither of the two float32 at least.
+        """
+        if weight is None:
+            # Without weights torch takes a bfloat16 input's statistics in bfloat16.
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
         if self.training and dist.is_initialized() and dist.get_world_size() > 1:
             mean, var = global_moments(x)
             self._track(mean, var, count=x.numel() // x.size(1) * dist.get_world_size())
@@ -71,6 +59,39 @@ class BatchNorm(nn.Module):
         if self.running_mean is not None and self.running_var is not None:
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
+
+
+class BatchNorm(BatchStatistics):
+    """gamma_y (x - mean) / sqrt(var + 1e-5) + beta_y, with statistics over batch and pixels.
+
+    Statistics are pooled over all classes. The result is in float32 at least with classes, else it
+    has the input's type.
+
+    Args:
+        channels: Channels C of the input.
+        num_classes: Classes with an affine map each, tables (num_classes, C); 0 for one map (C,).
+        running_stats: Keep running statistics and use them in eval mode?
+        momentum: Weight of the newest batch in the running statistics.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int = 0,
+        running_stats: bool = False,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__(channels, running_stats, momentum)
+        shape = (num_classes, channels) if num_classes else (channels,)
+        self.weight, self.bias = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.zeros(shape))
+        self.num_classes = num_classes
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        if not self.num_classes:
+            return self.normalise(x, self.weight, self.bias)
+        assert label is not None, "generators check their labels"
+        weight, bias = F.embedding(label, self.weight), F.embedding(label, self.bias)
+        return self.normalise(x) * weight[:, :, None, None] + bias[:, :, None, None]
 
 
 def global_moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,7 +195,7 @@ def uncoupled(discriminator: nn.Module) -> nn.Module:
         InputError: If it has a batch norm.
     """
     for name, module in discriminator.named_modules():
-        if isinstance(module, BatchNorm | nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, BatchStatistics | nn.modules.batchnorm._BatchNorm):
             raise InputError(
                 f"{type(discriminator).__name__} has a batch norm, '{name}', but judges real and "
                 "made images in one batch: give a discriminator with another norm, or none."
