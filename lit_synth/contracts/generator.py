@@ -52,3 +52,14 @@ def as_generator(network: nn.Module) -> Generator:
             f"give a generator, or set these attributes in its constructor."
         )
     return cast("Generator", network)
+
+
+@runtime_checkable
+class HasTruncation(Protocol):
+    """A generator that trades variety for quality by itself.
+
+    Its `forward` takes `truncation`, 1 for none.
+    """
+
+    def truncates(self) -> bool:
+        """Tell that it does."""

@@ -56,7 +56,9 @@ def part(init_args: dict[str, Any], second: int = 5) -> Part:
     pairs = [Pair(f"{at}.weight", f"generator.{own}.weight") for at, (own, _) in places.items()]
     for key in ("weight", "bias"):
         pairs.append(Pair(f"model.{end + 7}.{key}", f"generator.body.{15 + n}.{key}"))
-    inert: dict[str, Tensor | None] = {f"{at}.bias": torch.zeros(c) for at, (_, c) in places.items()}
+    inert: dict[str, Tensor | None] = {
+        f"{at}.bias": torch.zeros(c) for at, (_, c) in places.items()
+    }
     for at in places:  # statistics that PyTorch stored before 0.4 and did not use
         prefix, _, place = at.rpartition(".")
         for key in ("running_mean", "running_var"):

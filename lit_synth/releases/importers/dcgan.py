@@ -42,7 +42,10 @@ def generator_part(init_args: dict[str, Any]) -> Part:
     pairs = [
         pair
         for i in range(0, last, 3)
-        for pair in (Pair(f"main.{i}.weight", f"generator.body.{i}.weight"), *_norm(i + 1, "generator"))
+        for pair in (
+            Pair(f"main.{i}.weight", f"generator.body.{i}.weight"),
+            *_norm(i + 1, "generator"),
+        )
     ]
     pairs.append(Pair(f"main.{last}.weight", "generator.to_image.weight"))
     return Part({"generator": (DCGANGenerator, init_args)}, pairs)
@@ -68,7 +71,7 @@ def _norm(i: int, network: str) -> list[Pair]:
 
 def _layers(init_args: dict[str, Any]) -> int:
     """Count the halvings down to 4 px."""
-    return int(init_args["image_size"]).bit_length() - 2
+    return int(init_args["image_size"]).bit_length() - 3
 
 
 def _is_generator(state: StateDict) -> bool:

@@ -31,7 +31,17 @@ from lit_synth.releases.importers.unpickling import Machine, Maker, Name, Record
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-DAMAGED = (ValueError, LookupError, TypeError, StopIteration, EOFError, struct.error, ArithmeticError)
+DAMAGED = (
+    zipfile.BadZipFile,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    StopIteration,
+    EOFError,
+    struct.error,
+    ArithmeticError,
+)
 
 # Classes of which name and state are kept: nothing is made of them.
 RECORDS = (
@@ -249,7 +259,7 @@ def _path(name: Any) -> str:
     return name.path
 
 
-def _uncalled(args: tuple[Any, ...]) -> Any:
+def _uncalled(_: tuple[Any, ...]) -> Any:
     raise RefusedError("calls what is only a type")
 
 
@@ -261,7 +271,7 @@ def _dict(args: tuple[Any, ...]) -> dict[Any, Any]:
         for pair in pairs
     ):
         raise TypeError("a dict that is none")
-    return {key: value for key, value in pairs}
+    return dict(pairs)
 
 
 def _first_tensor(args: tuple[Any, ...]) -> Tensor:

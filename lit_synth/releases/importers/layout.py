@@ -101,7 +101,7 @@ class Layout:
         name: Its name on the command line.
         title: What it is, for people.
         read: State dicts of a file -> what they are, None if they are not of this layout.
-        write: Networks of a release -> path in the file -> part; None if they are not of its family.
+        write: Networks of a release -> path in the file -> part; None for another family.
         kind: `source` of image generators, or `translator`.
     """
 
@@ -145,7 +145,7 @@ def to_own(part: Part, tensors: Mapping[str, Tensor], where: str) -> dict[str, d
 
 
 def to_public(part: Part, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return our tensors, keyed `<network>.<tensor>`, as those of the layout, without inert ones."""
+    """Return our tensors, keyed `<network>.<tensor>`, as those of the layout, without the inert."""
     made = {p.public: p.form.to_public(own[p.own]).detach().contiguous() for p in part.pairs}
     return made | part.constants
 

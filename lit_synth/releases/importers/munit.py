@@ -6,7 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_synth.networks.munit import ContentEncoder, MultiScaleDiscriminator, StyleDecoder, StyleEncoder
+from lit_synth.networks.munit import (
+    ContentEncoder,
+    MultiScaleDiscriminator,
+    StyleDecoder,
+    StyleEncoder,
+)
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.importers.layout import (
     Form,
@@ -163,9 +168,12 @@ def _args(state: StateDict) -> dict[str, dict[str, Any]]:
 
 
 def _method(of_a: Part) -> dict[str, Any]:
-    """Return the settings of a `MUNIT` with these networks, which translates; its judges are new."""
+    """Return the settings of a `MUNIT` of these networks, which translates; its judges are new."""
     specs = {
-        name.rpartition("_")[0]: {"class_path": f"{cls.__module__}.{cls.__name__}", "init_args": args}
+        name.rpartition("_")[0]: {
+            "class_path": f"{cls.__module__}.{cls.__name__}",
+            "init_args": args,
+        }
         for name, (cls, args) in of_a.networks.items()
     }
     judge = spec_of(MultiScaleDiscriminator(of_a.networks["content_encoder_a"][1]["channels"]))

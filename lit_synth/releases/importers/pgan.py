@@ -57,7 +57,7 @@ def generator_part(init_args: dict[str, Any]) -> Part:
 
 
 def critic_part(init_args: dict[str, Any]) -> Part:
-    """Return what is what in a discriminator, whose blocks are listed from the smallest image on."""
+    """Return what is what in a discriminator, which lists its blocks from the smallest image on."""
     n = len(init_args["channels"])
     names = {"decisionLayer": "score", "groupScaleZero.0": "conv", "groupScaleZero.1": "fc"}
     names |= {f"fromRGBLayers.{i}": f"from_image.{i}" for i in range(n)}

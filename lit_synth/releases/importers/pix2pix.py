@@ -14,9 +14,8 @@ from lit_synth.releases.importers.states import StateDict
 OUTERMOST = "model.model"
 NORM = ("weight", "bias", "running_mean", "running_var")
 NOTE = (
-    "The published code translates with dropout and the statistics of its batch; imported, it drops "
-    "nothing and uses running statistics, so that images differ slightly from those of test.py "
-    "without --eval."
+    "The published code translates with dropout and the statistics of its batch; imported, it "
+    "drops nothing and uses running statistics, so that images are those of test.py --eval."
 )
 
 
@@ -41,7 +40,7 @@ def write(networks: Mapping[str, nn.Module]) -> dict[str, Part] | None:
 
 
 def part(init_args: dict[str, Any]) -> Part:
-    """Return what is what: each level of the authors' nested `model` holds the next, smaller one."""
+    """Return what is what: each level of the authors' `model` holds the next, smaller one."""
     levels = int(init_args["image_size"]).bit_length() - 1
     pairs = [
         Pair(f"{OUTERMOST}.0.weight", "generator.down.0.0.weight"),

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.releases.importers import cyclegan, munit, pix2pix
+from lit_synth.releases.importers import cyclegan, dcgan, munit, pgan, pix2pix
 from lit_synth.releases.importers.files import read_weights
 from lit_synth.releases.importers.layout import Found, Layout, Options, Part, listed, to_own
 from lit_synth.releases.importers.states import StateDict, states_of
 
-LAYOUTS = (cyclegan.LAYOUT, pix2pix.LAYOUT, munit.LAYOUT)
+LAYOUTS = (cyclegan.LAYOUT, pix2pix.LAYOUT, munit.LAYOUT, pgan.LAYOUT, dcgan.LAYOUT)
 
 
 @dataclass

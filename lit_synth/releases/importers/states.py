@@ -41,10 +41,15 @@ class StateDict:
 
 def states_of(content: Any) -> list[StateDict]:
     """Return all state dicts of what a file holds."""
-    return list(_found(content, "", {}, DEPTH))
+    return list(_found(content, "", {}, DEPTH, set()))
 
 
-def _found(content: Any, path: str, beside: Mapping[str, Any], depth: int) -> Iterator[StateDict]:
+def _found(
+    content: Any, path: str, beside: Mapping[str, Any], depth: int, seen: set[int]
+) -> Iterator[StateDict]:
+    if id(content) in seen:  # a file may refer to one object from many places
+        return
+    seen.add(id(content))
     if isinstance(content, Record):
         state = _of_record(content, path)
         if state is not None:
@@ -53,6 +58,7 @@ def _found(content: Any, path: str, beside: Mapping[str, Any], depth: int) -> It
         return
     if isinstance(content, tuple | list):
         content = {str(i): each for i, each in enumerate(content[:8])}
+        seen.add(id(content))
     if not isinstance(content, dict) or depth < 0:
         return
     words = {key: value for key, value in content.items() if isinstance(key, str)}
@@ -61,7 +67,7 @@ def _found(content: Any, path: str, beside: Mapping[str, Any], depth: int) -> It
         yield StateDict(path, _without_prefix(tensors), beside=dict(beside))
     for key, value in words.items():
         if isinstance(value, dict | tuple | list | Record):
-            yield from _found(value, f"{path}.{key}".lstrip("."), words, depth - 1)
+            yield from _found(value, f"{path}.{key}".lstrip("."), words, depth - 1, seen)
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -91,7 +97,7 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _flatten(record: Any, prefix: str, tensors: dict[str, Tensor], left: list[int]) -> None:
-    """Add the parameters and kept buffers of a module, and of those in it, as state_dict has them."""
+    """Add parameters and kept buffers of a module, and of those in it, as state_dict has them."""
     left[0] -= 1
     if left[0] < 0 or prefix.count(".") > 16:
         raise RefusedError(f"has more than {MAX_MODULES} modules within modules")

@@ -1,0 +1,36 @@
+"""`lit-synth import`: a public file of weights, as a release; nothing in it is executed."""
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb `import`."""
+    parser = subparsers.add_parser(
+        "import", help="bring in a public GAN or translator", description=__doc__
+    )
+    parser.add_argument("file", type=Path, help="file of weights, or folder of a BigGAN's files")
+    parser.add_argument("--out", required=True, type=Path, help="release folder to write")
+    parser.add_argument(
+        "--license", default="not stated", help="of the weights; goes with all trained from them"
+    )
+    parser.add_argument("--key", help="where in the file, if it holds several such networks")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, write the release and its report, and say what it is."""
+    from lit_synth.errors import InputError
+    from lit_synth.releases.importers.layout import Options
+    from lit_synth.releases.importers.recognise import import_networks
+    from lit_synth.reports.imported import summary, write_release
+    from lit_synth.runs.files import writing
+
+    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise InputError(f"{args.out} exists already: give another --out.")
+    if "\n" in args.license or not args.license.strip():
+        raise InputError("--license is empty or of several lines: give its name or address.")
+    imported = import_networks(args.file, Options(key=args.key))
+    with writing(args.out):
+        write_release(imported, args.file.name, args.license.strip(), args.out)
+    print("\n".join(summary(imported, args.out)))
+    return 0
