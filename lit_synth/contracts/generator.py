@@ -36,6 +36,30 @@ class HasClassVectors(Protocol):
         """Return the vectors (num_classes, D) that stand for its classes."""
 
 
+@runtime_checkable
+class HasStyles(Protocol):
+    """A generator that may be mined between z and the image, at w (N, w_dim).
+
+    `synthesis` maps w to images; `to_w` maps z, and labels, to it, one for each of its layers.
+    """
+
+    w_dim: int
+    synthesis: nn.Module
+
+    def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return w (N, layers, w_dim) of latents (N, latent_dim)."""
+
+
+def mined_spaces(generator: Generator) -> dict[str, int]:
+    """Return where a generator may be mined: length of the vectors of `z`, `w` and `class`."""
+    spaces = {"z": generator.latent_dim}
+    if isinstance(generator, HasStyles):
+        spaces["w"] = generator.w_dim
+    if generator.num_classes and isinstance(generator, HasClassVectors):
+        spaces["class"] = generator.class_vectors().shape[1]
+    return spaces
+
+
 def as_generator(network: nn.Module) -> Generator:
     """Return the network itself, checked to have a generator's attributes.
 

@@ -25,6 +25,7 @@ from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNe
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
 from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
@@ -67,6 +68,8 @@ __all__ = [
     "StarGANGenerator",
     "StyleDecoder",
     "StyleEncoder",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
     "UNet",
     "VGGFaceBackbone",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lit_synth.networks.parts.blocks import Residual
 from lit_synth.networks.parts.codes import Code, check_code, check_size, unpool
-from lit_synth.networks.parts.norms import InstanceNorm
+from lit_synth.networks.parts.norms import AffineInstanceNorm, InstanceNorm
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 STD = 0.02  # of initial weights
@@ -40,29 +40,38 @@ class ReflectConv2d(nn.Conv2d):
 class ResNetTranslator(nn.Module):
     """c7s1-w, d2w, d4w, residual blocks of 4w, u2w, uw, c7s1 and tanh (CycleGAN, appendix).
 
-    Every layer but the last has an instance norm and ReLU; biases that these norms would cancel
-    are left out. Weights start from N(0, .02), as published.
+    Every layer but the last has an instance norm and ReLU. Weights start from N(0, .02), as
+    published.
 
     Args:
         in_channels: Channels of its input.
         out_channels: Channels of its output.
         n_blocks: Residual blocks; published: 9 from 256 px on, 6 at 128 px.
         width: Channels w of the first layer.
+        bias: Have all convolutions a bias? The authors' files have: the norms cancel it, so that it
+            changes no image.
+        affine: Have norms a gain and a bias for each channel, as some public files do?
     """
 
     @records_init_args
     def __init__(
-        self, in_channels: int = 3, out_channels: int = 3, n_blocks: int = 9, width: int = 64
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        n_blocks: int = 9,
+        width: int = 64,
+        bias: bool = False,
+        affine: bool = False,
     ) -> None:
         super().__init__()
         w = width
         self.body = nn.Sequential(
-            ReflectConv2d(in_channels, w, 7), InstanceNorm(), nn.ReLU(),
-            _down(w, 2 * w), InstanceNorm(), nn.ReLU(),
-            _down(2 * w, 4 * w), InstanceNorm(), nn.ReLU(),
-            *residual_blocks(4 * w, n_blocks),
-            _up(4 * w, 2 * w), InstanceNorm(), nn.ReLU(),
-            _up(2 * w, w), InstanceNorm(), nn.ReLU(),
+            ReflectConv2d(in_channels, w, 7, bias), _norm(w, affine), nn.ReLU(),
+            _down(w, 2 * w, bias), _norm(2 * w, affine), nn.ReLU(),
+            _down(2 * w, 4 * w, bias), _norm(4 * w, affine), nn.ReLU(),
+            *residual_blocks(4 * w, n_blocks, bias, affine),
+            _up(4 * w, 2 * w, bias), _norm(2 * w, affine), nn.ReLU(),
+            _up(2 * w, w, bias), _norm(w, affine), nn.ReLU(),
             ReflectConv2d(w, out_channels, 7, bias=True),
         )  # fmt: skip
         init_normal(self)
@@ -141,17 +150,21 @@ class ResNetDecoder(nn.Module):
         return h.tanh()
 
 
-def residual_blocks(channels: int, n_blocks: int) -> list[Residual]:
+def residual_blocks(
+    channels: int, n_blocks: int, bias: bool = False, affine: bool = False
+) -> list[Residual]:
     """Build blocks x + (conv3x3, instance norm, ReLU, conv3x3, instance norm)(x).
 
     Args:
         channels: Channels of input and output.
         n_blocks: How many.
+        bias: Have the convolutions a bias?
+        affine: Have the norms a gain and a bias for each channel?
 
     Returns:
         The blocks.
     """
-    return [Residual(_branch(channels), nn.Identity()) for _ in range(n_blocks)]
+    return [Residual(_branch(channels, bias, affine), nn.Identity()) for _ in range(n_blocks)]
 
 
 def init_normal(network: nn.Module) -> None:
@@ -167,20 +180,25 @@ def init_normal(network: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _branch(channels: int) -> nn.Sequential:
-    conv1, conv2 = ReflectConv2d(channels, channels, 3), ReflectConv2d(channels, channels, 3)
-    return nn.Sequential(conv1, InstanceNorm(), nn.ReLU(), conv2, InstanceNorm())
+def _branch(channels: int, bias: bool, affine: bool) -> nn.Sequential:
+    conv1, conv2 = (ReflectConv2d(channels, channels, 3, bias) for _ in range(2))
+    norm1, norm2 = (_norm(channels, affine) for _ in range(2))
+    return nn.Sequential(conv1, norm1, nn.ReLU(), conv2, norm2)
+
+
+def _norm(channels: int, affine: bool) -> nn.Module:
+    return AffineInstanceNorm(channels) if affine else InstanceNorm()
 
 
 def _conv7x7(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(ReflectConv2d(c_in, c_out, 7), InstanceNorm(), nn.ReLU())
 
 
-def _down(c_in: int, c_out: int) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, kernel_size=3, stride=2, padding=1, bias=False)
+def _down(c_in: int, c_out: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(c_in, c_out, kernel_size=3, stride=2, padding=1, bias=bias)
 
 
-def _up(c_in: int, c_out: int) -> nn.ConvTranspose2d:
+def _up(c_in: int, c_out: int, bias: bool) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(
-        c_in, c_out, kernel_size=3, stride=2, padding=1, output_padding=1, bias=False
+        c_in, c_out, kernel_size=3, stride=2, padding=1, output_padding=1, bias=bias
     )

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_synth.networks.parts.norms import adaptive_instance_norm
+from lit_synth.networks.parts.norms import AffineInstanceNorm, adaptive_instance_norm
 from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d
 from lit_synth.networks.stargan import (
-    AffineInstanceNorm,
     Decoder,
     LabelEncoder,
     critic_output,

@@ -7,28 +7,11 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.blocks import Residual
 from lit_synth.networks.parts.codes import check_size
-from lit_synth.networks.parts.norms import adaptive_instance_norm
+from lit_synth.networks.parts.norms import AffineInstanceNorm
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.01
 SMALL = 64  # pixels of a map
-
-
-class AffineInstanceNorm(nn.Module):
-    """gamma (x - mean) / sqrt(var + 1e-5) + beta over the pixels of each image and channel.
-
-    Args:
-        channels: Channels of its input; gamma and beta have one number for each.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        shape = x.shape[:2]
-        return adaptive_instance_norm(x, self.weight.expand(shape), self.bias.expand(shape))
 
 
 class DownConv4x4(nn.Conv2d):

@@ -5,27 +5,36 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-GROUP = 4
-
 
 class MinibatchDeviation(nn.Module):
-    """Appends a channel: how far the images of a group differ (PGAN, arXiv:1710.10196, section 3).
+    """Appends channels: how far the images of a group differ (PGAN, arXiv:1710.10196, section 3).
 
-    That is the standard deviation over the group (unbiased, as in pytorch_GAN_zoo), averaged over
-    features and pixels. A group is four images in a row, or the whole batch where it is not made of
-    fours; an image alone has 0. pytorch_GAN_zoo gives the deviation of images 1, 5, 9, ... to
-    images 1 to 4: in a batch of more than one group ours differs, in that each has its own.
+    That is the standard deviation over the group, averaged over pixels and over features, or over
+    each of several equal parts of the features. A group is so many images in a row, or the whole
+    batch where it is not made of such groups: processes whose batches are made of groups then equal
+    one. Published code joins images that lie apart (1, 5, 9, ...), pytorch_GAN_zoo's then gives
+    their deviation to images 1 to 4; ours differs from it in batches of more than one group.
+
+    Args:
+        group: Images in a group; of 1 the deviation is the same for every image.
+        channels: How many channels it appends, each for as large a part of the features.
+        unbiased: Divide by one image less, as pytorch_GAN_zoo does? An image alone then has 0.
     """
+
+    def __init__(self, group: int = 4, channels: int = 1, unbiased: bool = True) -> None:
+        super().__init__()
+        self.group, self.channels, self.unbiased = group, channels, unbiased
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, height, width = x.shape
-        group = n if n % GROUP else GROUP
-        if group == 1:
-            return torch.cat([x, x.new_zeros(n, 1, height, width)], dim=1)
+        group = n if n % self.group else self.group
+        if group == 1 and self.unbiased:
+            return torch.cat([x, x.new_zeros(n, self.channels, height, width)], dim=1)
         groups = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(0, (-1, group))
-        deviation = (groups.var(dim=1) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-        channel = deviation.to(x.dtype).repeat_interleave(group).view(n, 1, 1, 1)
-        return torch.cat([x, channel.expand(n, 1, height, width)], dim=1)
+        deviation = (groups.var(dim=1, correction=int(self.unbiased)) + 1e-8).sqrt()
+        means = deviation.unflatten(1, (self.channels, -1)).mean(dim=(2, 3, 4))
+        maps = means.to(x.dtype).repeat_interleave(group, dim=0)[:, :, None, None]
+        return torch.cat([x, maps.expand(-1, -1, height, width)], dim=1)
 
 
 def score_apart(critic: nn.Module, *batches: Tensor) -> list[Tensor]:

@@ -140,6 +140,23 @@ class InstanceNorm(nn.Module):
         return adaptive_instance_norm(x, ones, torch.zeros_like(ones))
 
 
+class AffineInstanceNorm(nn.Module):
+    """gamma (x - mean) / sqrt(var + 1e-5) + beta over the pixels of each image and channel.
+
+    Args:
+        channels: Channels of its input; gamma and beta have one number for each.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = x.shape[:2]
+        return adaptive_instance_norm(x, self.weight.expand(shape), self.bias.expand(shape))
+
+
 def adaptive_instance_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Return scale (x - mean) / sqrt(var + 1e-5) + shift over the pixels of each image and channel.
 
