@@ -1,19 +1,24 @@
 """Every launch line of configs/paper parses, and builds the run that it names, but narrow."""
 
 import shlex
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import torchvision
 import yaml
 from jsonargparse import ArgumentParser
 from torch import nn
 
-from lit_synth.methods import udit
+from lit_synth.methods import minegan, udit
 from lit_synth.networks import extractor, segnet
+from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, VGGFaceBackbone, map_shape
 from lit_synth.networks.parts.pretrained import vgg_face_convolutions
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
 from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -39,12 +44,24 @@ LAUNCHES = [(path.stem, launch) for path in CONFIGS for launch in launch_lines(p
 GANS = {"WGANGP", "TransferGAN", "TransferACGAN", "MineGAN"}
 NAMED = {path.stem: class_path(path) for path in CONFIGS}
 OF_GANS = [launch for launch in LAUNCHES if NAMED[launch[0]] in GANS]
+OF_IMPORTED = [
+    (stem, launch) for stem, launch in OF_GANS if "releases/" in (ROOT / launch[2]).read_text()
+]
 OF_EXTRACTORS = [launch for launch in LAUNCHES if NAMED[launch[0]] == "SemanticExtractor"]
 OF_TRANSLATORS = [
     (stem, launch)
     for stem, launch in LAUNCHES
     if NAMED[stem] not in GANS | {"SemanticExtractor"} and launch[0] == "fit"
 ]
+
+
+def pgan_pair(channels):
+    return {"generator": PGANGenerator(channels), "critic": PGANCritic(channels)}
+
+
+def biggan_pair(width, num_classes):
+    generator = BigGANGenerator(width=width, num_classes=num_classes)
+    return {"generator": generator, "critic": BigGANCritic(width=width, num_classes=num_classes)}
 
 
 def networks(path):
@@ -59,20 +76,45 @@ def networks(path):
     ).as_dict()
 
 
+# Public GANs that configs mine: each as published, and narrow.
+PGAN_256 = [512, 512, 512, 512, 256, 128, 64]
+IMPORTED = {
+    "pgan_celebahq_256": (partial(pgan_pair, PGAN_256), partial(pgan_pair, [WIDTH] * 7)),
+    "pgan_celebahq_1024": (
+        partial(pgan_pair, [*PGAN_256, 32, 16]),
+        partial(pgan_pair, [WIDTH] * 9),
+    ),
+    "biggan_imagenet_128": (
+        partial(biggan_pair, 96, 1000),
+        partial(biggan_pair, WIDTH, 3),
+    ),
+}
+
+
+def sources(path):
+    """The paths of the releases that a config starts from."""
+    arguments = yaml.safe_load(path.read_text())["model"]["init_args"]
+    given = [arguments.get("source"), *arguments.get("sources", [])]
+    return [Path(source) for source in given if source is not None]
+
+
 def write_sources(path):
     """Write, where a config expects them, the releases that others would have written."""
-    arguments = yaml.safe_load(path.read_text())["model"]["init_args"]
-    for source in [arguments.get("source"), *arguments.get("sources", [])]:
-        if source is not None:
-            runs, config, seed, release = Path(source).parts
-            assert (runs, seed, release) == ("runs", "seed0", "release")
-            trained_by = ROOT / "configs/paper" / f"{config}.yaml"
-            save_release(Path(source), networks(trained_by), "Random weights.")
+    for source in sources(path):
+        if source.parts[0] == "releases":
+            _, narrow = IMPORTED[source.name]
+            save_release(source, narrow(), "Random weights.")
+            continue
+        runs, config, seed, release = source.parts
+        assert (runs, seed, release) == ("runs", "seed0", "release")
+        trained_by = ROOT / "configs/paper" / f"{config}.yaml"
+        save_release(source, networks(trained_by), "Random weights.")
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 39
-    assert len(OF_GANS) == 21
+    assert len(CONFIGS) == 42
+    assert len(OF_GANS) == 27
+    assert len(OF_IMPORTED) == 6
     assert len(OF_TRANSLATORS) >= 18
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
@@ -105,6 +147,48 @@ def test_launch_line_of_a_gan_builds_its_run(stem, launch, tmp_path, monkeypatch
     networks, _ = built.method.release()
     assert networks["critic"].image_size == built.data.image_size
     assert networks["critic"].image_channels == built.data.image_channels
+
+
+def build_without_weights(launch, monkeypatch):
+    """Build the run of a launch line from public GANs at full size, on no device."""
+
+    def load(source):
+        return Release(Path(source), IMPORTED[Path(source).name][0]())
+
+    monkeypatch.setattr(minegan, "load_release", load)
+    with torch.device("meta"):
+        return SynthCLI.build([*launch, "--trainer.accelerator=cpu"])
+
+
+@pytest.mark.parametrize(
+    ("stem", "launch"),
+    OF_IMPORTED,
+    ids=[" ".join([stem, *launch[3:5]]) for stem, launch in OF_IMPORTED],
+)
+def test_public_gans_are_mined_at_full_size_and_run_narrow(stem, launch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    with monkeypatch.context() as patched:
+        built = build_without_weights(launch, patched)
+    (full,) = built.method.generators
+    size = built.data.image_size
+    assert full.image_size == size
+    assert built.method.mine(torch.empty(2, built.method.u_dim, device="meta"), 0).shape[2:] == (
+        size,
+        size,
+    )
+    assert built.method.critic(torch.empty(2, 3, size, size, device="meta")).shape == (2,)
+    generator = sum(parameter.numel() for parameter in full.parameters())
+    assert round(generator / 1e6, 1) == (70.4 if "biggan" in stem else 23.1)
+
+    write_sources(ROOT / "configs/paper" / f"{stem}.yaml")
+    method = SynthCLI.build([*launch, "--trainer.accelerator=cpu"]).method
+    method.stages = [replace(stage, iterations=1) for stage in method.stages]
+    before = tiny.state(method)
+    tiny.fit(method, [{"image": torch.rand(4, 3, size, size)} for _ in range(2)])
+    moved = tiny.changed_networks(before, tiny.state(method))
+    assert moved >= {"miners", "critic", "generators"}
+    assert ("class_miners" in moved) == ("biggan" in stem)
 
 
 @pytest.mark.parametrize(

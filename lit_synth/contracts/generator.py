@@ -60,6 +60,30 @@ def mined_spaces(generator: Generator) -> dict[str, int]:
     return spaces
 
 
+@runtime_checkable
+class HasMappedLatents(Protocol):
+    """A generator that maps z to w, one for each of its layers, which may be mined in place of z.
+
+    Attributes:
+        synthesis: Maps w (N, layers, w_dim) to images; it has the attribute `layers`.
+    """
+
+    synthesis: nn.Module
+
+    def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
+
+
+def spaces(generator: Generator) -> list[str]:
+    """Return the names of what may be mined in a generator: `z`, then `w` and `class` if it can."""
+    can = {
+        "z": True,
+        "w": isinstance(generator, HasMappedLatents),
+        "class": isinstance(generator, HasClassVectors) and generator.num_classes > 0,
+    }
+    return [name for name, mined in can.items() if mined]
+
+
 def as_generator(network: nn.Module) -> Generator:
     """Return the network itself, checked to have a generator's attributes.
 
@@ -76,14 +100,3 @@ def as_generator(network: nn.Module) -> Generator:
             f"give a generator, or set these attributes in its constructor."
         )
     return cast("Generator", network)
-
-
-@runtime_checkable
-class HasTruncation(Protocol):
-    """A generator that trades variety for quality by itself.
-
-    Its `forward` takes `truncation`, 1 for none.
-    """
-
-    def truncates(self) -> bool:
-        """Tell that it does."""

@@ -1,13 +1,19 @@
 """MineGAN: mine pretrained GANs with small miners (Wang et al. 2020, arXiv:1912.05270)."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import Generator, HasClassVectors, as_generator
+from lit_synth.contracts.generator import (
+    Generator,
+    HasClassVectors,
+    HasMappedLatents,
+    as_generator,
+    spaces,
+)
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
@@ -20,6 +26,7 @@ from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
+N_OF_W = 4096  # w that a miner's start is taken from
 MADE_ONCE = 2  # members whose images are all made with their graph: .92 of the time; of 3, 1.17
 
 
@@ -35,7 +42,8 @@ class MineGAN(Method):
     fine-tunes miners, generators and critic together. A class-conditional source is a family of
     generators, one per class, with a miner each (thesis A.2.2); with `mine_classes` it is one
     generator with two miners, M^z(u) and M^c(u), the latter in place of the class's vector, as the
-    thesis mines BigGAN (table 3.2).
+    thesis mines BigGAN (table 3.2). With `mine_w` a source that maps z to w has one miner, of w,
+    which its classes enter too. Sources may be of any families whose images have one shape.
 
     Follows the thesis, chapter 3. Where its text is silent: the gradient penalty is taken between a
     real image and the winner (as the released code does); the selector goes on in the second stage;
@@ -51,7 +59,9 @@ class MineGAN(Method):
         u_dim: Length of the miners' input u.
         hidden: Widths of the miners' hidden layers.
         pixel_norm: Normalise the features of the miners' hidden layers? (thesis: for PGAN)
+        orthogonal: Linear miners, orthogonal and of spectral norm 1? (released code: for BigGAN)
         mine_classes: Mine the class vectors of conditional sources, instead of each class's z?
+        mine_w: Mine w in place of z, of the sources that have it?
         window: Critic minibatches that the selector averages over (thesis: 1000).
         lambda_gp: Weight of the gradient penalty.
         n_critic: Critic minibatches per miner step.
@@ -70,7 +80,9 @@ class MineGAN(Method):
         u_dim: int = 8,
         hidden: list[int] = [32, 64],  # noqa: B006  never mutated; jsonargparse shows it in the help
         pixel_norm: bool = False,
+        orthogonal: bool = False,
         mine_classes: bool = False,
+        mine_w: bool = False,
         window: int = 1000,
         lambda_gp: float = 10.0,
         n_critic: int = 5,
@@ -84,24 +96,39 @@ class MineGAN(Method):
         generators = [generator for generator, _ in given]
         check_same_images(sources, generators)
         self.generators = nn.ModuleList(generators).eval()
-        by_vector = [mine_classes and bool(g.num_classes) for g in generators]
+        by_w = [mine_w and isinstance(g, HasMappedLatents) for g in generators]
+        if mine_w and not any(by_w):
+            mined = ", ".join(sorted({space for g in generators for space in spaces(g)}))
+            raise InputError(
+                f"mine_w is set, but the sources can be mined in {mined} alone: leave it out."
+            )
+        by_vector = [
+            mine_classes and bool(g.num_classes) and not w
+            for g, w in zip(generators, by_w, strict=True)
+        ]
         self.members = [
             (index, label)
             for index, g in enumerate(generators)
             for label in (
-                range(g.num_classes) if g.num_classes and not by_vector[index] else [None]
+                range(g.num_classes)
+                if g.num_classes and not by_vector[index] and not by_w[index]
+                else [None]
             )
         ]
+        shape = {"hidden": hidden, "pixel_norm": pixel_norm, "orthogonal": orthogonal}
+        new_miner = partial(Miner, u_dim, **shape)
         self.miners = nn.ModuleList(
-            [Miner(u_dim, generators[i].latent_dim, hidden, pixel_norm) for i, _ in self.members]
+            miner_of_w(generators[i], new_miner) if by_w[i] else new_miner(generators[i].latent_dim)
+            for i, _ in self.members
         )
         self.class_miners = nn.ModuleDict(
             {
-                str(member): class_miner(generators[index], u_dim, hidden, pixel_norm)
+                str(member): class_miner(generators[index], new_miner)
                 for member, (index, _) in enumerate(self.members)
                 if by_vector[index]
             }
         )
+        self.in_w = [member for member, (index, _) in enumerate(self.members) if by_w[index]]
         if critic is None:
             critic = first_critic([critic for _, critic in given], critic_from)
         self.critic = uncoupled(critic).train()
@@ -153,9 +180,8 @@ class MineGAN(Method):
     def mined(self) -> MinedGenerator:
         """Generators, miners and selector as one generator; it holds these very modules."""
         class_miners = dict(self.class_miners.items())
-        return MinedGenerator(
-            list(self.generators), list(self.miners), self.selector, self.members, class_miners
-        )
+        networks = list(self.generators), list(self.miners), self.selector
+        return MinedGenerator(*networks, self.members, class_miners, self.in_w)
 
     def mine(self, u: Tensor, member: int) -> Tensor:
         """Return G_i(M_i(u)), images (n, C, H, W), for u (n, u_dim) of one member i."""
@@ -168,11 +194,11 @@ class MineGAN(Method):
         Args:
             u: Miner inputs (K, members, u_dim).
         """
-        images = torch.stack([self.mine(u[:, i], i) for i in range(len(self.members))], dim=1)
-        if len(self.members) == 1:
-            return images[:, 0], torch.zeros(len(u), dtype=torch.long, device=u.device)
-        winner = self.critic(images.flatten(0, 1)).view(len(u), -1).argmax(dim=1)
-        return images[torch.arange(len(u), device=u.device), winner], winner
+        images = [self.mine(u[:, i], i) for i in range(len(self.members))]
+        if len(images) == 1:
+            return images[0], torch.zeros(len(u), dtype=torch.long, device=u.device)
+        winner = torch.stack(score_apart(self.critic, *images)).argmax(dim=0)
+        return torch.stack(images)[winner, torch.arange(len(u), device=u.device)], winner
 
     def winning_scores(self, u: Tensor) -> Tensor:
         """Return the scores (K,) of what wins in K supersamples, with their graph, by member.
@@ -230,7 +256,7 @@ class MineGAN(Method):
         self.selector.count.fill_(len(self.selector.shares))
 
 
-def class_miner(generator: Generator, u_dim: int, hidden: Sequence[int], pixel_norm: bool) -> Miner:
+def class_miner(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner:
     """Return M^c, which starts with the mean and variance of the generator's class vectors."""
     if not isinstance(generator, HasClassVectors):
         raise InputError(
@@ -238,8 +264,24 @@ def class_miner(generator: Generator, u_dim: int, hidden: Sequence[int], pixel_n
             "leave it out, and each class of the source is mined by itself."
         )
     vectors = generator.class_vectors()
-    miner = Miner(u_dim, vectors.shape[1], hidden, pixel_norm)
+    miner = new_miner(vectors.shape[1])
     miner.start_like(vectors)
+    return miner
+
+
+@torch.no_grad()
+def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner:
+    """Return a miner of w, which starts with the mean and variance of the generator's own w."""
+    assert isinstance(generator, HasMappedLatents)
+    rng = torch.Generator().manual_seed(0)
+    device = next(generator.parameters()).device
+    z = torch.randn(N_OF_W, generator.latent_dim, generator=rng, device=rng.device).to(device)
+    label = None
+    if generator.num_classes:
+        label = torch.randint(generator.num_classes, (N_OF_W,), generator=rng).to(device)
+    w = generator.to_w(z, label)[:, 0]
+    miner = new_miner(w.shape[1])
+    miner.start_like(w)
     return miner
 
 
@@ -262,7 +304,7 @@ def first_critic(critics: list[nn.Module | None], critic_from: int) -> nn.Module
     if critic is None:
         raise InputError(
             f"the source at position {critic_from} brings no critic: choose another one with "
-            "critic_from, or give a critic."
+            "critic_from, or give a new one as critic, which starts from scratch."
         )
     return without_labels(critic)
 

@@ -28,7 +28,8 @@ class TransferGAN(Method):
 
     Args:
         generator: Maps z (N, latent_dim) to images (N, C, H, W); None: built like the source's.
-        critic: Maps images to scores (N,); None: built like the source's.
+        critic: Maps images to scores (N,); None: built like the source's. Of a source that brings
+            none it has to be given, and starts from scratch.
         stages: Usually one.
         source: Release with a `generator` and a `critic`: a folder or a bundled name.
         init_g: Initialise the generator from the source?
@@ -64,7 +65,7 @@ class TransferGAN(Method):
         if release is not None:
             if init_g:
                 initialise_from(generator, release.network("generator"))
-            if init_d:
+            if init_d and "critic" in release.networks:
                 initialise_from(critic, release.network("critic"))
         self.generator, self.critic = as_generator(generator), uncoupled(critic)
         freeze_lowest(critic, freeze_d)
@@ -119,4 +120,9 @@ def built_like(release: Release | None, name: str) -> nn.Module:
     """Return a new network, built like the source's; InputError if there is no source."""
     if release is None:
         raise InputError(f"neither a {name} nor a source to build it like is given: give one.")
+    if name == "critic" and name not in release.networks:
+        raise InputError(
+            f"the source {release.folder} brings no critic: give a new one as critic, which starts "
+            "from scratch."
+        )
     return another(release.network(name))

@@ -1,6 +1,8 @@
 """Architectures, one file per family, injected into methods by class path."""
 
+from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
 from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
 from lit_synth.networks.drit import (
     DRITAttributeEncoder,
@@ -19,6 +21,7 @@ from lit_synth.networks.munit import (
     StyleEncoder,
 )
 from lit_synth.networks.patchgan import PatchDiscriminator
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
 from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
@@ -31,9 +34,13 @@ from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
 __all__ = [
+    "BigGANCritic",
+    "BigGANGenerator",
     "ContentEncoder",
     "ConvBackbone",
     "ConvEncoder",
+    "DCGANCritic",
+    "DCGANGenerator",
     "DRITAttributeEncoder",
     "DRITContentDiscriminator",
     "DRITContentEncoder",
@@ -48,6 +55,8 @@ __all__ = [
     "MnistCritic",
     "MnistGenerator",
     "MultiScaleDiscriminator",
+    "PGANCritic",
+    "PGANGenerator",
     "PatchDiscriminator",
     "ResNetCritic",
     "ResNetDecoder",

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from lit_synth.contracts.generator import as_generator
+from lit_synth.errors import InputError
 from lit_synth.networks.parts.blocks import PixelNorm
 from lit_synth.networks.parts.rebuilding import records_init_args
 
@@ -21,23 +23,28 @@ class Miner(nn.Module):
     u ~ N(0, I): the frozen generator first sees latents of the scale it was trained on. The
     reference's Gaussian weights do not ensure that.
 
-    Settings in the text of the thesis (chapter 3 and appendix A.2); BigGAN's are those of the miner
-    of z, and of the one of class vectors but for its last width, 128:
+    Settings in the text of the thesis (chapter 3 and appendix A.2), and two of the released code.
+    BigGAN's are those of the miner of z, and of the one of class vectors but for its last width,
+    128:
 
-    ======== ============ ================= ========== ==========
-    GAN      u_dim        hidden            latent_dim pixel_norm
-    ======== ============ ================= ========== ==========
-    MNIST    latent_dim   (latent_dim,)     8 to 128   False
-    PGAN     8            (64, 128, 256)    512        True
-    SNGAN    8            (32, 64)          128        False
-    BigGAN   128          (128, 128, 128)   120        False
-    ======== ============ ================= ========== ==========
+    ================ ============ ================= ========== ========== ==========
+    GAN              u_dim        hidden            latent_dim pixel_norm orthogonal
+    ================ ============ ================= ========== ========== ==========
+    MNIST            latent_dim   (latent_dim,)     8 to 128   False      False
+    PGAN             8            (64, 128, 256)    512        True       False
+    SNGAN            8            (32, 64)          128        False      False
+    BigGAN           128          (128, 128, 128)   120        False      False
+    BigGAN, code     120          (120, 120, 120)   120        False      True
+    StyleGAN 1 and 2 512          (512,)            512        False      False
+    ================ ============ ================= ========== ========== ==========
 
     Args:
         u_dim: Length of u.
         latent_dim: Length of the generator's z.
         hidden: Widths of the hidden layers.
         pixel_norm: Normalise the features of each hidden layer, as PGAN's generator does.
+        orthogonal: Orthogonal weights under spectral norm and no ReLU, as released for BigGAN: M
+            keeps lengths as far as its widths let it, and never stretches.
     """
 
     @records_init_args
@@ -47,25 +54,42 @@ class Miner(nn.Module):
         latent_dim: int = 128,
         hidden: Sequence[int] = (64, 128, 256),
         pixel_norm: bool = False,
+        orthogonal: bool = False,
     ) -> None:
         super().__init__()
-        self.u_dim, self.latent_dim = u_dim, latent_dim
+        if orthogonal and pixel_norm:
+            raise InputError(
+                "a miner got orthogonal and pixel_norm, but orthogonal ones are linear: choose one."
+            )
+        self.u_dim, self.latent_dim, self.orthogonal = u_dim, latent_dim, orthogonal
         self.body = nn.Sequential()
         widths = [u_dim, *hidden]
+        linear = _orthogonal_linear if orthogonal else _he_linear
         for f_in, f_out in pairwise(widths):
-            self.body.extend([_he_linear(f_in, f_out), nn.ReLU()])
+            self.body.append(linear(f_in, f_out))
+            if not orthogonal:
+                self.body.append(nn.ReLU())
             if pixel_norm:
                 self.body.append(PixelNorm())
-        self.to_latent = _he_linear(widths[-1], latent_dim)
-        self._standardise()
+        self.to_latent = linear(widths[-1], latent_dim)
+        if orthogonal:
+            self.register_buffer("std", torch.ones(latent_dim))
+            self.register_buffer("mean", torch.zeros(latent_dim))
+        else:
+            self._standardise()
 
     def forward(self, u: Tensor) -> Tensor:
-        return self.to_latent(self.body(u))
+        z: Tensor = self.to_latent(self.body(u))
+        return z * self.std + self.mean if self.orthogonal else z
 
     @torch.no_grad()
     def start_like(self, vectors: Tensor) -> None:
         """Give M(u), as it starts, the mean and variance of vectors (N, latent_dim)."""
         std, mean = torch.std_mean(vectors, dim=0, correction=0)
+        if self.orthogonal:  # whose weights cannot be longer
+            self.get_buffer("std").copy_(std)
+            self.get_buffer("mean").copy_(mean)
+            return
         self.to_latent.weight *= std[:, None]
         self.to_latent.bias.mul_(std).add_(mean)
 
@@ -83,6 +107,13 @@ def _he_linear(f_in: int, f_out: int) -> nn.Linear:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def _orthogonal_linear(f_in: int, f_out: int) -> nn.Linear:
+    layer = nn.Linear(f_in, f_out)
+    nn.init.orthogonal_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return spectral_norm(layer)
 
 
 class Selector(nn.Module):
@@ -138,6 +169,7 @@ class MinedGenerator(nn.Module):
         members: Of each, the position of its generator, and the class that it asks it for or None.
         class_miners: Number of a member -> its miner of class vectors, from the same u; the others
             have none.
+        in_w: Numbers of the members whose miners give w in place of z.
     """
 
     @records_init_args
@@ -148,12 +180,14 @@ class MinedGenerator(nn.Module):
         selector: nn.Module,
         members: Sequence[tuple[int, int | None]],
         class_miners: Mapping[str, nn.Module] | None = None,
+        in_w: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.generators, self.miners = nn.ModuleList(generators).eval(), nn.ModuleList(miners)
         self.selector = cast("Selector", selector)
         self.class_miners = nn.ModuleDict(class_miners)
         self.members = [(index, label) for index, label in members]
+        self.in_w = tuple(in_w)
         first = as_generator(self.generators[0])
         self.image_channels, self.image_size = first.image_channels, first.image_size
         self.u_dim = cast("Miner", self.miners[0]).u_dim
@@ -179,6 +213,9 @@ class MinedGenerator(nn.Module):
         """Return G_i(M_i(u)), images (n, C, H, W), for u (n, u_dim) of one member i."""
         index, label = self.members[member]
         z = self.miners[member](u)
+        if member in self.in_w:
+            synthesis: Any = self.generators[index].synthesis
+            return synthesis(z[:, None].expand(-1, synthesis.layers, -1))
         if str(member) in self.class_miners:
             return self.generators[index](z, self.class_miners[str(member)](u))
         if label is None:

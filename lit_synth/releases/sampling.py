@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import HasTruncation, as_generator
+from lit_synth.contracts.generator import HasMappedLatents, as_generator
 from lit_synth.errors import InputError
+from lit_synth.networks.miner import MinedGenerator
 
 REACH = 2.0  # largest coordinate of a truncated z, before it is scaled (BigGAN's published modules)
 
@@ -22,8 +23,8 @@ def sample(
 ) -> Iterator[Tensor]:
     """Images (B, C, H, W) of a pretrained generator, in batches; classes are drawn evenly.
 
-    A truncation below 1 trades variety for quality. A generator that `HasTruncation` does it
-    itself; of others, z is drawn from a normal distribution cut off at 2, and scaled.
+    A truncation below 1 trades variety for quality. One that maps z to w moves w towards
+    its mean; of others, z is drawn from a normal distribution cut off at 2, and scaled.
 
     Args:
         generator: Has `latent_dim` and `num_classes`, as our networks have.
@@ -35,10 +36,12 @@ def sample(
     """
     made = as_generator(generator)
     _check(made.num_classes, truncation, classes)
+    if truncation != 1 and isinstance(generator, MinedGenerator):
+        raise InputError("a mined GAN draws from all of its latents: give truncation 1.")
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
-    own = truncation != 1 and isinstance(generator, HasTruncation)
-    options = {"truncation": truncation} if own else {}
+    own = isinstance(generator, HasMappedLatents)
+    options = {"truncation": truncation} if own and truncation != 1 else {}
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
         z = torch.randn(size, made.latent_dim, generator=rng)

@@ -4,10 +4,17 @@ import pytest
 import tiny
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
+from lit_synth.contracts.generator import spaces
 from lit_synth.errors import InputError
+from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods.minegan import MineGAN, Selector
 from lit_synth.methods.transfergan import TransferGAN
+from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
+from lit_synth.networks.dcgan import DCGANGenerator
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
 from lit_synth.releases.format import load_release, save_release
 from lit_synth.stages import Stage
@@ -280,6 +287,145 @@ def test_a_source_without_class_vectors_is_not_mined_for_them():
     generator = ResNetGenerator(16, 1, 8, 4, num_classes=3, conditioning="bnorm")
     with pytest.raises(InputError, match="ResNetGenerator has no class vectors to mine"):
         minegan([generator], critic=Brightness(), mine_classes=True)
+
+
+class Mapped(SmallGenerator):
+    """A generator with a w, which enters each of two layers."""
+
+    def __init__(self, num_classes=0):
+        super().__init__(16, 1, 8, 4)
+        self.num_classes = num_classes
+        self.synthesis = TwoLayers(self)
+        del self.fc, self.body, self.to_image
+
+    def to_w(self, z, label=None):
+        w = 3 * z + 2 + (0 if label is None else 10 * label[:, None])
+        return torch.stack([w, w], dim=1)
+
+    def forward(self, z, label=None):
+        return self.synthesis(self.to_w(z, label))
+
+
+class TwoLayers(nn.Module):
+    def __init__(self, generator):
+        super().__init__()
+        self.fc, self.body, self.to_image = generator.fc, generator.body, generator.to_image
+        self.layers = 2
+
+    def forward(self, w):
+        h = self.fc((w[:, 0] + w[:, 1]) / 2).unflatten(1, (-1, 4, 4))
+        return self.to_image(self.body(h)).tanh()
+
+
+@pytest.mark.parametrize(("num_classes", "mean"), [(0, 2), (3, 12)])
+def test_w_is_mined_where_there_is_one_and_z_elsewhere(num_classes, mean):
+    method = minegan([Mapped(num_classes), "sources/plain"], critic=Brightness(), mine_w=True)
+    assert method.members == [(0, None), (1, None)]
+    u = torch.randn(20000, 4, generator=torch.Generator().manual_seed(1))
+    w = method.miners[0](u)
+    synthesis = method.generators[0].synthesis
+    expected = synthesis(w[:5, None].expand(5, 2, 8))
+    torch.testing.assert_close(method.mine(u[:5], 0), expected)
+    expected = method.generators[1](method.miners[1](u[:5]))
+    torch.testing.assert_close(method.mine(u[:5], 1), expected)
+    # It starts among the w of the source, of all its classes.
+    torch.testing.assert_close(w.mean(), torch.tensor(float(mean)), atol=0.5, rtol=0)
+    std = (3**2 + (100 * 2 / 3 if num_classes else 0)) ** 0.5
+    torch.testing.assert_close(w.std(0).mean(), torch.tensor(std), atol=0.2, rtol=0)
+
+
+def test_generators_say_where_they_can_be_mined():
+    conditional = SmallGenerator(16, 1, 8, 4, num_classes=3)
+    assert spaces(SmallGenerator(16, 1, 8, 4)) == ["z"]
+    assert spaces(conditional) == ["z", "class"]
+    assert spaces(Mapped()) == ["z", "w"]
+    with pytest.raises(InputError, match="can be mined in class, z alone"):
+        minegan([conditional], critic=Brightness(), mine_w=True)
+
+
+def family_release(folder, generator, critic=None):
+    """Write a release of an untrained pair, or of a generator alone."""
+    networks = {"generator": generator} | ({"critic": critic} if critic else {})
+    return str(save_release(folder, networks, "# Untrained\n"))
+
+
+def test_a_critic_that_compares_images_sees_each_batch_by_itself():
+    torch.manual_seed(0)
+    source = family_release("pgan", PGANGenerator([4, 4, 4], 8, 1), PGANCritic([4, 4, 4], 1))
+    method, x = minegan(["sources/plain", source], critic_from=1), tiny.images(8)
+    before, rng, record = tiny.iterate(method, {"image": x})
+    u = torch.randn(8, 2, 4, generator=rng, dtype=torch.float64)
+    alpha = torch.rand(8, 1, 1, 1, generator=rng, dtype=torch.float64)
+    images = torch.stack([before.mine(u[:, i], i) for i in range(2)], dim=1)
+    winner = torch.stack([before.critic(images[:, i]) for i in range(2)], dim=1).argmax(dim=1)
+    made = images[torch.arange(8), winner]
+    loss = before.critic(made).mean() - before.critic(x).mean()
+    loss = loss + 10 * gradient_penalty(before.critic, x, made, alpha)
+    torch.testing.assert_close(record.losses[0], loss.detach())
+
+
+def test_sources_of_two_families_go_on_bit_for_bit():
+    torch.manual_seed(0)
+    dcgan = family_release("dcgan", DCGANGenerator(16, 1, 6, 4))
+    pgan = family_release("pgan", PGANGenerator([4, 4, 4], 8, 1), PGANCritic([4, 4, 4], 1))
+
+    def mine(iterations, **start):
+        stages = [Stage("mine", 1, freeze=["generators"]), Stage("finetune", iterations - 1)]
+        method = minegan([dcgan, pgan], stages, critic_from=1, pixel_norm=True)
+        run = tiny.trainer()
+        run.fit(method, DataLoader(batches(iterations), batch_size=None), **start)
+        run.save_checkpoint(f"{iterations}.ckpt")
+        return method
+
+    whole = tiny.state(mine(2))
+    mine(1)
+    resumed = tiny.state(mine(2, ckpt_path="1.ckpt"))
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in whole.items())
+    latents = [miner.latent_dim for miner in mine(2).miners]
+    assert latents == [6, 8]
+
+
+def test_a_source_without_critic_needs_a_new_one():
+    alone = family_release("alone", DCGANGenerator(16, 1, 6, 4))
+    with pytest.raises(InputError, match="give a new one as critic, which starts from scratch"):
+        minegan([alone])
+    with pytest.raises(InputError, match="alone brings no critic: give a new one as critic"):
+        TransferGAN(None, None, [Stage("train", 1)], source=alone)
+    critic = SmallCritic(16, 1, 4)
+    start = tiny.state(critic)
+    method = TransferGAN(None, critic, [Stage("train", 1)], source=alone)
+    assert all(torch.equal(start[name], t) for name, t in method.critic.state_dict().items())
+    assert torch.equal(
+        method.generator.to_image.weight,
+        load_release(alone).network("generator").to_image.weight,
+    )
+
+
+def test_orthogonal_miners_of_z_and_class_never_stretch():
+    method = minegan(["sources/conditional"], orthogonal=True, mine_classes=True, u_dim=8)
+    miner, class_miner = method.miners[0], method.class_miners["0"]
+    tiny.fit(method, batches(2))
+    a, b = torch.randn(2, 500, 8)
+    assert ((miner(a) - miner(b)).norm(dim=1) <= 1.01 * (a - b).norm(dim=1)).all()
+    vectors = method.generators[0].class_vectors()
+    torch.testing.assert_close(class_miner.mean, vectors.mean(dim=0))
+    torch.testing.assert_close(class_miner.std, vectors.std(dim=0, correction=0))
+    with pytest.raises(InputError, match="orthogonal ones are linear"):
+        minegan(orthogonal=True, pixel_norm=True)
+
+
+def test_biggan_is_mined_by_z_and_class_with_its_critic_unconditional():
+    torch.manual_seed(0)
+    critic = BigGANCritic(64, 1, 2, 3, ())
+    source = family_release("biggan", BigGANGenerator(64, 1, 10, 2, 3, 4, ()), critic)
+    method = minegan([source], orthogonal=True, mine_classes=True, u_dim=10, hidden=[10])
+    assert method.members == [(0, None)]
+    assert method.critic.num_classes == 0
+    assert torch.equal(method.critic.score.weight, critic.score.weight)
+    before = tiny.state(method)
+    tiny.fit(method, [{"image": tiny.images(2, 64, seed).float()} for seed in range(2)])
+    moved = tiny.changed_networks(before, tiny.state(method))
+    assert moved == {"critic", "miners", "class_miners", "selector"}
 
 
 def test_an_older_release_brings_its_selector_back():

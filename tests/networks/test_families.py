@@ -157,6 +157,16 @@ def test_mined_latents_start_with_mean_zero_and_unit_variance(hidden, pixel_norm
     torch.testing.assert_close(mean, torch.zeros(16), atol=0.06, rtol=0)
 
 
+def test_an_orthogonal_miner_is_an_isometry_that_starts_like_vectors():
+    torch.manual_seed(0)
+    miner, u = Miner(8, 8, (8, 8), orthogonal=True), torch.randn(5, 8)
+    assert [type(layer).__name__ for layer in miner.body] == ["ParametrizedLinear"] * 2
+    torch.testing.assert_close(miner(u).norm(dim=1), u.norm(dim=1))
+    start, vectors = miner(u), 3 * torch.randn(100, 8) + 5
+    miner.start_like(vectors)
+    torch.testing.assert_close(miner(u), start * vectors.std(0, correction=0) + vectors.mean(0))
+
+
 def test_building_a_miner_draws_weights_alone_from_the_global_rng():
     torch.manual_seed(0)
     first, after = Miner(4, 4, (8,)), torch.rand(1)

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import gan_checks
 import pytest
@@ -40,10 +41,9 @@ def pixel_normed(x):
 
 
 def test_pair_of_256_px_has_the_published_shapes():
-    pairs = list(zip(AT_256, AT_256[1:], strict=False))
     generator = [(8192, 512), (8192,), *conv(512, 512, 3)]
     critic = [*conv(513, 512, 3), (512, 8192), (512,), (1, 512), (1,)]
-    for c_in, c_out in pairs:
+    for c_in, c_out in pairwise(AT_256):
         generator += conv(c_in, c_out, 3) + conv(c_out, c_out, 3)
         critic += conv(c_out, c_out, 3) + conv(c_out, c_in, 3)
     for channels in AT_256:

@@ -14,14 +14,48 @@ def parameters(network):
     return sum(p.numel() for p in network.parameters())
 
 
-# The published code's counts, and the biases in them that instance norms cancel and ours lacks.
+# The published code's counts, and the biases in them that instance norms cancel.
 @pytest.mark.parametrize(("n_blocks", "published"), [(9, 11_378_179), (6, 7_837_699)])
 def test_translator_has_the_published_size(n_blocks, published):
     with FakeTensorMode():
         network = ResNetTranslator(n_blocks=n_blocks)
         assert network(torch.empty(1, 3, 256, 256)).shape == (1, 3, 256, 256)
+        assert parameters(ResNetTranslator(n_blocks=n_blocks, bias=True)) == published
+        affine = parameters(ResNetTranslator(n_blocks=n_blocks, affine=True))
     cancelled = 64 + 128 + 256 + 2 * n_blocks * 256 + 128 + 64
     assert parameters(network) == published - cancelled
+    assert affine == published - cancelled + 2 * cancelled
+
+
+def test_biases_and_affine_norms_enter_every_layer():
+    torch.manual_seed(0)
+    network = ResNetTranslator(1, 2, n_blocks=1, width=2, bias=True, affine=True).double()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    weights = list(network.parameters())
+    x = torch.randn(2, 1, 16, 16, dtype=torch.float64)
+
+    def following(n):
+        return [weights.pop(0) for _ in range(n)]
+
+    def reflected(x):
+        weight, bias = following(2)
+        return F.conv2d(F.pad(x, [weight.shape[-1] // 2] * 4, mode="reflect"), weight, bias)
+
+    def normed(x):
+        gain, bias = (each[:, None, None] for each in following(2))
+        var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+        return gain * (x - mean) / (var + 1e-5).sqrt() + bias
+
+    h = normed(reflected(x)).relu()
+    for _ in range(2):
+        h = normed(F.conv2d(h, *following(2), stride=2, padding=1)).relu()
+    h = h + normed(reflected(normed(reflected(h)).relu()))
+    for _ in range(2):
+        up = F.conv_transpose2d(h, *following(2), stride=2, padding=1, output_padding=1)
+        h = normed(up).relu()
+    torch.testing.assert_close(network(x), reflected(h).tanh())
+    assert not weights
 
 
 def test_translator_equals_its_plain_statement():
