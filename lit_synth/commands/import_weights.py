@@ -15,6 +15,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--license", default="not stated", help="of the weights; goes with all trained from them"
     )
     parser.add_argument("--key", help="where in the file, if it holds several such networks")
+    parser.add_argument(
+        "--clamp", type=float, help="StyleGAN2: bound of features (default: as the file says)"
+    )
+    parser.add_argument(
+        "--mbstd_group",
+        type=int,
+        help="StyleGAN2: images that the discriminator compares (default: as the file says, or 4)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.out} exists already: give another --out.")
     if "\n" in args.license or not args.license.strip():
         raise InputError("--license is empty or of several lines: give its name or address.")
-    imported = import_networks(args.file, Options(key=args.key))
+    imported = import_networks(args.file, Options(args.key, args.clamp, args.mbstd_group))
     with writing(args.out):
         write_release(imported, args.file.name, args.license.strip(), args.out)
     print("\n".join(summary(imported, args.out)))

@@ -27,7 +27,14 @@ from lit_synth.releases.importers.tensors import (
     view,
     whole,
 )
-from lit_synth.releases.importers.unpickling import Machine, Maker, Name, Record, RefusedError
+from lit_synth.releases.importers.unpickling import (
+    BytesFile,
+    Machine,
+    Maker,
+    Name,
+    Record,
+    RefusedError,
+)
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -140,7 +147,7 @@ def _of_zip(archive: zipfile.ZipFile, size: int, budget: Budget) -> Any:
     return Machine(io.BytesIO(archive.read(pickles[0])), makers(budget), persistent).run()
 
 
-def _of_legacy(file: "io.BytesIO | mmap.mmap", size: int, budget: Budget, depth: int = 0) -> Any:
+def _of_legacy(file: BytesFile, size: int, budget: Budget, depth: int = 0) -> Any:
     """Read magic number, protocol, system, the object, then the storages that it refers to."""
 
     def run(persistent: Callable[[Any], Any] = _no_ids) -> Any:
@@ -174,7 +181,7 @@ def _of_legacy(file: "io.BytesIO | mmap.mmap", size: int, budget: Budget, depth:
     return value
 
 
-def _fill(storage: Tensor, file: "io.BytesIO | mmap.mmap") -> None:
+def _fill(storage: Tensor, file: BytesFile) -> None:
     (numel,) = struct.unpack("<q", file.read(8))
     data = file.read(storage.numel() * storage.dtype.itemsize)
     if numel != storage.numel() or len(data) != numel * storage.dtype.itemsize:

@@ -71,9 +71,13 @@ class Options:
 
     Attributes:
         key: Path of the state dict to take, of several that would do.
+        clamp: Bound of a StyleGAN2's features; None: as the file says.
+        mbstd_group: Images that a StyleGAN2's discriminator compares; None: as the file says.
     """
 
     key: str | None = None
+    clamp: float | None = None
+    mbstd_group: int | None = None
 
 
 @dataclass
@@ -85,12 +89,14 @@ class Found:
         notes: Sentences for the report.
         tensors: Path -> tensors, where they are not those of the file under its keys.
         method: What builds a method of the networks, if one of ours is whole with them.
+        estimate_w: Has the mean of w to be found anew, as the file lacks it?
     """
 
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
     tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     method: dict[str, Any] | None = None
+    estimate_w: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def numbers(keys: Iterable[str], before: str, after: str = "") -> list[int]:
     return sorted(found)
 
 
-AVERAGED = ("ema", "avg", "average", "gs")
+AVERAGED = ("ema", "avg", "average")
 
 
 def chosen(states: list[StateDict], key: str | None) -> StateDict | None:
@@ -219,6 +225,7 @@ def chosen(states: list[StateDict], key: str | None) -> StateDict | None:
             )
         states = named
     averaged = [s for s in states if any(word in s.path.lower() for word in AVERAGED)]
+    averaged = averaged or [s for s in states if s.path == "Gs"]  # TensorFlow's
     states = averaged or states
     if len(states) > 1:
         raise InputError(

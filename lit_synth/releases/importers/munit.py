@@ -14,6 +14,7 @@ from lit_synth.networks.munit import (
 )
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.importers.layout import (
+    SAME,
     Form,
     Found,
     Layout,
@@ -86,7 +87,7 @@ def part(args: dict[str, dict[str, Any]], domain: str) -> Part:
     for i in range(levels):
         public = cancelled(f"enc_content.model.{i}", args[CONTENT]["width"] * 2**i)
         pairs.append(Pair(public, f"{content}.levels.{i}.0.weight"))
-    constants = {}
+    constants: dict[str, Tensor] = {}
     for b in range(n_blocks):
         for j in range(2):
             public = cancelled(f"enc_content.model.{levels}.model.{b}.model.{j}", coded)
@@ -104,9 +105,8 @@ def part(args: dict[str, dict[str, Any]], domain: str) -> Part:
     return Part(networks, pairs, constants, inert)
 
 
-def _both(public: str, own: str, form: Form | None = None) -> list[Pair]:
-    keys = ("weight", "bias")
-    return [Pair(f"{public}.{k}", f"{own}.{k}", *([form] if form else [])) for k in keys]
+def _both(public: str, own: str, form: Form = SAME) -> list[Pair]:
+    return [Pair(f"{public}.{key}", f"{own}.{key}", form) for key in ("weight", "bias")]
 
 
 def _style_encoder(network: str, layers: int) -> list[Pair]:
@@ -133,7 +133,7 @@ def _enlargements(network: str, levels: int) -> list[Pair]:
 def _style_layers(network: str, channels: int) -> list[Pair]:
     """Return the pairs of the linear layers; the last makes shifts before scales, ours after."""
     swapped = Form(lambda t: _swapped(t, channels), lambda t: _swapped(t, channels))
-    forms = (None, None, swapped)
+    forms = (SAME, SAME, swapped)
     return [
         pair
         for i, form in enumerate(forms)
@@ -142,7 +142,7 @@ def _style_layers(network: str, channels: int) -> list[Pair]:
 
 
 def _swapped(t: Tensor, channels: int) -> Tensor:
-    return t.unflatten(0, (-1, 2, channels)).flip(1).flatten(0, 2)
+    return t.reshape(-1, 2, channels, *t.shape[1:]).flip(1).flatten(0, 2)
 
 
 def _args(state: StateDict) -> dict[str, dict[str, Any]]:

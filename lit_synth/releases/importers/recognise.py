@@ -9,12 +9,34 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.releases.importers import cyclegan, dcgan, munit, pgan, pix2pix
+from lit_synth.networks.stylegan2 import StyleGAN2Generator
+from lit_synth.releases.importers import (
+    biggan,
+    cyclegan,
+    dcgan,
+    munit,
+    pgan,
+    pix2pix,
+    rosinality,
+    stylegan2_ada,
+    stylegan2_tf,
+)
 from lit_synth.releases.importers.files import read_weights
 from lit_synth.releases.importers.layout import Found, Layout, Options, Part, listed, to_own
 from lit_synth.releases.importers.states import StateDict, states_of
 
-LAYOUTS = (cyclegan.LAYOUT, pix2pix.LAYOUT, munit.LAYOUT, pgan.LAYOUT, dcgan.LAYOUT)
+LAYOUTS = (
+    stylegan2_ada.LAYOUT,
+    stylegan2_tf.LAYOUT,
+    rosinality.LAYOUT,
+    biggan.LAYOUT,
+    pgan.LAYOUT,
+    dcgan.LAYOUT,
+    cyclegan.LAYOUT,
+    pix2pix.LAYOUT,
+    munit.LAYOUT,
+)
+ESTIMATED_FROM = 8192  # latents, of which the mean of w is taken where a file lacks it
 
 
 @dataclass
@@ -60,6 +82,8 @@ def import_networks(path: str | Path, options: Options) -> Imported:
         for name, state in to_own(part, tensors[place], where).items():
             imported.networks[name] = built(*part.networks[name], state)
         _account(imported, place, part, tensors[place])
+    if found.estimate_w:
+        imported.notes.append(_estimate_w(imported.networks["generator"]))
     imported.not_taken = [s.path for s in states if s.path not in found.parts]
     return imported
 
@@ -94,8 +118,36 @@ def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tens
 
 
 def _read(path: Path) -> tuple[list[StateDict], str]:
-    if path.is_dir():
-        raise InputError(f"'{path}' is a folder: give the file of weights in it.")
-    states = states_of(read_weights(path))
+    if not path.is_dir():
+        return states_of(read_weights(path)), _digest(path)
+    files = [file for file in sorted(path.glob("*.pth")) if _is_network(file.stem)]
+    if not files:
+        raise InputError(
+            f"the folder '{path}' has no G_ema.pth, G.pth or D.pth: give a folder of "
+            "BigGAN-PyTorch, or a file of weights."
+        )
+    content = {file.stem: read_weights(file) for file in files}
+    digests = "".join(f"{file.name} {_digest(file)}\n" for file in files)
+    return states_of(content), hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _is_network(stem: str) -> bool:
+    return stem.startswith(("G", "D")) and "optim" not in stem
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
-        return states, hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@torch.no_grad()
+def _estimate_w(generator: nn.Module) -> str:
+    """Set the mean of w to that of many latents, and say so."""
+    assert isinstance(generator, StyleGAN2Generator), "only these have it"
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(ESTIMATED_FROM, generator.latent_dim, generator=rng)
+    generator.w_avg.copy_(generator.mapping(z, None).mean(dim=0))
+    return (
+        f"The file lacks the mean of w, to which truncation pulls: it is that of {ESTIMATED_FROM} "
+        "latents of seed 0."
+    )

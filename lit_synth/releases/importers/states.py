@@ -26,6 +26,7 @@ class StateDict:
         settings: What is stored of how it was built.
         beside: What the file has next to it.
         kind: Class of the network, where the file says it.
+        record: Name of the record that it was found in, empty for a dict of tensors.
     """
 
     path: str
@@ -33,6 +34,7 @@ class StateDict:
     settings: dict[str, Any] = field(default_factory=dict)
     beside: dict[str, Any] = field(default_factory=dict)
     kind: str = ""
+    record: str = ""
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Return the shape of a tensor, () if there is none."""
@@ -57,7 +59,7 @@ def _found(
             yield state
         return
     if isinstance(content, tuple | list):
-        content = {str(i): each for i, each in enumerate(content[:8])}
+        content = _named(content)
         seen.add(id(content))
     if not isinstance(content, dict) or depth < 0:
         return
@@ -68,6 +70,13 @@ def _found(
     for key, value in words.items():
         if isinstance(value, dict | tuple | list | Record):
             yield from _found(value, f"{path}.{key}".lstrip("."), words, depth - 1, seen)
+
+
+def _named(content: tuple[Any, ...] | list[Any]) -> dict[str, Any]:
+    """Return the first parts of a sequence by name; TensorFlow's pickles hold G, D and Gs."""
+    of_tensorflow = all(isinstance(p, Record) and p.name == TF_NETWORK for p in content[:3])
+    names = ("G", "D", "Gs") if of_tensorflow and len(content) == 3 else range(8)
+    return {str(name): part for name, part in zip(names, content, strict=False)}
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -83,12 +92,13 @@ def _of_record(record: Record, path: str) -> StateDict | None:
         tensors: dict[str, Tensor] = {}
         _flatten(record, "", tensors, [MAX_MODULES])
         kind = str(meta.get("class_name"))[:80]
-        return StateDict(path, tensors, _dict(state.get("_init_kwargs")), kind=kind)
+        return StateDict(path, tensors, _dict(state.get("_init_kwargs")), kind=kind, record=NETWORK)
     if record.name == TF_NETWORK:
         state = _dict(record.state)
         settings = _dict(state.get("static_kwargs"))
         kind = str(state.get("build_func_name"))[:80]
-        return StateDict(path, _variables(state, "", [MAX_MODULES]), settings, kind=kind)
+        tensors = _variables(state, "", [MAX_MODULES])
+        return StateDict(path, tensors, settings, kind=kind, record=TF_NETWORK)
     return None
 
 

@@ -16,12 +16,10 @@ long as what is left of the file, the number of opcodes is bounded, a container 
 parts without copying them, and keys are plain words or numbers, whose hashes are cheap.
 """
 
-import io
-import mmap
 import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 MAX_OPCODES = 2_000_000  # some ten times what a large public file has
 
@@ -30,6 +28,16 @@ Maker = Callable[[tuple[Any, ...]], Any]
 
 class RefusedError(ValueError):
     """What a file asks for is not done; the message goes after the file's name."""
+
+
+class BytesFile(Protocol):
+    """What pickles are read from; a file in memory, or mapped into it."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, or as many as are left."""
+
+    def readline(self) -> bytes:
+        """Return the bytes up to the next end of a line."""
 
 
 class Name(NamedTuple):
@@ -72,7 +80,7 @@ class Machine:
 
     def __init__(
         self,
-        file: "io.BytesIO | mmap.mmap",
+        file: "BytesFile",
         makers: Mapping[str, Maker],
         persistent: Callable[[Any], Any],
     ) -> None:
@@ -87,7 +95,7 @@ class Machine:
             RefusedError: It names what is not known, or it is too long.
             ValueError, LookupError, TypeError: It is damaged.
         """
-        for count, (opcode, arg, _) in enumerate(pickletools.genops(self.file)):
+        for count, (opcode, arg, _) in enumerate(pickletools.genops(cast("IO[bytes]", self.file))):
             if count > MAX_OPCODES:
                 raise RefusedError(f"has a pickle of more than {MAX_OPCODES:,} steps")
             if opcode.name == "STOP":
@@ -250,6 +258,10 @@ def _pop(machine: Machine, _: Any) -> None:
     machine.stack.pop()
 
 
+def _pop_group(machine: Machine, _: Any) -> None:
+    machine.group()
+
+
 def _duplicate(machine: Machine, _: Any) -> None:
     value = machine.pop()
     machine.stack += [value, value]
@@ -287,7 +299,7 @@ _OPERATIONS: dict[str, Callable[[Machine, Any], None]] = {
     "TUPLE3": _tuple_of(3),
     "MARK": _literal(_Mark),
     "POP": _pop,
-    "POP_MARK": lambda machine, _: machine.group() and None,
+    "POP_MARK": _pop_group,
     "DUP": _duplicate,
     "APPEND": _append,
     "APPENDS": _appends,
