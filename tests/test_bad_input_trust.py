@@ -253,6 +253,9 @@ def test_hostile_yaml(workdir, capsys, content, reason):
     assert reason in refused(capsys, *fit("bad.yaml"))
     assert reason in refused(capsys, "study", "run", "bad", "--studies", ".")
     config = write_config(workdir)
+    if reason.startswith(("stand", "nested")):  # of the others, jsonargparse has its own sentences
+        assert reason in refused(capsys, *fit(config), "--data", "bad.yaml")
+        assert reason in refused(capsys, *fit(config), "--model.init_args.stages", content)
     settings = yaml.safe_load(config.read_text()) | {"prepare": {"p": "bad.yaml"}}
     settings["out"] = "$prepare.p"
     config.write_text(yaml.safe_dump(settings))

@@ -33,6 +33,7 @@ MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "dgn_am": ["classifier", "plain"],
     "minegan": ["other", "plain"],
     "ppgn": ["classifier", "plain"],
+    "rejection": ["classifier", "plain"],
     "transfer_acgan": ["plain"],
     "transfergan": ["plain"],
     "translation/udit": ["extractor"],

@@ -19,6 +19,7 @@ from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead, VGGFaceBackbone, map_shape
 from lit_synth.networks.parts.pretrained import vgg_face_convolutions
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.releases.format import Release, save_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -64,6 +65,14 @@ def biggan_pair(width, num_classes):
     return {"generator": generator, "critic": BigGANCritic(width=width, num_classes=num_classes)}
 
 
+def stylegan2_pair(**narrow):
+    discriminator = StyleGAN2Discriminator(**narrow)
+    return {
+        "generator": StyleGAN2Generator(**narrow | ({"w_dim": WIDTH} if narrow else {})),
+        "critic": discriminator,
+    }
+
+
 def networks(path):
     """The networks of a config, narrow."""
     settings = yaml.safe_load(path.read_text())["model"]["init_args"]
@@ -84,10 +93,20 @@ IMPORTED = {
         partial(pgan_pair, [*PGAN_256, 32, 16]),
         partial(pgan_pair, [WIDTH] * 9),
     ),
+    "stylegan2_ffhq_256": (stylegan2_pair, partial(stylegan2_pair, channel_max=WIDTH)),
     "biggan_imagenet_128": (
         partial(biggan_pair, 96, 1000),
         partial(biggan_pair, WIDTH, 3),
     ),
+}
+
+
+# Of the generators that these configs mine, in millions.
+PARAMETERS = {
+    "minegan_ffhq-women_256": 23.1,
+    "minegan_ffhq-women_1024": 23.1,
+    "minegan_biggan_128": 70.4,
+    "minegan_stylegan2_256": 30.0,
 }
 
 
@@ -112,9 +131,9 @@ def write_sources(path):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 42
-    assert len(OF_GANS) == 27
-    assert len(OF_IMPORTED) == 6
+    assert len(CONFIGS) == 43
+    assert len(OF_GANS) == 28
+    assert len(OF_IMPORTED) == 7
     assert len(OF_TRANSLATORS) >= 18
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
@@ -179,7 +198,7 @@ def test_public_gans_are_mined_at_full_size_and_run_narrow(stem, launch, tmp_pat
     )
     assert built.method.critic(torch.empty(2, 3, size, size, device="meta")).shape == (2,)
     generator = sum(parameter.numel() for parameter in full.parameters())
-    assert round(generator / 1e6, 1) == (70.4 if "biggan" in stem else 23.1)
+    assert round(generator / 1e6, 1) == PARAMETERS[stem]
 
     write_sources(ROOT / "configs/paper" / f"{stem}.yaml")
     method = SynthCLI.build([*launch, "--trainer.accelerator=cpu"]).method
@@ -187,8 +206,8 @@ def test_public_gans_are_mined_at_full_size_and_run_narrow(stem, launch, tmp_pat
     before = tiny.state(method)
     tiny.fit(method, [{"image": torch.rand(4, 3, size, size)} for _ in range(2)])
     moved = tiny.changed_networks(before, tiny.state(method))
-    assert moved >= {"miners", "critic", "generators"}
-    assert ("class_miners" in moved) == ("biggan" in stem)
+    more = {"minegan_biggan_128": {"class_miners"}, "minegan_stylegan2_256": {"semantic_miners"}}
+    assert moved == {"miners", "critic", "generators", "selector"} | more.get(stem, set())
 
 
 @pytest.mark.parametrize(

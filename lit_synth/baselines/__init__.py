@@ -8,6 +8,7 @@ from lit_synth.baselines.icgan import IcGAN
 from lit_synth.baselines.munit import MUNIT
 from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
+from lit_synth.baselines.rejection import Rejection
 from lit_synth.baselines.stargan import StarGAN
 from lit_synth.baselines.stargan_modalities import StarGANModalities
 from lit_synth.baselines.two_pix2pix import TwoPix2Pix
@@ -25,6 +26,7 @@ __all__ = [
     "CycleGAN",
     "IcGAN",
     "Pix2Pix",
+    "Rejection",
     "StarGAN",
     "StarGANModalities",
     "TwoPix2Pix",

@@ -38,16 +38,20 @@ class HasClassVectors(Protocol):
 
 @runtime_checkable
 class HasStyles(Protocol):
-    """A generator that may be mined between z and the image, at w (N, w_dim).
+    """A generator that may be mined between z and the image, at w.
 
-    `synthesis` maps w to images; `to_w` maps z, and labels, to it, one for each of its layers.
+    Attributes:
+        w_dim: Length of w.
+        synthesis: Maps w, one for all layers (N, w_dim) or one for each (N, layers, w_dim), to
+            images. It begins with its features `const` (C, h, w), or with others, (1, C, h, w), if
+            they are its second argument.
     """
 
     w_dim: int
     synthesis: nn.Module
 
     def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return w (N, layers, w_dim) of latents (N, latent_dim)."""
+        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
 
 
 def mined_spaces(generator: Generator) -> dict[str, int]:
@@ -58,30 +62,6 @@ def mined_spaces(generator: Generator) -> dict[str, int]:
     if generator.num_classes and isinstance(generator, HasClassVectors):
         spaces["class"] = generator.class_vectors().shape[1]
     return spaces
-
-
-@runtime_checkable
-class HasMappedLatents(Protocol):
-    """A generator that maps z to w, one for each of its layers, which may be mined in place of z.
-
-    Attributes:
-        synthesis: Maps w (N, layers, w_dim) to images; it has the attribute `layers`.
-    """
-
-    synthesis: nn.Module
-
-    def to_w(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
-
-
-def spaces(generator: Generator) -> list[str]:
-    """Return the names of what may be mined in a generator: `z`, then `w` and `class` if it can."""
-    can = {
-        "z": True,
-        "w": isinstance(generator, HasMappedLatents),
-        "class": isinstance(generator, HasClassVectors) and generator.num_classes > 0,
-    }
-    return [name for name, mined in can.items() if mined]
 
 
 def as_generator(network: nn.Module) -> Generator:

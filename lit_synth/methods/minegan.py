@@ -1,6 +1,6 @@
 """MineGAN: mine pretrained GANs with small miners (Wang et al. 2020, arXiv:1912.05270)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -9,16 +9,15 @@ from torch import Tensor, nn
 
 from lit_synth.contracts.generator import (
     Generator,
-    HasClassVectors,
-    HasMappedLatents,
     as_generator,
-    spaces,
+    mined_spaces,
 )
 from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
+from lit_synth.networks.mining import check_spaces, miner_of_classes, miner_of_start, miner_of_w
 from lit_synth.networks.parts.initialising import without_labels
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
@@ -26,7 +25,6 @@ from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
-N_OF_W = 4096  # w that a miner's start is taken from
 MADE_ONCE = 2  # members whose images are all made with their graph: .92 of the time; of 3, 1.17
 
 
@@ -62,6 +60,8 @@ class MineGAN(Method):
         orthogonal: Linear miners, orthogonal and of spectral norm 1? (released code: for BigGAN)
         mine_classes: Mine the class vectors of conditional sources, instead of each class's z?
         mine_w: Mine w in place of z, of the sources that have it?
+        semantic: Mine the features that those sources start from too? (released code: StyleGAN2's
+            "semantic miner")
         window: Critic minibatches that the selector averages over (thesis: 1000).
         lambda_gp: Weight of the gradient penalty.
         n_critic: Critic minibatches per miner step.
@@ -83,6 +83,7 @@ class MineGAN(Method):
         orthogonal: bool = False,
         mine_classes: bool = False,
         mine_w: bool = False,
+        semantic: bool = False,
         window: int = 1000,
         lambda_gp: float = 10.0,
         n_critic: int = 5,
@@ -96,12 +97,9 @@ class MineGAN(Method):
         generators = [generator for generator, _ in given]
         check_same_images(sources, generators)
         self.generators = nn.ModuleList(generators).eval()
-        by_w = [mine_w and isinstance(g, HasMappedLatents) for g in generators]
-        if mine_w and not any(by_w):
-            mined = ", ".join(sorted({space for g in generators for space in spaces(g)}))
-            raise InputError(
-                f"mine_w is set, but the sources can be mined in {mined} alone: leave it out."
-            )
+        can = [mined_spaces(g) for g in generators]
+        check_spaces(can, {"mine_w": mine_w, "semantic": semantic})
+        by_w = [mine_w and "w" in mined for mined in can]
         by_vector = [
             mine_classes and bool(g.num_classes) and not w
             for g, w in zip(generators, by_w, strict=True)
@@ -115,20 +113,21 @@ class MineGAN(Method):
                 else [None]
             )
         ]
-        shape = {"hidden": hidden, "pixel_norm": pixel_norm, "orthogonal": orthogonal}
-        new_miner = partial(Miner, u_dim, **shape)
+        self.in_w = [member for member, (index, _) in enumerate(self.members) if by_w[index]]
+        new_miner = partial(
+            Miner, u_dim, hidden=hidden, pixel_norm=pixel_norm, orthogonal=orthogonal
+        )
+        mined = [(str(member), index) for member, (index, _) in enumerate(self.members)]
         self.miners = nn.ModuleList(
             miner_of_w(generators[i], new_miner) if by_w[i] else new_miner(generators[i].latent_dim)
-            for i, _ in self.members
+            for _, i in mined
         )
         self.class_miners = nn.ModuleDict(
-            {
-                str(member): class_miner(generators[index], new_miner)
-                for member, (index, _) in enumerate(self.members)
-                if by_vector[index]
-            }
+            {name: miner_of_classes(generators[i], new_miner) for name, i in mined if by_vector[i]}
         )
-        self.in_w = [member for member, (index, _) in enumerate(self.members) if by_w[index]]
+        self.semantic_miners = nn.ModuleDict(
+            {name: miner_of_start(generators[i]) for name, i in mined if semantic and "w" in can[i]}
+        )
         if critic is None:
             critic = first_critic([critic for _, critic in given], critic_from)
         self.critic = uncoupled(critic).train()
@@ -140,7 +139,11 @@ class MineGAN(Method):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         mined = [
             {
-                "params": [*self.miners.parameters(), *self.class_miners.parameters()],
+                "params": [
+                    *self.miners.parameters(),
+                    *self.class_miners.parameters(),
+                    *self.semantic_miners.parameters(),
+                ],
                 "lr": self.lr_miner,
             },
             {"params": self.generators.parameters(), "lr": self.lr_generator},
@@ -179,9 +182,15 @@ class MineGAN(Method):
     @cached_property
     def mined(self) -> MinedGenerator:
         """Generators, miners and selector as one generator; it holds these very modules."""
-        class_miners = dict(self.class_miners.items())
-        networks = list(self.generators), list(self.miners), self.selector
-        return MinedGenerator(*networks, self.members, class_miners, self.in_w)
+        return MinedGenerator(
+            list(self.generators),
+            list(self.miners),
+            self.selector,
+            self.members,
+            dict(self.class_miners.items()),
+            self.in_w,
+            dict(self.semantic_miners.items()),
+        )
 
     def mine(self, u: Tensor, member: int) -> Tensor:
         """Return G_i(M_i(u)), images (n, C, H, W), for u (n, u_dim) of one member i."""
@@ -254,35 +263,6 @@ class MineGAN(Method):
         nn.ModuleDict(parts).load_state_dict(tensors)
         self.selector.shares.copy_(torch.tensor(extra["selector"]).expand_as(self.selector.shares))
         self.selector.count.fill_(len(self.selector.shares))
-
-
-def class_miner(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner:
-    """Return M^c, which starts with the mean and variance of the generator's class vectors."""
-    if not isinstance(generator, HasClassVectors):
-        raise InputError(
-            f"mine_classes is set, but {type(generator).__name__} has no class vectors to mine: "
-            "leave it out, and each class of the source is mined by itself."
-        )
-    vectors = generator.class_vectors()
-    miner = new_miner(vectors.shape[1])
-    miner.start_like(vectors)
-    return miner
-
-
-@torch.no_grad()
-def miner_of_w(generator: Generator, new_miner: Callable[[int], Miner]) -> Miner:
-    """Return a miner of w, which starts with the mean and variance of the generator's own w."""
-    assert isinstance(generator, HasMappedLatents)
-    rng = torch.Generator().manual_seed(0)
-    device = next(generator.parameters()).device
-    z = torch.randn(N_OF_W, generator.latent_dim, generator=rng, device=rng.device).to(device)
-    label = None
-    if generator.num_classes:
-        label = torch.randint(generator.num_classes, (N_OF_W,), generator=rng).to(device)
-    w = generator.to_w(z, label)[:, 0]
-    miner = new_miner(w.shape[1])
-    miner.start_like(w)
-    return miner
 
 
 def source_of(source: str | nn.Module) -> tuple[Generator, nn.Module | None]:

@@ -85,7 +85,7 @@ class BigGANGenerator(nn.Module):
         check_labels(self.num_classes, label)
         assert label is not None
         c = class_vector(self.class_embedding, label)
-        first, *chunks = z.split(self.chunk, dim=1)
+        first, *chunks = torch.split(z, self.chunk, dim=1)
         h = self.fc(first).unflatten(1, (-1, 4, 4))
         for layer in self.body:
             if isinstance(layer, GeneratorBlock):

@@ -72,6 +72,8 @@ class Miner(nn.Module):
             if pixel_norm:
                 self.body.append(PixelNorm())
         self.to_latent = linear(widths[-1], latent_dim)
+        self.std: Tensor
+        self.mean: Tensor
         if orthogonal:
             self.register_buffer("std", torch.ones(latent_dim))
             self.register_buffer("mean", torch.zeros(latent_dim))
@@ -87,8 +89,8 @@ class Miner(nn.Module):
         """Give M(u), as it starts, the mean and variance of vectors (N, latent_dim)."""
         std, mean = torch.std_mean(vectors, dim=0, correction=0)
         if self.orthogonal:  # whose weights cannot be longer
-            self.get_buffer("std").copy_(std)
-            self.get_buffer("mean").copy_(mean)
+            self.std.copy_(std)
+            self.mean.copy_(mean)
             return
         self.to_latent.weight *= std[:, None]
         self.to_latent.bias.mul_(std).add_(mean)
@@ -113,7 +115,7 @@ def _orthogonal_linear(f_in: int, f_out: int) -> nn.Linear:
     layer = nn.Linear(f_in, f_out)
     nn.init.orthogonal_(layer.weight)
     nn.init.zeros_(layer.bias)
-    return spectral_norm(layer)
+    return cast("nn.Linear", spectral_norm(layer))
 
 
 class Selector(nn.Module):
@@ -170,6 +172,8 @@ class MinedGenerator(nn.Module):
         class_miners: Number of a member -> its miner of class vectors, from the same u; the others
             have none.
         in_w: Numbers of the members whose miners give w in place of z.
+        semantic_miners: Number of a member -> its miner of the features that its generator
+            starts from, which takes no u; the others have none.
     """
 
     @records_init_args
@@ -181,6 +185,7 @@ class MinedGenerator(nn.Module):
         members: Sequence[tuple[int, int | None]],
         class_miners: Mapping[str, nn.Module] | None = None,
         in_w: Sequence[int] = (),
+        semantic_miners: Mapping[str, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.generators, self.miners = nn.ModuleList(generators).eval(), nn.ModuleList(miners)
@@ -188,6 +193,7 @@ class MinedGenerator(nn.Module):
         self.class_miners = nn.ModuleDict(class_miners)
         self.members = [(index, label) for index, label in members]
         self.in_w = tuple(in_w)
+        self.semantic_miners = nn.ModuleDict(semantic_miners)
         first = as_generator(self.generators[0])
         self.image_channels, self.image_size = first.image_channels, first.image_size
         self.u_dim = cast("Miner", self.miners[0]).u_dim
@@ -212,12 +218,16 @@ class MinedGenerator(nn.Module):
     def mine(self, u: Tensor, member: int) -> Tensor:
         """Return G_i(M_i(u)), images (n, C, H, W), for u (n, u_dim) of one member i."""
         index, label = self.members[member]
+        generator: Any = self.generators[index]
         z = self.miners[member](u)
-        if member in self.in_w:
-            synthesis: Any = self.generators[index].synthesis
-            return synthesis(z[:, None].expand(-1, synthesis.layers, -1))
+        given = []
         if str(member) in self.class_miners:
-            return self.generators[index](z, self.class_miners[str(member)](u))
-        if label is None:
-            return self.generators[index](z)
-        return self.generators[index](z, torch.full((len(z),), label, device=z.device))
+            given = [self.class_miners[str(member)](u)]
+        elif label is not None:
+            given = [torch.full((len(z),), label, device=z.device)]
+        semantic = str(member) in self.semantic_miners
+        if member not in self.in_w and not semantic:
+            return generator(z, *given)
+        w = z if member in self.in_w else generator.to_w(z, *given)
+        start = self.semantic_miners[str(member)]() if semantic else None
+        return generator.synthesis(w, start)

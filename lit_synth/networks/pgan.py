@@ -52,7 +52,7 @@ class PGANGenerator(nn.Module):
         self.to_image = nn.ModuleList(EqualisedConv2d(c, image_channels, 1) for c in channels)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = F.leaky_relu(self.fc(self.normalise(z)), SLOPE).unflatten(1, (-1, 4, 4))
+        h = F.leaky_relu(self.fc(self.normalise(z)), SLOPE).view(len(z), -1, 4, 4)
         h = self.normalise(F.leaky_relu(self.conv(self.normalise(h)), SLOPE))
         for block in self.body:
             h = block(h)
@@ -115,7 +115,7 @@ class EqualisedConv2d(nn.Conv2d):
         self.gain = _start_equalised(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, *self.scaled(), padding=self.padding)  # type: ignore[arg-type]  # ints
+        return F.conv2d(x, *self.scaled(), padding=self.padding)
 
     def scaled(self) -> tuple[Tensor, Tensor]:
         """Return the weights and the bias that it convolves with."""
@@ -168,6 +168,7 @@ class _Down(nn.Module):
 
 def _start_equalised(layer: nn.Conv2d | nn.Linear) -> float:
     """Draw weights from N(0, 1), set the bias to 0, and return the gain of both."""
+    assert layer.bias is not None
     nn.init.normal_(layer.weight)
     nn.init.zeros_(layer.bias)
     return math.sqrt(2 / layer.weight[0].numel())

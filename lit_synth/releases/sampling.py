@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import HasMappedLatents, as_generator
+from lit_synth.contracts.generator import HasStyles, as_generator
 from lit_synth.errors import InputError
 from lit_synth.networks.miner import MinedGenerator
 
@@ -40,7 +40,7 @@ def sample(
         raise InputError("a mined GAN draws from all of its latents: give truncation 1.")
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
-    own = isinstance(generator, HasMappedLatents)
+    own = isinstance(generator, HasStyles)
     options = {"truncation": truncation} if own and truncation != 1 else {}
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)

@@ -42,6 +42,12 @@ def read_mapping(path: str | Path, what: str) -> dict[str, Any]:
     return value
 
 
+def refuse_unbounded(text: str) -> None:
+    """Raise ValueError if what a YAML text stands for is nested too deep, or too much."""
+    if len(text) > DEEPEST:  # a shorter one has no room for either
+        _parsed(text)
+
+
 def _parsed(text: str) -> Any:
     _refuse_depth(text)
     loader = _Loader(text)

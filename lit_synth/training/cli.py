@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import yaml
+from jsonargparse import get_loader, set_loader
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from torch.utils.data import DataLoader
 
@@ -32,7 +33,7 @@ from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
 from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
-from lit_synth.runs.yaml_files import read_mapping
+from lit_synth.runs.yaml_files import read_mapping, refuse_unbounded
 from lit_synth.stages import share_iterations
 from lit_synth.training.misfits import explaining_misfits
 from lit_synth.training.mistakes import sentence
@@ -50,7 +51,7 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "enable_progress_bar": False,  # ours counts iterations
 }
-
+_read_yaml = get_loader("yaml")
 
 Adjust = Callable[[Any], None]
 
@@ -157,6 +158,7 @@ class SynthCLI(LightningCLI):
         check_values(self.config[self.config.subcommand])
 
     def _parsed(self, args: list[str]) -> Any:
+        set_loader("yaml", _bounded_yaml, exceptions=(yaml.YAMLError,))
         try:
             return self.parser.parse_args(args)
         except ArgumentError as error:
@@ -401,3 +403,12 @@ def _run_folder(settings: Any, config: Path | None) -> Path:
     untold = settings.runs_dir == settings_of(own).get("runs_dir")
     runs_dir = own.parent.parent if untold else settings.runs_dir
     return run_folder(runs_dir, own.parent.name, run_id)
+
+
+def _bounded_yaml(text: str) -> Any:
+    """Read YAML as jsonargparse does, of a value or of a file such as `--data FILE`."""
+    try:
+        refuse_unbounded(text)
+    except ValueError as error:
+        raise InputError(f"what is given as '{text:.40}...' cannot be read: {error}.") from None
+    return _read_yaml(text)

@@ -25,6 +25,7 @@ TURNS = {
     "bsa": 4 * [{"latents", "scales", "shifts"}],
     "dgn_am": [],
     "ppgn": 4 * [{"denoiser"}],
+    "rejection": [],
 }
 
 

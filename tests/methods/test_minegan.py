@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_synth.contracts.generator import spaces
+from lit_synth.contracts.generator import mined_spaces
 from lit_synth.errors import InputError
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods.minegan import MineGAN, Selector
@@ -289,14 +289,14 @@ def test_a_source_without_class_vectors_is_not_mined_for_them():
         minegan([generator], critic=Brightness(), mine_classes=True)
 
 
-class Mapped(SmallGenerator):
-    """A generator with a w, which enters each of two layers."""
+class Mapped(nn.Module):
+    """A generator with a w for each of two layers, the first of which scales a constant."""
 
     def __init__(self, num_classes=0):
-        super().__init__(16, 1, 8, 4)
-        self.num_classes = num_classes
-        self.synthesis = TwoLayers(self)
-        del self.fc, self.body, self.to_image
+        super().__init__()
+        self.image_size, self.image_channels = 16, 1
+        self.latent_dim, self.w_dim, self.num_classes = 8, 8, num_classes
+        self.synthesis = TwoLayers()
 
     def to_w(self, z, label=None):
         w = 3 * z + 2 + (0 if label is None else 10 * label[:, None])
@@ -307,14 +307,16 @@ class Mapped(SmallGenerator):
 
 
 class TwoLayers(nn.Module):
-    def __init__(self, generator):
+    def __init__(self):
         super().__init__()
-        self.fc, self.body, self.to_image = generator.fc, generator.body, generator.to_image
-        self.layers = 2
+        self.const = nn.Parameter(torch.randn(8, 4, 4))
+        self.to_image = nn.Conv2d(8, 16, 1)
 
-    def forward(self, w):
-        h = self.fc((w[:, 0] + w[:, 1]) / 2).unflatten(1, (-1, 4, 4))
-        return self.to_image(self.body(h)).tanh()
+    def forward(self, w, start=None):
+        first, second = (w, w) if w.ndim == 2 else w.unbind(dim=1)
+        start = self.const[None] if start is None else start
+        h = self.to_image(start * first[:, :, None, None]) * second[:, :1, None, None]
+        return torch.pixel_shuffle(h, 4).tanh()
 
 
 @pytest.mark.parametrize(("num_classes", "mean"), [(0, 2), (3, 12)])
@@ -323,8 +325,7 @@ def test_w_is_mined_where_there_is_one_and_z_elsewhere(num_classes, mean):
     assert method.members == [(0, None), (1, None)]
     u = torch.randn(20000, 4, generator=torch.Generator().manual_seed(1))
     w = method.miners[0](u)
-    synthesis = method.generators[0].synthesis
-    expected = synthesis(w[:5, None].expand(5, 2, 8))
+    expected = method.generators[0].synthesis(w[:5])
     torch.testing.assert_close(method.mine(u[:5], 0), expected)
     expected = method.generators[1](method.miners[1](u[:5]))
     torch.testing.assert_close(method.mine(u[:5], 1), expected)
@@ -334,13 +335,32 @@ def test_w_is_mined_where_there_is_one_and_z_elsewhere(num_classes, mean):
     torch.testing.assert_close(w.std(0).mean(), torch.tensor(std), atol=0.2, rtol=0)
 
 
+@pytest.mark.parametrize("mine_w", [False, True])
+def test_the_semantic_miner_starts_as_the_source_and_learns(mine_w):
+    sources = [Mapped(), "sources/plain"]
+    method = minegan(sources, critic=Brightness(), mine_w=mine_w, semantic=True)
+    (miner,) = method.semantic_miners.values()
+    generator, u = method.generators[0], torch.randn(3, 4)
+    torch.testing.assert_close(miner()[0], generator.synthesis.const, atol=1e-4, rtol=1e-4)
+    z = method.miners[0](u)
+    expected = generator.synthesis(z if mine_w else generator.to_w(z), 2 * miner())
+    miner.to_start.weight.data *= 2
+    torch.testing.assert_close(method.mine(u, 0), expected)
+    nn.init.constant_(method.generators[1].to_image.bias, -5.0)  # so that the other one wins
+    before = tiny.state(method)
+    tiny.fit(method, batches(2))
+    moved = tiny.changed_networks(before, tiny.state(method))
+    assert moved == {"critic", "miners", "semantic_miners", "selector"}
+
+
 def test_generators_say_where_they_can_be_mined():
     conditional = SmallGenerator(16, 1, 8, 4, num_classes=3)
-    assert spaces(SmallGenerator(16, 1, 8, 4)) == ["z"]
-    assert spaces(conditional) == ["z", "class"]
-    assert spaces(Mapped()) == ["z", "w"]
-    with pytest.raises(InputError, match="can be mined in class, z alone"):
-        minegan([conditional], critic=Brightness(), mine_w=True)
+    assert mined_spaces(SmallGenerator(16, 1, 8, 4)) == {"z": 8}
+    assert mined_spaces(conditional) == {"z": 8, "class": 4 * 4 * 4 * 4}
+    assert mined_spaces(Mapped()) == {"z": 8, "w": 8}
+    for asked in ("mine_w", "semantic"):
+        with pytest.raises(InputError, match=f"{asked} is set, .* mined in class, z alone"):
+            minegan([conditional], critic=Brightness(), **{asked: True})
 
 
 def family_release(folder, generator, critic=None):

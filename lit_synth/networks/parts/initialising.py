@@ -38,7 +38,7 @@ def without_labels(critic: nn.Module) -> nn.Module:
         InputError: If labels enter its other layers too.
     """
     arguments = vars(critic)["init_args"]
-    if not arguments["num_classes"]:
+    if not arguments.get("num_classes"):
         return critic
     plain = type(critic)(**{**arguments, "num_classes": 0})
     tensors = critic.state_dict()

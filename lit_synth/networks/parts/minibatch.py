@@ -30,9 +30,10 @@ class MinibatchDeviation(nn.Module):
         group = n if n % self.group else self.group
         if group == 1 and self.unbiased:
             return torch.cat([x, x.new_zeros(n, self.channels, height, width)], dim=1)
-        groups = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(0, (-1, group))
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        groups = wide.reshape(-1, group, *x.shape[1:])
         deviation = (groups.var(dim=1, correction=int(self.unbiased)) + 1e-8).sqrt()
-        means = deviation.unflatten(1, (self.channels, -1)).mean(dim=(2, 3, 4))
+        means = deviation.reshape(len(groups), self.channels, -1).mean(dim=2)
         maps = means.to(x.dtype).repeat_interleave(group, dim=0)[:, :, None, None]
         return torch.cat([x, maps.expand(-1, -1, height, width)], dim=1)
 
@@ -50,4 +51,4 @@ def score_apart(critic: nn.Module, *batches: Tensor) -> list[Tensor]:
     score: Callable[[Tensor], Tensor] = critic
     if any(isinstance(module, MinibatchDeviation) for module in critic.modules()):
         return [score(batch) for batch in batches]
-    return list(score(torch.cat(batches)).split([len(batch) for batch in batches]))
+    return list(torch.split(score(torch.cat(batches)), [len(batch) for batch in batches]))
