@@ -11,12 +11,12 @@ from torch import nn
 from lit_synth.contracts.generator import Generator, HasClassVectors, as_generator
 from lit_synth.pictures.grid import grid, png
 from lit_synth.releases.format import save_release
+from lit_synth.releases.importers.keeping import KEPT
 from lit_synth.releases.importers.recognise import Imported
 from lit_synth.releases.sampling import sample
 from lit_synth.tensors.hashing import weights_hash
 
 ACCOUNT = "import.json"
-KEPT = "kept.safetensors"
 TRUNCATIONS = (1.0, 0.7)
 COLUMNS = 4
 _NO_CRITIC = (
@@ -62,7 +62,7 @@ def write_release(imported: Imported, file: str, licence: str, folder: Path) -> 
         "layout": imported.layout.name,
         "file_sha256": imported.sha256,
         "licence": licence,
-        "paths": sorted(imported.used),
+        "places": imported.places,
         "absent": sorted(imported.absent),
     }
     save_release(folder, imported.networks, text, {"imported": facts}, imported.method)

@@ -137,4 +137,4 @@ def _critic_args(state: StateDict) -> dict[str, Any]:
     }
 
 
-LAYOUT = Layout("biggan", "BigGAN-PyTorch", read, write)
+LAYOUT = Layout("biggan", "BigGAN-PyTorch", read, write, folder=True)

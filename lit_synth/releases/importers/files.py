@@ -57,6 +57,8 @@ RECORDS = (
     "dnnlib.tflib.network.Network",
     "torch.device",
 )
+# Names of networks in public files, which safetensors have in front of the names of their tensors.
+NETWORKS = ("g", "d", "g_ema", "G", "D", "G_ema", "netG", "netD", "avgG", "a", "b", "state_dict")
 NETWORK = "torch_utils.persistence._reconstruct_persistent_obj"
 DICTS = ("collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict")
 WORDS = (  # named, never called
@@ -109,12 +111,24 @@ def _read(path: Path, data: mmap.mmap) -> Any:
         with zipfile.ZipFile(path) as archive:
             return _of_zip(archive, len(data), budget)
     if len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
-        return load_file(path)
+        return _nested(load_file(path))
     first = Machine(data, makers(budget), _no_ids).run()
     if first == LEGACY_MAGIC and isinstance(first, int):
         data.seek(0)
         return _of_legacy(data, len(data), budget)
     return first
+
+
+def _nested(flat: dict[str, Tensor]) -> dict[str, Any]:
+    """Return tensors in dicts of the networks whose names begin their keys."""
+    nested: dict[str, Any] = {}
+    for key, tensor in flat.items():
+        first, _, rest = key.partition(".")
+        if first in NETWORKS and rest:
+            nested.setdefault(first, {})[rest] = tensor
+        else:
+            nested[key] = tensor
+    return nested
 
 
 def _no_ids(_: Any) -> Any:

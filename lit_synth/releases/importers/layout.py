@@ -109,6 +109,8 @@ class Layout:
         read: State dicts of a file -> what they are, None if they are not of this layout.
         write: Networks of a release -> path in the file -> part; None for another family.
         kind: `source` of image generators, or `translator`.
+        writes: Can it be written?
+        folder: Is it a folder of a file for each network?
     """
 
     name: str
@@ -116,6 +118,8 @@ class Layout:
     read: Callable[[list[StateDict], Options], Found | None]
     write: Callable[[Mapping[str, nn.Module]], dict[str, Part] | None]
     kind: str = "source"
+    writes: bool = True
+    folder: bool = False
 
 
 def to_own(part: Part, tensors: Mapping[str, Tensor], where: str) -> dict[str, dict[str, Tensor]]:

@@ -22,6 +22,7 @@ from lit_synth.releases.importers import (
     stylegan2_tf,
 )
 from lit_synth.releases.importers.files import read_weights
+from lit_synth.releases.importers.keeping import key_of
 from lit_synth.releases.importers.layout import Found, Layout, Options, Part, listed, to_own
 from lit_synth.releases.importers.states import StateDict, states_of
 
@@ -48,8 +49,9 @@ class Imported:
         networks: Name -> network, in eval mode.
         sha256: Hash of the file, or of the files of a folder, by name.
         used: Path in the file -> keys that the networks have.
-        kept: `<path>/<key>` -> tensor of which no image depends, to give the file back.
-        absent: `<path>/<key>` of what the file may lack, and does.
+        places: Network -> path in the file, by `key_of`.
+        kept: Tensors of which no image depends, to give the file back, by `key_of`.
+        absent: What the file may lack, and does, by `key_of`.
         not_taken: Paths of state dicts that are left in the file.
         notes: Sentences for the report.
         method: What builds a method of the networks, where there is one.
@@ -59,6 +61,7 @@ class Imported:
     networks: dict[str, nn.Module]
     sha256: str
     used: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     kept: dict[str, Tensor] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     not_taken: list[str] = field(default_factory=list)
@@ -112,8 +115,10 @@ def built(cls: type[nn.Module], init_args: dict[str, Any], state: dict[str, Tens
 def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tensor]) -> None:
     expected = [pair.public for pair in part.pairs]
     imported.used[place] = [*(key for key in expected if key in tensors), *part.constants]
-    imported.kept |= {f"{place}/{key}": tensors[key] for key in part.inert if key in tensors}
-    imported.absent += [f"{place}/{key}" for key in expected if key not in tensors]
+    inert = {key: tensors[key] for key in part.inert if key in tensors}
+    imported.kept |= {key_of(part, key): tensor for key, tensor in inert.items()}
+    imported.absent += [key_of(part, key) for key in expected if key not in tensors]
+    imported.places[key_of(part, "")] = place
     imported.notes += part.notes
 
 

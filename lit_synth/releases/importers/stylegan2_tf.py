@@ -202,4 +202,4 @@ def _discriminator_args(state: StateDict, options: Options) -> dict[str, Any]:
     }
 
 
-LAYOUT = Layout("stylegan2-tf", "NVIDIA's StyleGAN2 for TensorFlow", read, write)
+LAYOUT = Layout("stylegan2-tf", "NVIDIA's StyleGAN2 for TensorFlow", read, write, writes=False)
