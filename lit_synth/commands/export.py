@@ -19,7 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         required=True,
         type=Path,
-        help="file to write: safetensors if it ends so, else as torch.save does; of BigGAN a folder",
+        help="file to write, safetensors if it ends so, else torch.save's; of BigGAN a folder",
     )
 
 
