@@ -21,7 +21,7 @@ def sample(
     truncation: float = 1.0,
     classes: Sequence[int] = (),
 ) -> Iterator[Tensor]:
-    """Images (B, C, H, W) of a pretrained generator, in batches; classes are drawn evenly.
+    """Images (B, C, H, W) in [-1, 1] of a generator, in batches; classes are drawn evenly.
 
     A truncation below 1 trades variety for quality. One that maps z to w moves w towards
     its mean; of others, z is drawn from a normal distribution cut off at 2, and scaled.
@@ -52,7 +52,7 @@ def sample(
             chosen = torch.tensor(classes or range(made.num_classes))
             label = chosen[torch.randint(len(chosen), (size,), generator=rng)]
             given.append(label.to(device))
-        yield generator(*given, **options)
+        yield generator(*given, **options).clamp(-1, 1)  # some only approach that
 
 
 def _cut_off(z: Tensor, rng: torch.Generator) -> Tensor:

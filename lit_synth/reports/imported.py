@@ -28,7 +28,7 @@ from lit_synth.releases.format import load_release
 from lit_synth.releases.sampling import sample
 
 generator = load_release("FOLDER").network("generator")  # the folder of this card
-images = next(sample(generator, n=4, seed=0, truncation=0.7))  # (4, C, H, W), about [-1, 1]
+images = next(sample(generator, n=4, seed=0, truncation=0.7))  # (4, C, H, W), [-1, 1]
 """
 _TRANSLATE = """
 from lit_synth.releases.format import load_release
