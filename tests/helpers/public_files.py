@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+BUFFERS = ("resample_filter", "noise_const", "w_avg")
 CHECKPOINTS = Path(__file__).parent.parent / "data" / "checkpoints"
 
 
@@ -83,7 +84,7 @@ def persistent(name, tensors, settings, source="raise SystemExit"):
         first, _, rest = key.partition(".")
         if rest:
             inner.setdefault(first, {})[rest] = tensor
-        elif first in ("resample_filter", "noise_const", "w_avg"):
+        elif first in BUFFERS or not tensor.is_floating_point():
             buffers[first] = tensor
         else:
             parameters[first] = nn.Parameter(tensor)

@@ -10,6 +10,7 @@ from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Pa
 from lit_synth.releases.importers.states import StateDict
 
 LAST_WIDTHS = {64: 2, 128: 1}  # channels before the last convolution, in units of the width
+WIDEST_TWICE = 128  # from this size on a discriminator's last block is as wide as that before it
 NORM = {"stored_mean": "running_mean", "stored_var": "running_var"}
 SPECTRAL = {"weight": "weight", "u0": "u", "sv0": "sv"}
 ATTENTION = ("theta", "phi", "g", "o")
@@ -73,7 +74,8 @@ def critic_part(init_args: dict[str, Any]) -> Part:
     halvings = init_args["image_size"].bit_length() - 3
     for b in range(halvings + 1):
         last = b == halvings
-        pairs += _convs(f"blocks.{b}.0", f"critic.body.{place}", shortcut=not last)
+        changes = not last or init_args["image_size"] < WIDEST_TWICE
+        pairs += _convs(f"blocks.{b}.0", f"critic.body.{place}", shortcut=changes)
         place += 1
         if not last and init_args["image_size"] // 2 ** (b + 1) in init_args["attention"]:
             pairs += _attention(f"blocks.{b}.1", f"critic.body.{place}")

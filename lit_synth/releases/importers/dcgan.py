@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
-from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen, numbers
+from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen
 from lit_synth.releases.importers.states import StateDict
 
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -85,7 +85,9 @@ def _is_critic(state: StateDict) -> bool:
 
 
 def _generator_args(state: StateDict) -> dict[str, Any]:
-    last = max(numbers(state.tensors, "main."))
+    last = 0
+    while len(state.shape(f"main.{last + 3}.weight")) == 4:
+        last += 3
     width, channels, *_ = (*state.shape(f"main.{last}.weight"), 0, 0)
     return {
         "image_size": 2 ** (last // 3 + 2),
@@ -96,7 +98,9 @@ def _generator_args(state: StateDict) -> dict[str, Any]:
 
 
 def _critic_args(state: StateDict) -> dict[str, Any]:
-    last = max(numbers(state.tensors, "main."))
+    last = 2
+    while len(state.shape(f"main.{last + 3}.weight")) == 4:
+        last += 3
     width, channels = state.shape("main.0.weight")[:2]
     return {"image_size": 2 ** ((last + 1) // 3 + 2), "image_channels": channels, "width": width}
 

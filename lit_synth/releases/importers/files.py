@@ -113,7 +113,7 @@ def _read(path: Path, data: mmap.mmap) -> Any:
     if len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
         return _nested(load_file(path))
     first = Machine(data, makers(budget), _no_ids).run()
-    if first == LEGACY_MAGIC and isinstance(first, int):
+    if isinstance(first, int) and first == LEGACY_MAGIC:
         data.seek(0)
         return _of_legacy(data, len(data), budget)
     return first

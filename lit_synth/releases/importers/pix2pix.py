@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.unet import UNet
-from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen
+from lit_synth.releases.importers.layout import (
+    SAME,
+    Form,
+    Found,
+    Layout,
+    Options,
+    Pair,
+    Part,
+    chosen,
+)
 from lit_synth.releases.importers.states import StateDict
 
 OUTERMOST = "model.model"
@@ -17,6 +26,14 @@ NOTE = (
     "The published code translates with dropout and the statistics of its batch; imported, it "
     "drops nothing and uses running statistics, so that images are those of test.py --eval."
 )
+
+
+def _halves_swapped(t: Tensor) -> Tensor:
+    return torch.cat(t.chunk(2)[::-1])
+
+
+# Of what a layer joins the authors have the encoder's features first, ours last.
+JOINED = Form(_halves_swapped, _halves_swapped)
 
 
 def read(states: list[StateDict], options: Options) -> Found | None:
@@ -44,7 +61,7 @@ def part(init_args: dict[str, Any]) -> Part:
     levels = int(init_args["image_size"]).bit_length() - 1
     pairs = [
         Pair(f"{OUTERMOST}.0.weight", "generator.down.0.0.weight"),
-        Pair(f"{OUTERMOST}.3.weight", "generator.output.weight"),
+        Pair(f"{OUTERMOST}.3.weight", "generator.output.weight", JOINED),
         Pair(f"{OUTERMOST}.3.bias", "generator.output.bias"),
     ]
     counts = {}
@@ -54,7 +71,8 @@ def part(init_args: dict[str, Any]) -> Part:
         up, up_norm = (3, 4) if innermost else (5, 6)
         own_up = f"generator.up.{levels - 1 - i}"
         pairs.append(Pair(f"{level}.1.weight", f"generator.down.{i}.1.weight"))
-        pairs.append(Pair(f"{level}.{up}.weight", f"{own_up}.1.weight"))
+        form = SAME if innermost else JOINED
+        pairs.append(Pair(f"{level}.{up}.weight", f"{own_up}.1.weight", form))
         norms = [(up_norm, f"{own_up}.2")]
         norms += [] if innermost else [(2, f"generator.down.{i}.2")]
         for at, own in norms:

@@ -276,10 +276,14 @@ def saved(state, **options):
     return file.getvalue()
 
 
+# Without these a file is taken for nothing, or for a smaller network of which much is left over.
+TELLING = ("main.0.weight", "main.1.running_mean", "main.3.weight", "main.6.weight")
+
+
 def test_missing_and_foreign_keys_are_listed(refused):
     whole = state_dict()
     for key in list(whole):
-        if key.endswith("num_batches_tracked") or key in ("main.0.weight", "main.1.running_mean"):
+        if key.endswith("num_batches_tracked") or key in TELLING:
             continue
         refused(saved({k: t for k, t in whole.items() if k != key}), key)
     for key in ("main.99.weight", "extra", "main.0.bias", "main.1.other"):
@@ -356,5 +360,6 @@ def test_shared_parts_take_no_time(refused):
     refused(b"}" + pairs + b"Ns.", "key")  # hashing such a tuple would take 2^60 steps
 
 
-def test_long_pickles_end(refused):
-    refused(b"N0" * (unpickling.MAX_OPCODES // 2 + 1) + b"N.", "steps")
+def test_long_pickles_end(refused, monkeypatch):
+    monkeypatch.setattr(unpickling, "MAX_OPCODES", 1000)
+    refused(b"N0" * 501 + b"N.", "steps")
