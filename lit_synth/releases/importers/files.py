@@ -4,7 +4,8 @@ import io
 import mmap
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,19 @@ def read_weights(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file() or path.stat().st_size == 0:
         raise InputError(f"'{path}' is no file of weights: give one, or a folder of BigGAN's.")
+    with (
+        told_of(path),
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        return _read(path, data)
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Say in one sentence what of a file is refused or damaged."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _read(path, data)
+        yield
     except RefusedError as error:
         raise InputError(
             f"{path} {error}, which no layout known here does; nothing of it was executed: save "
@@ -123,6 +134,7 @@ def _nested(flat: dict[str, Tensor]) -> dict[str, Any]:
     """Return tensors in dicts of the networks whose names begin their keys."""
     nested: dict[str, Any] = {}
     for key, tensor in flat.items():
+        tensor = tensor if tensor.numel() else tensor.new_empty(0)  # as in other files
         first, _, rest = key.partition(".")
         if first in NETWORKS and rest:
             nested.setdefault(first, {})[rest] = tensor

@@ -184,8 +184,15 @@ def _converted(pair: Pair, tensor: Tensor, where: str) -> Tensor:
 def _check_shapes(
     cls: type[nn.Module], init_args: dict[str, Any], own: Mapping[str, Tensor], where: str
 ) -> None:
-    with torch.device("meta"):
-        built = cls(**init_args).state_dict()
+    try:
+        with torch.device("meta"):
+            built = cls(**init_args).state_dict()
+    except InputError:
+        raise
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(
+            f"{where} has tensors of such sizes that no {cls.__name__} can be built of them."
+        ) from error
     shapes = {key: tuple(tensor.shape) for key, tensor in built.items()}
     wrong = [
         f"{key} {tuple(own[key].shape) if key in own else 'missing'} instead of {shape}"
@@ -195,6 +202,22 @@ def _check_shapes(
     wrong += [f"{key} left over" for key in own if key not in shapes]
     if wrong:
         raise InputError(f"{where} does not fit {cls.__name__}: {listed(wrong)} are wrong.")
+
+
+def plain(value: Any) -> Any:
+    """Return a stored setting if it is a plain value or a short list of such, else its type's name.
+
+    A file may nest lists in lists so that to compare or show them takes forever.
+    """
+    if isinstance(value, list | tuple) and len(value) <= LISTED:
+        return [each if isinstance(each, int | float | str) else None for each in value]
+    fits = value is None or isinstance(value, int | float | str)
+    return value if fits else type(value).__name__
+
+
+def positive(value: Any, default: int) -> int:
+    """Return a stored number if it is a positive whole one of a sensible size."""
+    return value if type(value) is int and 0 < value < 2**31 else default
 
 
 def _equal(tensor: Tensor, constant: Tensor) -> bool:

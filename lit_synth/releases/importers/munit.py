@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_synth.errors import InputError
 from lit_synth.networks.munit import (
     ContentEncoder,
     MultiScaleDiscriminator,
@@ -25,6 +26,7 @@ from lit_synth.releases.importers.layout import (
 )
 from lit_synth.releases.importers.states import StateDict
 
+MAX_LEVELS = 8
 DOMAINS = ("a", "b")
 CONTENT, STYLE, DECODER = "content_encoder", "style_encoder", "decoder"
 
@@ -147,6 +149,13 @@ def _swapped(t: Tensor, channels: int) -> Tensor:
 
 def _args(state: StateDict) -> dict[str, dict[str, Any]]:
     levels = max(numbers(state.tensors, "enc_content.model."))
+    first = state.shape("enc_content.model.0.conv.weight")[0]
+    last = state.shape(f"enc_content.model.{levels - 1}.conv.weight")
+    if not 1 <= levels <= MAX_LEVELS or last[:1] != (first * 2 ** (levels - 1),):
+        raise InputError(
+            f"this MUNIT's content encoder has {levels} levels: expected 1 to {MAX_LEVELS}, each "
+            "with twice the channels of the one before."
+        )
     n_blocks = len(numbers(state.tensors, f"enc_content.model.{levels}.model."))
     layers = [f"enc_style.model.{i}.conv.weight" for i in range(12)]
     widths = [state.shape(key)[0] for key in layers if len(state.shape(key)) == 4]

@@ -7,7 +7,16 @@ from torch import nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
-from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen, numbers
+from lit_synth.releases.importers.layout import (
+    Found,
+    Layout,
+    Options,
+    Pair,
+    Part,
+    chosen,
+    numbers,
+    plain,
+)
 from lit_synth.releases.importers.states import StateDict
 from lit_synth.releases.importers.unpickling import Record
 
@@ -96,12 +105,13 @@ def _settings(state: StateDict) -> dict[str, Any]:
     found = config.state if isinstance(config, Record) else config
     settings = found if isinstance(found, dict) else {}
     for name, fit in FITS.items():
-        if settings.get(name, fit) != fit:
+        stored = plain(settings.get(name, fit))
+        if stored != fit:
             raise InputError(
-                f"this PGAN was trained with {name} {settings[name]!r:.40}; expected {fit!r}, as "
+                f"this PGAN was trained with {name} {str(stored)[:40]}; expected {fit!r}, as "
                 "the public ones have it."
             )
-    if settings.get("alpha"):
+    if plain(settings.get("alpha")):
         raise InputError(
             "this PGAN was stored while it faded to another size (alpha is not 0): give a file of "
             "the end of a size."
@@ -116,7 +126,7 @@ def _generator_args(state: StateDict, settings: dict[str, Any]) -> dict[str, Any
         "channels": [each[0] if each else 0 for each in channels],
         "latent_dim": state.shape("formatLayer.module.weight")[1],
         "image_channels": (*state.shape("toRGBLayers.0.module.weight"), 0)[0],
-        "tanh": bool(settings.get("lastLayerActivation", False)),
+        "tanh": settings.get("lastLayerActivation") is True,
     }
 
 

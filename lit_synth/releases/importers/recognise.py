@@ -21,7 +21,7 @@ from lit_synth.releases.importers import (
     stylegan2_ada,
     stylegan2_tf,
 )
-from lit_synth.releases.importers.files import read_weights
+from lit_synth.releases.importers.files import read_weights, told_of
 from lit_synth.releases.importers.keeping import key_of
 from lit_synth.releases.importers.layout import Found, Layout, Options, Part, listed, to_own
 from lit_synth.releases.importers.states import StateDict, states_of
@@ -124,16 +124,22 @@ def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tens
 
 def _read(path: Path) -> tuple[list[StateDict], str]:
     if not path.is_dir():
-        return states_of(read_weights(path)), _digest(path)
+        return _states(path), _digest(path)
     files = [file for file in sorted(path.glob("*.pth")) if _is_network(file.stem)]
     if not files:
         raise InputError(
             f"the folder '{path}' has no G_ema.pth, G.pth or D.pth: give a folder of "
             "BigGAN-PyTorch, or a file of weights."
         )
-    content = {file.stem: read_weights(file) for file in files}
+    states = [state for file in files for state in _states(file, file.stem)]
     digests = "".join(f"{file.name} {_digest(file)}\n" for file in files)
-    return states_of(content), hashlib.sha256(digests.encode()).hexdigest()
+    return states, hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _states(file: Path, path: str = "") -> list[StateDict]:
+    content = read_weights(file)
+    with told_of(file):
+        return states_of(content, path)
 
 
 def _is_network(stem: str) -> bool:

@@ -18,7 +18,13 @@ from lit_synth.releases.importers.layout import (
     reshaped,
 )
 from lit_synth.releases.importers.states import StateDict
-from lit_synth.releases.importers.stylegan2_ada import channels_args, convs, low_pass, sizes
+from lit_synth.releases.importers.stylegan2_ada import (
+    channels_args,
+    check_blocks,
+    convs,
+    low_pass,
+    sizes,
+)
 from lit_synth.releases.importers.tensors import as_tensor
 
 LATENT_AVG = "../latent_avg"  # it stands beside the state dict
@@ -142,6 +148,7 @@ def _is_generator(state: StateDict) -> bool:
 
 def _generator_args(state: StateDict) -> dict[str, Any]:
     n = len(numbers(state.tensors, "to_rgbs."))
+    check_blocks([4 * 2**i for i in range(n + 1)])
     channels = {4: (*state.shape("conv1.activate.bias"), 0)[0]}
     for i in range(n):
         bias = state.shape(f"convs.{2 * i + 1}.activate.bias")
@@ -161,6 +168,7 @@ def _generator_args(state: StateDict) -> dict[str, Any]:
 
 def _discriminator_args(state: StateDict, options: Options) -> dict[str, Any]:
     n = len(numbers(state.tensors, "convs.")) - 1
+    check_blocks([4 * 2**i for i in range(n + 1)])
     last, joined, *_ = (*state.shape("final_conv.0.weight"), 0, 0)
     channels = {4: last}
     for k in range(1, n + 1):

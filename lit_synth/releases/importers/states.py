@@ -41,9 +41,9 @@ class StateDict:
         return tuple(self.tensors[key].shape) if key in self.tensors else ()
 
 
-def states_of(content: Any) -> list[StateDict]:
-    """Return all state dicts of what a file holds."""
-    return list(_found(content, "", {}, DEPTH, set()))
+def states_of(content: Any, path: str = "") -> list[StateDict]:
+    """Return all state dicts of what a file holds, their paths beginning with `path`."""
+    return list(_found(content, path, {}, DEPTH, set()))
 
 
 def _found(
@@ -91,15 +91,19 @@ def _of_record(record: Record, path: str) -> StateDict | None:
         state = _dict(meta.get("state"))
         tensors: dict[str, Tensor] = {}
         _flatten(record, "", tensors, [MAX_MODULES])
-        kind = str(meta.get("class_name"))[:80]
+        kind = _word(meta.get("class_name"))
         return StateDict(path, tensors, _dict(state.get("_init_kwargs")), kind=kind, record=NETWORK)
     if record.name == TF_NETWORK:
         state = _dict(record.state)
         settings = _dict(state.get("static_kwargs"))
-        kind = str(state.get("build_func_name"))[:80]
+        kind = _word(state.get("build_func_name"))
         tensors = _variables(state, "", [MAX_MODULES])
         return StateDict(path, tensors, settings, kind=kind, record=TF_NETWORK)
     return None
+
+
+def _word(value: Any) -> str:
+    return value[:80] if isinstance(value, str) else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -9,9 +9,19 @@ from torch import Tensor, nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
-from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen, numbers
+from lit_synth.releases.importers.layout import (
+    Found,
+    Layout,
+    Options,
+    Pair,
+    Part,
+    chosen,
+    numbers,
+    positive,
+)
 from lit_synth.releases.importers.states import StateDict
 
+MOST = 1e6  # bound of features that makes sense
 CLAMP_OF_STYLEGAN3 = 256.0  # where its code stores no `conv_clamp`
 UNKNOWN = (
     "The file does not say whether features are kept within bounds (networks trained in float16: "
@@ -186,8 +196,7 @@ def _discriminator_args(state: StateDict, options: Options) -> dict[str, Any]:
 
 
 def _group(settings: Mapping[str, Any], options: Options) -> int:
-    stored = settings.get("mbstd_group_size", 4)
-    stored = stored if type(stored) is int and stored > 0 else 4
+    stored = positive(settings.get("mbstd_group_size"), 4)
     return stored if options.mbstd_group is None else options.mbstd_group
 
 
@@ -203,7 +212,7 @@ def clamp_of(settings: Mapping[str, Any], options: Options) -> float | None:
     of_stylegan3 = "channel_base" in settings and "z_dim" in settings
     default = CLAMP_OF_STYLEGAN3 if of_stylegan3 else None
     clamp = stored.get("conv_clamp", default)
-    return float(clamp) if isinstance(clamp, int | float) and clamp > 0 else None
+    return float(clamp) if isinstance(clamp, int | float) and 0 < clamp < MOST else None
 
 
 LAYOUT = Layout("stylegan2-ada", "NVIDIA's StyleGAN2-ADA for PyTorch", read, write)

@@ -17,6 +17,8 @@ from lit_synth.releases.importers.layout import (
     Part,
     chosen,
     numbers,
+    plain,
+    positive,
 )
 from lit_synth.releases.importers.states import TF_NETWORK, StateDict
 from lit_synth.releases.importers.stylegan2_ada import (
@@ -147,9 +149,10 @@ def _styled(public: str, own: str, form: Form) -> list[Pair]:
 def _check(settings: Mapping[str, Any]) -> None:
     """Raise InputError if a stored setting is of a network that ours is not."""
     for name, fit in FITS.items():
-        if name in settings and settings[name] not in fit:
+        stored = plain(settings.get(name, fit[0]))
+        if stored not in fit:
             raise InputError(
-                f"this StyleGAN2 was trained with {name} {settings[name]!r:.60}; expected "
+                f"this StyleGAN2 was trained with {name} {str(stored)[:60]}; expected "
                 f"{fit[0]!r}, as the public ones have it."
             )
 
@@ -185,8 +188,7 @@ def _discriminator_args(state: StateDict, options: Options) -> dict[str, Any]:
     channels = {r: (*state.shape(f"{r}x{r}/Conv0/bias"), 0)[0] for r in sizes(size)[1:]}
     joined, last = (*state.shape("4x4/Conv/weight"), 0, 0, 0, 0)[2:4]
     classes = (*state.shape("LabelEmbed/weight"), 0)[0]
-    stored = state.settings.get("mbstd_group_size", 4)
-    group = stored if type(stored) is int and stored > 0 else 4
+    group = positive(state.settings.get("mbstd_group_size"), 4)
     plain = "skip" if len(shown) > 1 else "orig"
     return {
         "image_size": size,

@@ -76,7 +76,9 @@ def sizes(value: Any) -> tuple[int, ...]:
 
 
 def view(storage: Any, offset: Any, size: Any, stride: Any, budget: Budget) -> Tensor:
-    """Return a tensor over the elements (n,) of a storage.
+    """Return a tensor over the elements (n,) of a storage; without elements its sizes go.
+
+    Networks are built as large as tensors say, which then cannot be more than there is.
 
     Raises:
         RefusedError: It has more elements than the storage, or reaches beyond it.
@@ -93,7 +95,7 @@ def view(storage: Any, offset: Any, size: Any, stride: Any, budget: Budget) -> T
             f"has a tensor of {numel} elements in a storage of {storage.numel()} elements"
         )
     budget.take(numel, storage.dtype)
-    return storage.as_strided(size, stride, offset) if numel else storage.new_empty(size)
+    return storage.as_strided(size, stride, offset) if numel else storage.new_empty(0)
 
 
 def storage_type(value: Any) -> torch.dtype:
@@ -151,6 +153,8 @@ def array(data: Any, dtype: Any, shape: Any, fortran: bool) -> Tensor:
             f"has an array of shape {shape} in {len(data)} bytes: its sizes are wrong"
         )
     flat = from_bytes(bytes(data), dtype.dtype)
+    if not len(flat):
+        return flat
     if fortran:
         return flat.reshape(shape[::-1]).permute(*reversed(range(len(shape))))
     return flat.reshape(shape)

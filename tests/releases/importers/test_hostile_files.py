@@ -363,3 +363,51 @@ def test_shared_parts_take_no_time(refused):
 def test_long_pickles_end(refused, monkeypatch):
     monkeypatch.setattr(unpickling, "MAX_OPCODES", 1000)
     refused(b"N0" * 501 + b"N.", "steps")
+
+
+HUGE = torch.empty(2**40, 0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {**state_dict(), "main.1.running_mean": HUGE},
+        {f"main.{i}.weight": torch.zeros(2, 2, 4, 4) for i in range(0, 300, 3)}
+        | {"main.1.running_mean": torch.zeros(2)},
+        {"enc_content.model.0.conv.weight": torch.zeros(2, 3, 7, 7)}
+        | {f"enc_content.model.{i}.conv.weight": torch.zeros(1) for i in (1, 60, 61)},
+        {"input.input": torch.zeros(1), "conv1.conv.modulation.weight": torch.zeros(1)}
+        | {f"to_rgbs.{i}.bias": torch.zeros(1) for i in range(40)},
+        {"input.input": torch.zeros(1), "conv1.conv.modulation.weight": torch.zeros(1)}
+        | {"style.1.weight": HUGE},
+        {"synthesis.b4.const": torch.zeros(1), "synthesis.b8192.conv1.bias": torch.zeros(1)},
+        {"formatLayer.module.weight": torch.zeros(2, 2)}
+        | {f"toRGBLayers.{i}.module.weight": torch.zeros(3, 2, 1, 1) for i in range(90)},
+        {"shared.weight": torch.zeros(2, 2), "output_layer.0.gain": torch.zeros(2)}
+        | {f"blocks.{i}.0.x": torch.zeros(1) for i in range(500)},
+        {"model.10.conv_block.1.weight": torch.zeros(2, 2, 3, 3), "model.1.weight": HUGE},
+        {"model.model.0.weight": HUGE, "x.running_mean": torch.zeros(1)},
+    ],
+)
+def test_shapes_and_numbers_of_layers_cost_no_memory(refused, state):
+    refused(
+        saved({"a": state, "b": state} if "enc_content.model.0.conv.weight" in state else state)
+    )
+
+
+@pytest.mark.parametrize("depth", [60])
+def test_stored_settings_are_not_walked(refused, depth, tmp_path):
+    nested = []
+    for _ in range(depth):
+        nested = [nested, nested]
+    path = tmp_path / "nested"
+    variables = {
+        "synthesis/4x4/Const/const": np.zeros(1),
+        "synthesis/4x4/Conv/mod_weight": np.zeros(1),
+    }
+    settings = {"resample_kernel": nested, "architecture": nested}
+    write_tensorflow(path, [network("G_main", variables, settings)] * 3)
+    refused(path.read_bytes())
+    g = persistent("Generator", {"synthesis.b4.const": torch.zeros(1)}, {"conv_clamp": nested})
+    write_nvidia(path, {"G_ema": g, "D": None})
+    refused(path.read_bytes())
