@@ -1,6 +1,7 @@
 """`import`, `sample` and `export`, from the file of weights to images and back."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -180,3 +181,22 @@ def test_sources_are_ranked_and_those_without_a_critic_named(tmp_path, release, 
 def test_older_releases_are_sampled_too(tmp_path):
     save_release(tmp_path / "r", {"generator": DCGANGenerator(16, 3, 4, 2)}, "# A card\n")
     assert main(["sample", str(tmp_path / "r"), "--n", "1", "--out", str(tmp_path / "i")]) == 0
+
+
+def test_onnx_asks_for_its_packages(tmp_path, release, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as where it is not installed
+    out = str(tmp_path / "g.onnx")
+    assert main(["export", str(release), "--layout", "onnx", "--out", out]) == 2
+    assert "pip install 'lit-synth[onnx]'" in capsys.readouterr().err
+
+
+def test_onnx_draws_the_releases_images(tmp_path, release):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "g.onnx"
+    assert main(["export", str(release), "--layout", "onnx", "--out", str(out)]) == 0
+    z = torch.randn(3, 4)
+    session = runtime.InferenceSession(str(out))
+    (made,) = session.run(None, {session.get_inputs()[0].name: z.numpy()})
+    expected = load_release(release).network("generator")(z)
+    torch.testing.assert_close(torch.from_numpy(made), expected, atol=1e-5, rtol=1e-4)

@@ -102,6 +102,8 @@ def told_of(path: Path) -> Iterator[None]:
     """Say in one sentence what of a file is refused or damaged."""
     try:
         yield
+    except InputError:
+        raise
     except RefusedError as error:
         raise InputError(
             f"{path} {error}, which no layout known here does; nothing of it was executed: save "

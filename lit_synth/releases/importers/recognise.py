@@ -94,7 +94,8 @@ def import_networks(path: str | Path, options: Options) -> Imported:
 def recognise(states: list[StateDict], options: Options, path: str) -> tuple[Layout, Found]:
     """Return the layout of a file's state dicts, and what they are in it."""
     for layout in LAYOUTS:
-        found = layout.read(states, options)
+        with told_of(Path(path)):  # keys may be of a layout, and shapes of none
+            found = layout.read(states, options)
         if found is not None:
             return layout, found
     seen = "; ".join(f"at '{s.path}': {listed(sorted(s.tensors))}" for s in states[:4])
