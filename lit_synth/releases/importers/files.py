@@ -4,9 +4,8 @@ import io
 import mmap
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lit_synth.errors import InputError
-from lit_synth.releases.importers.tensors import (
-    STORAGES,
-    ArrayRecord,
-    Budget,
-    DtypeRecord,
-    array,
-    from_bytes,
-    scalar,
-    storage_type,
-    view,
-    whole,
-)
-from lit_synth.releases.importers.unpickling import (
-    BytesFile,
-    Machine,
-    Maker,
-    Name,
-    Record,
-    RefusedError,
-)
+from lit_synth.releases.importers.makers import makers
+from lit_synth.releases.importers.tensors import Budget, from_bytes, storage_type, whole
+from lit_synth.releases.importers.unpickling import BytesFile, Machine, Maker, RefusedError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -51,31 +33,8 @@ DAMAGED = (
     ArithmeticError,
 )
 
-# Classes of which name and state are kept: nothing is made of them.
-RECORDS = (
-    "argparse.Namespace",
-    "models.utils.config.BaseConfig",
-    "dnnlib.tflib.network.Network",
-    "torch.device",
-)
 # Names of networks in public files, which safetensors have in front of the names of their tensors.
 NETWORKS = ("g", "d", "g_ema", "G", "D", "G_ema", "netG", "netD", "avgG", "a", "b", "state_dict")
-NETWORK = "torch_utils.persistence._reconstruct_persistent_obj"
-DICTS = ("collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict")
-WORDS = (  # named, never called
-    "torch.float32",
-    "torch.float16",
-    "torch.float64",
-    "torch.bfloat16",
-    "torch.int64",
-    "torch.nn.parameter.Parameter",
-    "torch.Tensor",
-    "numpy.ndarray",
-    "builtins.object",
-    "__builtin__.object",
-    "builtins.dict",
-    "__builtin__.dict",
-)
 
 
 def read_weights(path: str | Path) -> Any:
@@ -125,10 +84,10 @@ def _read(path: Path, data: mmap.mmap) -> Any:
             return _of_zip(archive, len(data), budget)
     if len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
         return _nested(load_file(path))
-    first = Machine(data, makers(budget), _no_ids).run()
+    first = Machine(data, makers(budget, _blobs(budget)), _no_ids).run()
     if isinstance(first, int) and first == LEGACY_MAGIC:
         data.seek(0)
-        return _of_legacy(data, len(data), budget)
+        return _of_legacy(data, len(data), budget, _blobs(budget))
     return first
 
 
@@ -172,14 +131,31 @@ def _of_zip(archive: zipfile.ZipFile, size: int, budget: Budget) -> Any:
             raise RefusedError(f"says of storage {key} that it has {numel} elements")
         return storages[key]
 
-    return Machine(io.BytesIO(archive.read(pickles[0])), makers(budget), persistent).run()
+    data = io.BytesIO(archive.read(pickles[0]))
+    return Machine(data, makers(budget, _blobs(budget)), persistent).run()
 
 
-def _of_legacy(file: BytesFile, size: int, budget: Budget, depth: int = 0) -> Any:
+def _blobs(budget: Budget) -> Maker:
+    """Return what reads the bytes of a storage within a pickle, a file of its own."""
+
+    def blob(args: tuple[Any, ...]) -> Any:
+        (data,) = args
+        if not isinstance(data, bytes):
+            raise RefusedError("has a storage that is not of bytes")
+        return _of_legacy(io.BytesIO(data), len(data), budget, _no_blobs)
+
+    return blob
+
+
+def _no_blobs(_: tuple[Any, ...]) -> Any:
+    raise RefusedError("has files within files")
+
+
+def _of_legacy(file: BytesFile, size: int, budget: Budget, blob: Maker) -> Any:
     """Read magic number, protocol, system, the object, then the storages that it refers to."""
 
     def run(persistent: Callable[[Any], Any] = _no_ids) -> Any:
-        return Machine(file, makers(budget, depth), persistent).run()
+        return Machine(file, makers(budget, blob), persistent).run()
 
     magic, protocol, system = run(), run(), run()
     if magic != LEGACY_MAGIC or protocol != LEGACY_PROTOCOL:
@@ -232,108 +208,3 @@ def _storage_id(given: Any) -> tuple[torch.dtype, str, int, Any]:
     if not isinstance(key, str) or not key.isalnum():
         raise RefusedError("has a storage without a name")
     return storage_type(kind), key, whole(numel), part[0] if part else None
-
-
-def makers(budget: Budget, depth: int = 0) -> Mapping[str, Maker]:
-    """Return what is made of each known name, given the arguments of its call.
-
-    Args:
-        budget: Of all tensors of the file.
-        depth: Files of storages that this one is in: these hold no further ones.
-    """
-
-    def tensor(args: tuple[Any, ...]) -> Tensor:
-        storage, offset, size, stride, *_ = args
-        return view(storage, offset, size, stride, budget)
-
-    def blob(args: tuple[Any, ...]) -> Any:
-        (data,) = args
-        if depth or not isinstance(data, bytes):
-            raise RefusedError("has files within files")
-        return _of_legacy(io.BytesIO(data), len(data), budget, depth + 1)
-
-    def subclass(args: tuple[Any, ...]) -> Any:
-        function, _, arguments, *_ = args
-        return known[_path(function)](arguments)
-
-    def reconstructed(args: tuple[Any, ...]) -> Any:
-        cls, _, state = args
-        return known[_path(cls)](() if state is None else (state,))
-
-    known: dict[str, Maker] = {
-        **{name: partial(Record, name) for name in RECORDS},
-        **dict.fromkeys(DICTS, _dict),
-        **dict.fromkeys(WORDS, _uncalled),
-        **{f"torch.{prefix}{kind}": _uncalled for kind in STORAGES for prefix in ("", "cuda.")},
-        NETWORK: partial(Record, NETWORK),
-        "torch._utils._rebuild_tensor": tensor,
-        "torch._utils._rebuild_tensor_v2": tensor,
-        "torch._utils._rebuild_parameter": _first_tensor,
-        "torch._utils._rebuild_parameter_with_state": _first_tensor,
-        "torch._tensor._rebuild_from_type_v2": subclass,
-        "torch.storage._load_from_bytes": blob,
-        "torch.Size": lambda args: tuple(args[0]),
-        "_codecs.encode": _encoded,
-        **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor"), reconstructed),
-        **{f"{b}.{kind}": _members for b in BUILTINS for kind in ("set", "frozenset")},
-        **{f"numpy.{c}.multiarray._reconstruct": _array for c in CORE},
-        **{f"numpy.{c}.multiarray.scalar": scalar for c in CORE},
-        **{f"numpy.{c}.numeric._frombuffer": _buffer for c in CORE},
-        "numpy.dtype": partial(DtypeRecord, "numpy.dtype"),
-    }
-    return known
-
-
-CORE = ("core", "_core")  # numpy's before and from version 2 on
-BUILTINS = ("builtins", "__builtin__")
-
-
-def _path(name: Any) -> str:
-    if not isinstance(name, Name):
-        raise RefusedError(f"calls a {type(name).__name__}")
-    return name.path
-
-
-def _uncalled(_: tuple[Any, ...]) -> Any:
-    raise RefusedError("calls what is only a type")
-
-
-def _dict(args: tuple[Any, ...]) -> dict[Any, Any]:
-    given = args[0] if args else {}
-    pairs = list(given.items()) if isinstance(given, dict) else given
-    if not isinstance(pairs, list) or not all(
-        isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)
-        for pair in pairs
-    ):
-        raise TypeError("a dict that is none")
-    return dict(pairs)
-
-
-def _first_tensor(args: tuple[Any, ...]) -> Tensor:
-    if not isinstance(args[0], Tensor):
-        raise TypeError("a parameter that is none")
-    return args[0]
-
-
-def _members(args: tuple[Any, ...]) -> list[Any]:
-    return list(args[0]) if args and isinstance(args[0], list | tuple) else []
-
-
-def _encoded(args: tuple[Any, ...]) -> bytes:
-    text, encoding = args
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise RefusedError("encodes text")
-    return text.encode("latin-1")
-
-
-def _array(args: tuple[Any, ...]) -> ArrayRecord:
-    if not args or args[0] != Name("numpy.ndarray"):
-        raise RefusedError("has an array of another class")
-    return ArrayRecord("numpy.ndarray")
-
-
-def _buffer(args: tuple[Any, ...]) -> ArrayRecord:
-    data, dtype, shape, order = args
-    found = ArrayRecord("numpy.ndarray")
-    found.tensor = array(data, dtype, shape, order == "F")
-    return found

@@ -74,37 +74,44 @@ def part(args: dict[str, dict[str, Any]], domain: str) -> Part:
         domain: Its name in the release.
     """
     content, style, decoder = (f"{kind}_{domain}" for kind in (CONTENT, STYLE, DECODER))
-    levels, n_blocks = args[CONTENT]["levels"], args[CONTENT]["n_blocks"]
-    coded = args[CONTENT]["width"] * 2 ** (levels - 1)
-    pairs = [*_style_encoder(style, len(args[STYLE]["widths"]))]
+    levels = args[CONTENT]["levels"]
+    normed = _before_norms(args[CONTENT], content, decoder)
+    pairs = [Pair(f"{public}.conv.weight", own) for public, (own, _) in normed.items()]
+    pairs += _style_encoder(style, len(args[STYLE]["widths"]))
+    pairs += _enlargements(decoder, levels)
+    pairs += _style_layers(decoder, args[CONTENT]["width"] * 2 ** (levels - 1))
     inert: dict[str, Tensor | None] = {}
-
-    def cancelled(public: str, channels: int) -> str:
-        """Note the bias of a convolution, and an older file's statistics, of no effect."""
-        inert[f"{public}.conv.bias"] = torch.zeros(channels)
-        if public.startswith("enc_content"):
-            inert[f"{public}.norm.running_mean"] = inert[f"{public}.norm.running_var"] = None
-        return f"{public}.conv.weight"
-
-    for i in range(levels):
-        public = cancelled(f"enc_content.model.{i}", args[CONTENT]["width"] * 2**i)
-        pairs.append(Pair(public, f"{content}.levels.{i}.0.weight"))
     constants: dict[str, Tensor] = {}
-    for b in range(n_blocks):
-        for j in range(2):
-            public = cancelled(f"enc_content.model.{levels}.model.{b}.model.{j}", coded)
-            pairs.append(Pair(public, f"{content}.blocks.{b}.residual.{3 * j}.weight"))
-            public = cancelled(f"dec.model.0.model.{b}.model.{j}", coded)
-            pairs.append(Pair(public, f"{decoder}.blocks.{b}.conv{j + 1}.weight"))
-            norm = public.replace("conv.weight", "norm.running")
-            constants |= {f"{norm}_mean": torch.zeros(coded), f"{norm}_var": torch.ones(coded)}
-    pairs += [*_enlargements(decoder, levels), *_style_layers(decoder, coded)]
+    for public, (_, channels) in normed.items():
+        inert[f"{public}.conv.bias"] = torch.zeros(channels)  # which the norm cancels
+        statistics = f"{public}.norm.running_mean", f"{public}.norm.running_var"
+        if public.startswith("dec"):  # AdaIN's, which stay as they started
+            constants |= zip(statistics, (torch.zeros(channels), torch.ones(channels)), strict=True)
+        else:
+            inert |= dict.fromkeys(statistics)  # stored by PyTorch 0.3, and not used
     networks: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
         content: (ContentEncoder, args[CONTENT]),
         style: (StyleEncoder, args[STYLE]),
         decoder: (StyleDecoder, args[DECODER]),
     }
     return Part(networks, pairs, constants, inert)
+
+
+def _before_norms(args: dict[str, Any], content: str, decoder: str) -> dict[str, tuple[str, int]]:
+    """Return the layers with an instance norm behind: public place -> our weight, channels."""
+    width, levels = args["width"], args["levels"]
+    coded = width * 2 ** (levels - 1)
+    found = {
+        f"enc_content.model.{i}": (f"{content}.levels.{i}.0.weight", width * 2**i)
+        for i in range(levels)
+    }
+    for b in range(args["n_blocks"]):
+        for j in range(2):
+            encoding = f"{content}.blocks.{b}.residual.{3 * j}.weight"
+            found[f"enc_content.model.{levels}.model.{b}.model.{j}"] = encoding, coded
+            decoding = f"{decoder}.blocks.{b}.conv{j + 1}.weight"
+            found[f"dec.model.0.model.{b}.model.{j}"] = decoding, coded
+    return found
 
 
 def _both(public: str, own: str, form: Form = SAME) -> list[Pair]:

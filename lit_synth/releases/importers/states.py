@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lit_synth.releases.importers.files import NETWORK
+from lit_synth.releases.importers.makers import NETWORK
 from lit_synth.releases.importers.tensors import as_tensor
 from lit_synth.releases.importers.unpickling import Record, RefusedError
 

@@ -17,6 +17,9 @@ from public_files import (
 from safetensors.torch import save_file
 from torch import nn
 
+from lit_synth.contracts.translator import Translation
+from lit_synth.inference.ask import translate
+from lit_synth.inference.loading import load_method
 from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
 from lit_synth.networks.munit import ContentEncoder, StyleDecoder, StyleEncoder
@@ -283,6 +286,10 @@ def test_munit(tmp_path):
         made = nets[f"decoder_{domain}"](nets[f"content_encoder_{domain}"](x), s)
         close(made, munit_plainly(content[domain], x, s), 1e-3)
     assert_same(back(imported, tmp_path / "r", "munit"), content)
+    method = load_method(tmp_path / "r")
+    there = translate(method, {"a": x, "style": s}, Translation(("a",), ("b",)))
+    c = nets["content_encoder_a"](x)
+    torch.testing.assert_close(there, nets["decoder_b"](c, s), atol=1e-5, rtol=1e-4)
 
 
 # PGAN
