@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
+from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
 from lit_synth.releases.importers.states import StateDict
 
 LISTED = 8  # keys that a message names
@@ -185,7 +186,7 @@ def _check_shapes(
     cls: type[nn.Module], init_args: dict[str, Any], own: Mapping[str, Tensor], where: str
 ) -> None:
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutOrthogonalStart():
             built = cls(**init_args).state_dict()
     except InputError:
         raise
