@@ -97,9 +97,9 @@ def _imported(class_path: str) -> Any:
 
 
 class WithoutOrthogonalStart(TorchFunctionMode):
-    """Networks built under it do not start orthogonal: for those whose weights are replaced at once.
+    """Under it networks do not start orthogonal: for those whose weights are replaced at once.
 
-    The factors of BigGAN's matrices take a minute, and nothing of them would be left.
+    The factors of BigGAN's matrices take most of a minute, and nothing of them would be left.
     """
 
     def __torch_function__(
