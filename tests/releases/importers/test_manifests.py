@@ -65,3 +65,14 @@ def test_sizes_are_read_from_shapes():
         "class_dim": 128,
         "attention": [64],
     }
+
+
+def test_counts_of_parameters_are_those_that_the_authors_code_prints():
+    counts = []
+    for name, place in {"biggan_G_I128": "", "biggan_D_I128": "D"}.items():
+        states = [state_of("biggan_G_I128", "G"), state_of(name, place)][-1 if not place else 0 :]
+        part = biggan.read(states, Options()).parts[place]
+        ((cls, init_args),) = part.networks.values()
+        with torch.device("meta"):
+            counts.append(sum(p.numel() for p in cls(**init_args).parameters()))
+    assert counts == [70_433_988, 87_982_370]
