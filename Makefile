@@ -22,7 +22,7 @@ demo: install
 	$(BIN)/lit-synth demo
 
 test: install
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: install
 	$(BIN)/ruff format --check

@@ -55,6 +55,23 @@ class Method(pl.LightningModule):
         assert isinstance(self, Translator), f"{type(self).__name__} defines no generate"
         return self.translate(batch, self.translations()[0])
 
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - for methods whose stages differ
+        """Return the players whose optimizers step in an iteration, for studies to count.
+
+        Of a game the critic steps in every one and the generator in every `n_critic`-th; without a
+        critic there is a generator alone. Overridden by methods that play otherwise.
+
+        Args:
+            iteration: Counted from 0 over all stages.
+            stage: The one that it falls in.
+            settings: Of the method, defaults included.
+        """
+        if not any(name.startswith(("critic", "discriminator", "n_critic")) for name in settings):
+            return ["generator"]
+        moves = (iteration + 1) % settings.get("n_critic", 1) == 0
+        return ["critic", "generator"] if moves else ["critic"]
+
     # Duration.
 
     @property

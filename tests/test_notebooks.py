@@ -1,12 +1,11 @@
 """The notebooks run from the first cell to the last, and are committed without outputs."""
 
-import asyncio
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from forkserver import server
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -21,50 +20,20 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    """Every case's notebook with its outputs, or what its execution has raised."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("LIT_SYNTH_NOTEBOOK_FAST", "1")
-        environment.setenv("OMP_NUM_THREADS", "1")
-        environment.setenv("PYTHONPATH", str(ROOT))
-        environment.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        environment.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("jupyter")))
-        return asyncio.run(execute_all(tmp_path_factory))
-
-
-async def execute_all(tmp_path_factory):
-    folders = {case: copied(parts, tmp_path_factory) for case, parts in CASES.items()}
-    outcomes = await asyncio.gather(
-        *(execute(case.split()[0], folder) for case, folder in folders.items()),
-        return_exceptions=True,
-    )
-    return dict(zip(CASES, outcomes, strict=True))
-
-
-def copied(parts, tmp_path_factory):
-    """Return a copy of the parts of the project that a notebook reads, for it to write into."""
-    folder = tmp_path_factory.mktemp("project")
-    for part in parts:
-        shutil.copytree(ROOT / part, folder / part)
-    (folder / "notebooks").mkdir()
-    return folder
-
-
-async def execute(name, folder):
-    """Run a notebook as a reader would who has opened it in its folder."""
-    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    where = {"metadata": {"path": str(folder / "notebooks")}}
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where)
-    return await client.async_execute()
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_every_cell_runs(executed, case):
-    if isinstance(executed[case], Exception):
-        raise executed[case]
-    outputs = [output for cell in executed[case].cells for output in cell.get("outputs", [])]
+def test_every_cell_runs(case, tmp_path):
+    project, executed = tmp_path / "project", tmp_path / "executed.ipynb"
+    for part in CASES[case]:
+        shutil.copytree(ROOT / part, project / part)
+    (project / "notebooks").mkdir()
+    env = {"LIT_SYNTH_NOTEBOOK_FAST": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    env["IPYTHONDIR"] = str(tmp_path / "ipython")
+    paths = [ROOT / "notebooks" / f"{case.split()[0]}.ipynb", project / "notebooks", executed]
+    log = tmp_path / "log.txt"
+    code = server().run(log, env=env, run_notebook=[str(path) for path in paths])
+    assert code == 0, log.read_text()
+    cells = nbformat.read(executed, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 3
 
 

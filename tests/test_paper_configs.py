@@ -45,9 +45,11 @@ LAUNCHES = [(path.stem, launch) for path in CONFIGS for launch in launch_lines(p
 GANS = {"WGANGP", "TransferGAN", "TransferACGAN", "MineGAN"}
 NAMED = {path.stem: class_path(path) for path in CONFIGS}
 OF_GANS = [launch for launch in LAUNCHES if NAMED[launch[0]] in GANS]
-OF_IMPORTED = [
-    (stem, launch) for stem, launch in OF_GANS if "releases/" in (ROOT / launch[2]).read_text()
-]
+OF_IMPORTED = list(
+    {
+        stem: launch for stem, launch in OF_GANS if "- releases/" in (ROOT / launch[2]).read_text()
+    }.items()
+)
 OF_EXTRACTORS = [launch for launch in LAUNCHES if NAMED[launch[0]] == "SemanticExtractor"]
 OF_TRANSLATORS = [
     (stem, launch)
@@ -56,21 +58,16 @@ OF_TRANSLATORS = [
 ]
 
 
-def pgan_pair(channels):
+def pgan_pair(*channels):
     return {"generator": PGANGenerator(channels), "critic": PGANCritic(channels)}
 
 
-def biggan_pair(width, num_classes):
-    generator = BigGANGenerator(width=width, num_classes=num_classes)
-    return {"generator": generator, "critic": BigGANCritic(width=width, num_classes=num_classes)}
+def biggan_pair(**size):
+    return {"generator": BigGANGenerator(**size), "critic": BigGANCritic(**size)}
 
 
-def stylegan2_pair(**narrow):
-    discriminator = StyleGAN2Discriminator(**narrow)
-    return {
-        "generator": StyleGAN2Generator(**narrow | ({"w_dim": WIDTH} if narrow else {})),
-        "critic": discriminator,
-    }
+def stylegan2_pair(**size):
+    return {"generator": StyleGAN2Generator(**size), "critic": StyleGAN2Discriminator(**size)}
 
 
 def networks(path):
@@ -85,20 +82,29 @@ def networks(path):
     ).as_dict()
 
 
-# Public GANs that configs mine: each as published, and narrow.
+# Public GANs that configs mine: as published, narrow, and narrow of few pixels.
 PGAN_256 = [512, 512, 512, 512, 256, 128, 64]
+NARROW_BIGGAN = {"width": WIDTH, "num_classes": 3, "attention": ()}
 IMPORTED = {
-    "pgan_celebahq_256": (partial(pgan_pair, PGAN_256), partial(pgan_pair, [WIDTH] * 7)),
-    "pgan_celebahq_1024": (
-        partial(pgan_pair, [*PGAN_256, 32, 16]),
-        partial(pgan_pair, [WIDTH] * 9),
-    ),
-    "stylegan2_ffhq_256": (stylegan2_pair, partial(stylegan2_pair, channel_max=WIDTH)),
-    "biggan_imagenet_128": (
-        partial(biggan_pair, 96, 1000),
-        partial(biggan_pair, WIDTH, 3),
-    ),
+    "pgan_celebahq_256": [
+        partial(pgan_pair, *channels) for channels in (PGAN_256, [WIDTH] * 7, [WIDTH] * 3)
+    ],
+    "pgan_celebahq_1024": [
+        partial(pgan_pair, *channels)
+        for channels in ([*PGAN_256, 32, 16], [WIDTH] * 9, [WIDTH] * 3)
+    ],
+    "biggan_imagenet_128": [
+        biggan_pair,
+        partial(biggan_pair, **NARROW_BIGGAN),
+        partial(biggan_pair, image_size=64, **NARROW_BIGGAN),
+    ],
+    "stylegan2_ffhq_256": [
+        stylegan2_pair,
+        partial(stylegan2_pair, channel_max=WIDTH),
+        partial(stylegan2_pair, image_size=16, channel_max=WIDTH),
+    ],
 }
+PUBLISHED, NARROW, SMALL = range(3)
 
 
 # Of the generators that these configs mine, in millions.
@@ -117,12 +123,11 @@ def sources(path):
     return [Path(source) for source in given if source is not None]
 
 
-def write_sources(path):
+def write_sources(path, size=NARROW):
     """Write, where a config expects them, the releases that others would have written."""
     for source in sources(path):
         if source.parts[0] == "releases":
-            _, narrow = IMPORTED[source.name]
-            save_release(source, narrow(), "Random weights.")
+            save_release(source, IMPORTED[source.name][size](), "Random weights.")
             continue
         runs, config, seed, release = source.parts
         assert (runs, seed, release) == ("runs", "seed0", "release")
@@ -133,7 +138,7 @@ def write_sources(path):
 def test_all_configs_and_launch_lines_are_found():
     assert len(CONFIGS) == 43
     assert len(OF_GANS) == 28
-    assert len(OF_IMPORTED) == 7
+    assert len(OF_IMPORTED) == 4
     assert len(OF_TRANSLATORS) >= 18
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
@@ -172,38 +177,30 @@ def build_without_weights(launch, monkeypatch):
     """Build the run of a launch line from public GANs at full size, on no device."""
 
     def load(source):
-        return Release(Path(source), IMPORTED[Path(source).name][0]())
+        return Release(Path(source), IMPORTED[Path(source).name][PUBLISHED]())
 
     monkeypatch.setattr(minegan, "load_release", load)
     with torch.device("meta"):
         return SynthCLI.build([*launch, "--trainer.accelerator=cpu"])
 
 
-@pytest.mark.parametrize(
-    ("stem", "launch"),
-    OF_IMPORTED,
-    ids=[" ".join([stem, *launch[3:5]]) for stem, launch in OF_IMPORTED],
-)
-def test_public_gans_are_mined_at_full_size_and_run_narrow(stem, launch, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("stem", "launch"), OF_IMPORTED, ids=[stem for stem, _ in OF_IMPORTED])
+def test_public_gans_are_mined_at_full_size_and_run_small(stem, launch, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     with monkeypatch.context() as patched:
         built = build_without_weights(launch, patched)
-    (full,) = built.method.generators
-    size = built.data.image_size
-    assert full.image_size == size
-    assert built.method.mine(torch.empty(2, built.method.u_dim, device="meta"), 0).shape[2:] == (
-        size,
-        size,
-    )
-    assert built.method.critic(torch.empty(2, 3, size, size, device="meta")).shape == (2,)
-    generator = sum(parameter.numel() for parameter in full.parameters())
-    assert round(generator / 1e6, 1) == PARAMETERS[stem]
+    (generator,) = built.method.generators
+    assert generator.image_size == built.method.critic.image_size == built.data.image_size
+    assert built.method.critic.num_classes == 0
+    count = sum(parameter.numel() for parameter in generator.parameters())
+    assert round(count / 1e6, 1) == PARAMETERS[stem]
+    assert built.method.miners[0].latent_dim == generator.latent_dim
 
-    write_sources(ROOT / "configs/paper" / f"{stem}.yaml")
+    write_sources(ROOT / "configs/paper" / f"{stem}.yaml", SMALL)
     method = SynthCLI.build([*launch, "--trainer.accelerator=cpu"]).method
     method.stages = [replace(stage, iterations=1) for stage in method.stages]
-    before = tiny.state(method)
+    before, size = tiny.state(method), method.critic.image_size
     tiny.fit(method, [{"image": torch.rand(4, 3, size, size)} for _ in range(2)])
     moved = tiny.changed_networks(before, tiny.state(method))
     more = {"minegan_biggan_128": {"class_miners"}, "minegan_stylegan2_256": {"semantic_miners"}}

@@ -1,14 +1,15 @@
 """DGN-AM: climb a class's logit through a generator (Nguyen et al. 2016, arXiv:1605.09304)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
-from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.features.classifier import ReleaseClassifier
+from lit_synth.features.targets import check_targets
 from lit_synth.method import Method
 from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage
@@ -55,6 +56,10 @@ class DGNAM(Method):
         check_targets(source, self.generator, classifier, target_classes)
         self.target_classes, self.steps = target_classes, steps
         self.step_size, self.decay = step_size, decay
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - never
+        return []
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return []
@@ -103,19 +108,3 @@ class DGNAM(Method):
         if isinstance(self.classifier, ReleaseClassifier):
             return {"source": SELF, "classifier": ReleaseClassifier.spec(SELF)}
         return {"source": SELF}
-
-
-def check_targets(
-    source: str, generator: nn.Module, classifier: Extractor, target_classes: list[int]
-) -> None:
-    """Raise InputError unless the classifier has the classes and the generator has none."""
-    if generator.num_classes:
-        raise InputError(
-            f"the generator of {source} has {generator.num_classes} classes, but DGN-AM moves the "
-            "code of an unconditional one: give another source."
-        )
-    if not target_classes or not set(target_classes) <= set(range(classifier.num_classes)):
-        raise InputError(
-            f"target_classes is {target_classes}: give one or more of the classifier's classes, "
-            f"0 to {classifier.num_classes - 1}."
-        )

@@ -1,5 +1,6 @@
 """DRIT: diverse translation by disentangled representations (Lee et al. 2018, 1808.00948)."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -112,6 +113,11 @@ class DRIT(Method):
         self.lambda_cc, self.lambda_recon = lambda_cc, lambda_recon
         self.lambda_latent, self.lambda_kl, self.lambda_ms = lambda_latent, lambda_kl, lambda_ms
         self.d_iter, self.lr, self.betas, self.weight_decay = d_iter, lr, betas, weight_decay
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - of any stage
+        everybody_moves = (iteration + 1) % settings["d_iter"] == 0
+        return ["content_critic", *(["critic", "generator"] if everybody_moves else [])]
 
     def configure_optimizers(self) -> list[Optimizer]:
         codes = [self.content_encoders, self.shared_encoder, self.attribute_encoders]

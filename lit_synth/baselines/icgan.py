@@ -1,5 +1,6 @@
 """IcGAN: invert a conditional GAN to edit images (Perarnau et al. 2016, arXiv:1611.06355)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -94,6 +95,11 @@ class IcGAN(Method):
         self.register_buffer("rivals", rivals(domains, self.exclusive_groups), persistent=False)
         self.lr, self.betas = lr, betas
         self.lr_encoder, self.betas_encoder = lr_encoder, betas_encoder
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - stages decide alone
+        game = ["critic", "generator"] if "gan" in stage.weights else []
+        return game + ["encoder"] * bool({"encoder_z", "encoder_y"} & set(stage.weights))
 
     def configure_optimizers(self) -> list[Optimizer]:
         game, encoders = (self.generator, self.discriminator), (self.encoder_z, self.encoder_y)

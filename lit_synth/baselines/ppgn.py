@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
-from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 from lit_synth.features.classifier import ReleaseClassifier
+from lit_synth.features.targets import check_targets
 from lit_synth.method import Method
 from lit_synth.networks.perceptron import Perceptron
 from lit_synth.releases.format import SELF, load_release
@@ -121,19 +121,3 @@ class PPGN(Method):
         if isinstance(self.classifier, ReleaseClassifier):
             return {"source": SELF, "classifier": ReleaseClassifier.spec(SELF)}
         return {"source": SELF}
-
-
-def check_targets(
-    source: str, generator: nn.Module, classifier: Extractor, target_classes: list[int]
-) -> None:
-    """Raise InputError unless the classifier has the classes and the generator has none."""
-    if generator.num_classes:
-        raise InputError(
-            f"the generator of {source} has {generator.num_classes} classes, but PPGN samples the "
-            "code of an unconditional one: give another source."
-        )
-    if not target_classes or not set(target_classes) <= set(range(classifier.num_classes)):
-        raise InputError(
-            f"target_classes is {target_classes}: give one or more of the classifier's classes, "
-            f"0 to {classifier.num_classes - 1}."
-        )

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lit_synth.baselines.dgn_am import check_targets
 from lit_synth.contracts.generator import as_generator
 from lit_synth.features.base import Extractor
 from lit_synth.features.classifier import ReleaseClassifier
+from lit_synth.features.targets import check_targets
 from lit_synth.method import Method
 from lit_synth.releases.format import SELF, load_release
 from lit_synth.stages import Stage

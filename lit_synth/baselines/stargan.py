@@ -1,5 +1,6 @@
 """StarGAN: one generator for every pair of domains (Choi et al. 2018, arXiv:1711.09020)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -84,6 +85,12 @@ class StarGAN(Method):
         self.lambda_adv, self.lambda_gp, self.slope_of = lambda_adv, lambda_gp, slope_of
         self.lambda_cls, self.lambda_rec = lambda_cls, lambda_rec
         self.n_critic, self.lr, self.betas = n_critic, lr, betas
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:
+        if "identity" in stage.weights:
+            return ["generator"]
+        return super().players_at(iteration, stage, settings)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.discriminator)

@@ -1,5 +1,6 @@
 """2 x pix2pix: a cascade of two translations, each learned from pairs (thesis section 4.6.2)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,11 @@ class TwoPix2Pix(Method):
             {name: link.discriminator for name, link in named.items() if link.discriminator}
         )
         self.lambda_rec, self.lr, self.betas = lambda_rec, lr, betas
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - settings decide alone
+        games = [link for link in settings["links"] if link.get("discriminator")]
+        return ["critic", "generator"] if games else ["generator"]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [

@@ -1,4 +1,4 @@
-"""`lit-synth study`: list, run and report the studies behind every claim."""
+"""`lit-synth study`: list, run, judge and report the studies behind every claim."""
 
 import argparse
 import os
@@ -11,18 +11,25 @@ ACCELERATORS = {"default": "cpu", "smoke": "cpu", "gpu": "gpu"}
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb `study` and its actions."""
-    parser = subparsers.add_parser("study", help="list, run or report studies", description=__doc__)
-    parser.add_argument("action", choices=["list", "run", "report"])
-    parser.add_argument("ids", nargs="*", metavar="ID", help="run: which studies")
+    parser = subparsers.add_parser(
+        "study", help="list, run, judge or report studies", description=__doc__
+    )
+    parser.add_argument("action", choices=["list", "run", "judge", "report"])
+    parser.add_argument(
+        "ids", nargs="*", metavar="ID", help="run: which studies; judge: again (default: all)"
+    )
     parser.add_argument("--all", action="store_true", help="run: every study")
     parser.add_argument("--seeds", nargs="+", type=int, help="run: instead of the study's own")
     parser.add_argument(
-        "--jobs", type=int, help="run: at a time; 0: in this process (default: cores)"
+        "--jobs", type=int, help="run: at a time; 0: in this process (default: one for each core)"
     )
     parser.add_argument(
         "--scale", choices=list(ACCELERATORS), default="default", help="run: budget"
     )
     parser.add_argument("--fresh", action="store_true", help="run: again, whatever is there")
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="run: from changed files, told in the result"
+    )
     parser.add_argument("--studies", type=Path, default=Path("configs/studies"), help="the plans")
     parser.add_argument("--runs_dir", type=Path, default=Path("runs/studies"), help="all runs")
     parser.add_argument("--results", type=Path, default=Path("docs/results"), help="JSON, pictures")
@@ -39,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
         return _list(args)
     if args.action == "report":
         return _report(args)
+    if args.action == "judge":
+        return _judge(args)
     return max([_run(args, id_) for id_ in _chosen(args)])
 
 
@@ -57,30 +66,36 @@ def _chosen(args: argparse.Namespace) -> list[str]:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from lit_synth.studies.jobs import Jobs
+    from lit_synth.studies.listing import standing
     from lit_synth.studies.plan import load_plan
-    from lit_synth.studies.worker import finished
 
     for id_ in _known(args):
         plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
-        jobs = Jobs(plan, plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
-        done = sum(finished(job) is not None for job in jobs.in_order())
-        print(f"{id_}: {plan.claim}\n    {done} of {jobs.total} runs done")
+        result, accelerator = args.results / f"{id_}.json", ACCELERATORS[args.scale]
+        print(f"{id_}: {plan.claim}\n    {standing(plan, result, args.runs_dir, accelerator)}")
     return 0
 
 
 def _run(args: argparse.Namespace, id_: str) -> int:
     from lit_synth.studies import pictures, results
+    from lit_synth.studies.equal import facts_of_arms, refuse_unequal
     from lit_synth.studies.jobs import Jobs
-    from lit_synth.studies.plan import load_plan
+    from lit_synth.studies.plan import check_seeds, load_plan
+    from lit_synth.studies.provenance import refuse_dirty, revision
     from lit_synth.studies.run import run_jobs
 
     plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
-    jobs = Jobs(plan, args.seeds or plan.seeds, args.runs_dir, ACCELERATORS[args.scale])
-    workers = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
-    revision = results.revision()
-    outcome = results.collect(jobs, run_jobs(jobs, workers, args.fresh), revision)
+    seeds = args.seeds or plan.seeds
+    check_seeds(plan, seeds)
+    jobs = Jobs(plan, seeds, args.runs_dir, ACCELERATORS[args.scale])
+    if args.scale != "smoke":  # which decides nothing
+        refuse_unequal(plan, facts_of_arms(jobs))
+        if not args.allow_dirty:
+            refuse_dirty(revision())
     path = args.results / f"{id_}.json"
+    earlier = results.read(path)
+    workers = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
+    outcome = results.collect(jobs, run_jobs(jobs, workers, args.fresh), earlier)
     results.write(path, outcome)
     pictures.draw_samples(jobs, args.results / f"{id_}-samples.png")
     _tell(outcome)
@@ -88,24 +103,47 @@ def _run(args: argparse.Namespace, id_: str) -> int:
     return 1 if outcome["failures"] else 0
 
 
+def _judge(args: argparse.Namespace) -> int:
+    from lit_synth.studies import results
+    from lit_synth.studies.plan import load_plan
+
+    there = sorted(path.stem for path in args.results.glob("*.json"))
+    for id_ in args.ids or there:
+        path = args.results / f"{id_}.json"
+        published = results.read(path)
+        if published is None:
+            listed = ", ".join(there) or "none"
+            raise InputError(f"no result {path}: give one or more of {listed}.")
+        plan = load_plan(args.studies / f"{id_}.yaml", published["scale"])
+        outcome = results.rejudge(plan, published)
+        results.write(path, outcome)
+        print(f"{id_}: {outcome['verdict']}" + "".join(f"\n    {s}" for s in outcome["because"]))
+    return 0
+
+
 def _tell(outcome: "dict[str, object]") -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"{outcome['id']}: {outcome['verdict']}", caption=str(outcome["claim"]))
-    for column in ("expectation", "metric", "by seed", "p", "verdict"):
+    for column in ("role", "expectation", "metric", "effect", "95 %", "p", "verdict"):
         table.add_column(column)
-    tests = outcome["tests"]
+    tests, because = outcome["tests"], outcome["because"]
     assert isinstance(tests, list)
+    assert isinstance(because, list)
     for test in tests:
+        p = test["p"] if test["p_holm"] is None else test["p_holm"]
         table.add_row(
-            ("control: " if test["control"] else "") + test["expects"],
-            test["metric"],
-            " ".join(f"{value:.3g}" for value in test["per_seed"].values()),
-            "" if test["p"] is None else f"{test['p']:.3f}",
+            *(test["role"], test["expects"], test["metric"]),
+            "" if test["effect"] is None else f"{test['effect']:.3g}",
+            " to ".join(f"{end:.3g}" for end in test["interval"] or []),
+            "" if p is None else f"{p:.3f}",
             test["verdict"],
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for sentence in because:
+        console.print(f"- {sentence}", markup=False)
 
 
 def _report(args: argparse.Namespace) -> int:

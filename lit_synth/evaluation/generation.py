@@ -20,15 +20,21 @@ from lit_synth.metrics.suite import measure
 
 TEST_METRICS = (
     "fid",
+    "fid_interval",
+    "fid_floor",
     "kid",
+    "mind",
     "kmmd",
     "mv",
+    "mv_distance",
     "precision",
     "recall",
+    "f_score",
     "density",
     "coverage",
     "memorisation",
 )
+FEW = 250  # held-out images, below which a card says so
 
 
 class Fakes(NamedTuple):
@@ -86,6 +92,8 @@ class GenerationEvaluation:
         )
         train = self._real("train", unseen=False) if testing else None
         names = list(dict.fromkeys([*settings.metrics, *(TEST_METRICS if testing else ())]))
+        if train is not None and len(train.features) < 2:
+            names.remove("fid_floor")  # one image has no covariance
         if fake.classes_are_judged and "accuracy" not in names:
             names.append("accuracy")
         values = measure(
@@ -97,7 +105,24 @@ class GenerationEvaluation:
         """Return the card of what was measured on a split, `origin` being the weights'."""
         images, settings = split_of(self.data, split), self.settings
         facts = (len(images), settings.n_fake, split, settings.seed, images.sha256)
-        return Card.of(self.extractor, *facts, note=origin)
+        return Card.of(self.extractor, *facts, note=" ".join([origin, *self._cautions(split)]))
+
+    def _cautions(self, split: str) -> list[str]:
+        """Return what the numbers of images forbid to conclude."""
+        n, n_fake = len(split_of(self.data, split)), self.settings.n_fake
+        n_train = len(split_of(self.data, "train"))
+        cautions = []
+        if n < FEW:
+            cautions.append(
+                f"Only {n} held-out images, fewer than {FEW}, were compared: FID, recall and "
+                "coverage say little; read intervals and floors."
+            )
+        if split == "test" and n_train < n_fake:
+            cautions.append(
+                f"fid_floor is of all {n_train} training images, fewer than the {n_fake} generated "
+                "ones, which makes it too high."
+            )
+        return cautions
 
     def _real(self, split: str, unseen: bool) -> Features:
         """Return the features of a split: computed once."""

@@ -1,5 +1,6 @@
 """Mix-and-Match Networks: translate what was never paired (Wang et al. 2018, arXiv:1804.02199)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -107,6 +108,10 @@ class MMNets(Method):
         self.lr, self.betas = lr, betas
         if start is not None:
             self.start_from(start)
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - at any iteration
+        return ["critic", "generator"] if "adversarial" in stage.weights else ["generator"]
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         translators = nn.ModuleList([self.encoders, self.decoders])

@@ -1,5 +1,6 @@
 """SDIT: one generator for many domains and many styles (thesis chapter 6)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -112,6 +113,12 @@ class SDIT(Method):
         self.lambda_identity = lambda_identity
         self.d_lambda_lat = lambda_lat if train_code_head else 0.0
         self.fresh_style, self.n_critic, self.lr, self.betas = fresh_style, n_critic, lr, betas
+
+    @classmethod
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:
+        if "identity" in stage.weights:
+            return ["generator"]
+        return super().players_at(iteration, stage, settings)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         nets = (self.generator, self.discriminator)

@@ -20,22 +20,40 @@ class Meaning(NamedTuple):
 
 OF_GENERATION = {
     "fid": Meaning(DOWN, "Distance between features of real and made images; 0 is equal."),
+    "fid_low": Meaning(NONE, "Lower end of FID's 95 % bootstrap interval."),
+    "fid_high": Meaning(NONE, "Upper end of FID's 95 % bootstrap interval."),
+    "fid_floor": Meaning(NONE, "FID of the training images themselves: what there is to be had."),
+    "mind": Meaning(DOWN, "Distance between features along many lines (MIND); 0 is equal."),
     "kid": Meaning(DOWN, "Distance between features by a kernel, unbiased for few images."),
     "kid_std": Meaning(NONE, "Standard deviation of KID over its subsets."),
     "kmmd": Meaning(DOWN, "Distance between features by a Gaussian kernel, as in the thesis."),
     "kmmd_bandwidth": Meaning(NONE, "Width of that kernel: KMMDs of other widths do not compare."),
     "mv": Meaning("→ 1", "How much made images vary, over how much real ones do."),
-    "precision": Meaning(UP, "Share of made images that look like some real one."),
-    "recall": Meaning(UP, "Share of real images that look like some made one."),
-    "density": Meaning(UP, "How densely real images surround a made one; may exceed 1."),
+    "mv_distance": Meaning(DOWN, "How far MV is from 1: too uniform, or too noisy."),
+    "precision": Meaning(
+        NONE, "Share of made images that look like some real one; blur has more: see `f_score`."
+    ),
+    "recall": Meaning(
+        NONE, "Share of real images that look like some made one; noise has more: see `f_score`."
+    ),
+    "f_score": Meaning(UP, "Harmonic mean of precision and recall."),
+    "density": Meaning("→ 1", "How densely real images surround a made one; blur has above 1."),
     "coverage": Meaning(UP, "Share of real images that have a made one near them."),
     "accuracy": Meaning(UP, "Share of images that a classifier reads as the class meant."),
     "classifier_error": Meaning(DOWN, "Share of images that a classifier reads as another class."),
+    "memorised": Meaning(
+        "→ floor", "Of images on the manifold, share nearer to a training than to an unseen image."
+    ),
+    "memorised_floor": Meaning(NONE, "`memorised` of fresh real images."),
+    "memorised_excess": Meaning(
+        DOWN, "Share of `memorised` above its floor: 0 nothing, 1 copies, or nothing looks real."
+    ),
+    "on_manifold": Meaning(UP, "Share of made images near some real one, trained on or not."),
     "memorisation_ratio": Meaning(
-        "→ 1", "Distance to training images over that to unseen ones: 0 copies."
+        NONE, "Distance to training images over that to unseen ones: 0 copies; bad images have 1."
     ),
     "memorisation_share": Meaning(
-        "→ 0.5", "Share nearer to a training than to an unseen image: 1 copies."
+        NONE, "Share nearer to a training than to an unseen image; bad images have any value."
     ),
     "ms_per_image": Meaning(DOWN, "Milliseconds to make an image."),
 }

@@ -24,3 +24,11 @@ def mv(real: Tensor, fake: Tensor) -> float:
             "give real images that differ."
         )
     return float(fake.var(0).mean() / real_variance)
+
+
+def mv_distance(real: Tensor, fake: Tensor) -> float:
+    """|MV - 1|: by MV alone, noise that varies more than real images do would beat them.
+
+    Not |log MV|, which is infinite for one image over and over, and so has no mean over seeds.
+    """
+    return abs(mv(real, fake) - 1)

@@ -23,8 +23,21 @@ def recall(real: Tensor, fake: Tensor, k: int = 3) -> float:
     return precision(fake, real, k)
 
 
+def f_score(real: Tensor, fake: Tensor, k: int = 3) -> float:
+    """Harmonic mean of precision and recall, which bad images may win one by one.
+
+    Blurred images lie in the midst of real ones and have more precision than other real images
+    have; noise spreads them so wide that its balls hold all real images, so that recall is 1.
+    """
+    both = precision(real, fake, k), recall(real, fake, k)
+    return 2 * both[0] * both[1] / sum(both) if sum(both) > 0 else 0.0
+
+
 def density(real: Tensor, fake: Tensor, k: int = 5) -> float:
-    """Number of real balls around a fake, over k, averaged over fakes; it can exceed 1."""
+    """Number of real balls around a fake, over k, averaged over fakes.
+
+    Other real images have 1; blurred ones, in the midst of real ones, more.
+    """
     real, fake = as_pair(real, fake, at_least=1)
     radii = neighbour_radii(real, k)
     counts = [(chunk <= radii).sum(dim=1) for chunk in distance_chunks(fake, real)]

@@ -5,7 +5,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,6 +20,7 @@ from lit_synth.networks.parts.minibatch import MinibatchDeviation
 from lit_synth.networks.parts.modulated import Noise, StyledConv, ToRGB
 from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.parts.resampling import LowPass
+from lit_synth.tensors.processes import gathered
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
 MAPPING_LR = 0.01
@@ -151,11 +151,7 @@ class StyleGAN2Generator(nn.Module):
 
     @torch.no_grad()
     def _track(self, w: Tensor) -> None:
-        mean = w.mean(dim=0)
-        if dist.is_initialized() and dist.get_world_size() > 1:
-            dist.all_reduce(mean)
-            mean /= dist.get_world_size()
-        self.w_avg.copy_(mean.lerp(self.w_avg, W_AVG_DECAY))
+        self.w_avg.copy_(gathered(w).mean(dim=0).lerp(self.w_avg, W_AVG_DECAY))
 
 
 class MappingNetwork(nn.Module):
@@ -379,7 +375,7 @@ class StyleGAN2Discriminator(nn.Module):
         if architecture == "skip":
             self.from_rgb = EqualisedConv(image_channels, last, 1)
         self.low_pass = LowPass()
-        self.deviation = nn.Identity()
+        self.deviation: nn.Module = nn.Identity()
         if mbstd_channels:
             _check_divides(mbstd_channels, last)
             self.deviation = MinibatchDeviation(mbstd_group, mbstd_channels, unbiased=False)
@@ -394,11 +390,13 @@ class StyleGAN2Discriminator(nn.Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         check_labels(self.num_classes, label)
-        h, image = None, x
+        h: Tensor | None = None
+        image = x
         for block in self.body.values():
             h = block(h, image)
             if self.architecture == "skip":
                 image = self.low_pass.reduce(image)
+        assert h is not None
         if self.architecture == "skip":
             h = h + activate(self.from_rgb(image, LRELU_GAIN), self.clamp)
         h = activate(self.conv(self.deviation(h), LRELU_GAIN), self.clamp)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from lit_synth.contracts.generator import Generator, HasClassVectors, as_generator
+from lit_synth.contracts.generator import Generator, as_generator, mined_spaces
 from lit_synth.pictures.grid import grid, png
 from lit_synth.releases.format import save_release
 from lit_synth.releases.importers.keeping import KEPT
@@ -144,8 +144,8 @@ def uses(imported: Imported) -> list[str]:
     lines = [
         f"source: images of {channels} x {size} x {size}, z of {generator.latent_dim}, {classes}"
     ]
-    mined = "z and class vectors" if isinstance(generator, HasClassVectors) else "z"
-    lines.append(f"`sources:` of MineGAN, which mines {mined}; `source:` of TransferGAN")
+    mined = ", ".join(mined_spaces(generator))
+    lines.append(f"`sources:` of MineGAN, which can mine {mined}; `source:` of TransferGAN")
     critic = "with its critic, from which both start"
     lines.append(critic if "critic" in imported.networks else _NO_CRITIC)
     return lines

@@ -14,23 +14,19 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from lit_synth.errors import InputError
 from lit_synth.runs.settings import CONFIG, changed_settings, check_same_settings, settings_of
+from lit_synth.runs.stopping import handling
 
 RELEASE = "release"
 NAME = re.compile(r"\$prepare\.(\w+)")
 POLL_S = 0.5  # between two looks at a run that another process trains
-# Passed on to the run that is being prepared, which saves itself: SLURM's notice before the time
-# limit, a polite kill, Ctrl+C; and a closed terminal.
-SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-Handler: TypeAlias = Callable[[int, FrameType | None], None]
 Settings: TypeAlias = Mapping[str, Any]
 
 
@@ -119,9 +115,8 @@ def needed(settings: Settings, runs_dir: Path, seed: int) -> list[Prepared]:
 
 def used(settings: Settings) -> list[str]:
     """Return the names in `$prepare.<name>` that settings use, each once, in order."""
-    names: list[str] = []
-    fill({key: each for key, each in settings.items() if key != "prepare"}, names.append)
-    return list(dict.fromkeys(names))
+    text = repr({key: each for key, each in settings.items() if key != "prepare"})
+    return list(dict.fromkeys(NAME.findall(text)))
 
 
 def given_instead(file: Any, settings: Any, path: str = "model") -> dict[str, str]:
@@ -278,7 +273,7 @@ def _command(arguments: Sequence[str]) -> int:
             child.send_signal(signum)
 
     watched, held = os.pipe()  # the end held here closes with this process, even a killed one
-    with _handling(pass_on):
+    with handling(pass_on):  # the run that is being prepared saves itself
         # In a session of its own: Ctrl+C in a terminal would reach it twice, which is once too
         # often for it to save itself.
         child = subprocess.Popen(
@@ -307,18 +302,3 @@ def run_as_child() -> None:
 
     threading.Thread(target=stop_with_parent, daemon=True).start()
     runpy.run_module("lit_synth.cli", run_name="__main__", alter_sys=True)
-
-
-@contextmanager
-def _handling(handler: Handler) -> Iterator[None]:
-    """Have a function handle signals, but for those that are ignored, as under nohup."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for signum in SIGNALS:
-            if signal.getsignal(signum) is not signal.SIG_IGN:
-                before[signum] = signal.signal(signum, handler)
-    try:
-        yield
-    finally:
-        for signum, old in before.items():
-            signal.signal(signum, old)

@@ -5,11 +5,18 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import TypeAlias
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT)
+# What a process passes on to those that it has started; a closed terminal stops them too.
+PASSED_ON = (*SIGNALS, signal.SIGHUP)
 # What SLURM ends a job with that it requeues, the command that asks for it included.
 _ENDED = (-signal.SIGTERM, -signal.SIGKILL)
+
+Handler: TypeAlias = Callable[[int, FrameType | None], None]
 
 
 def requeue_until_training() -> None:
@@ -30,6 +37,21 @@ def requeue_until_training() -> None:
         raise SystemExit(128 + signum)
 
     signal.signal(signal.SIGUSR1, end)
+
+
+@contextmanager
+def handling(handler: Handler) -> Iterator[None]:
+    """Have a function handle `PASSED_ON`, but for those that are ignored, as under nohup."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for signum in PASSED_ON:
+            if signal.getsignal(signum) is not signal.SIG_IGN:
+                before[signum] = signal.signal(signum, handler)
+    try:
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old)
 
 
 def say_goodbye(signum: int, saved: str) -> None:

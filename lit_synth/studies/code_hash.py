@@ -33,16 +33,17 @@ class Facts(TypedDict):
 
 
 @cache
-def code_hash(class_paths: frozenset[str]) -> str:
+def code_hash(class_paths: frozenset[str], always: tuple[str, ...] = ALWAYS) -> str:
     """Hash the modules that define these classes, and all of ours that they import.
 
-    Comments, docstrings and layout do not count. Modules that every run uses are always in.
+    Comments, docstrings and layout do not count.
 
     Args:
         class_paths: Class names as configurations have them, dotted or bare.
+        always: Modules that are in whatever the classes; those that every run uses.
     """
-    facts, classes = _facts(), _classes()
-    todo = [*ALWAYS, *filter(None, (_module_of(path, classes) for path in class_paths))]
+    facts = _facts()
+    todo = [*always, *filter(None, map(module_of, class_paths))]
     seen: set[str] = set()
     while todo:
         module = todo.pop()
@@ -55,9 +56,10 @@ def code_hash(class_paths: frozenset[str]) -> str:
     return digest.hexdigest()
 
 
-def _module_of(class_path: str, classes: dict[str, str]) -> str | None:
+def module_of(class_path: str) -> str | None:
+    """Return the module of ours that defines a class, dotted or bare; None if none does."""
     module, _, name = class_path.rpartition(".")
-    return module if module in _facts() else classes.get(name)
+    return module if module in _facts() else _classes().get(name)
 
 
 def _modules() -> dict[str, Path]:

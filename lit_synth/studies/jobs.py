@@ -12,7 +12,8 @@ from lit_synth.errors import InputError
 from lit_synth.runs import prepared
 from lit_synth.runs.yaml_files import read_mapping
 from lit_synth.studies.code_hash import code_hash
-from lit_synth.studies.plan import Plan, Recipe, fill
+from lit_synth.studies.plan import Plan, Recipe
+from lit_synth.studies.terms import fill
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Job:
 class Jobs:
     """All jobs of a plan: those that prepare, and one for each arm and seed.
 
-    Shared preparations run once, with seed 0. What two arms or two studies have in common has one
-    key and runs once.
+    What is prepared runs once, with seed 0, or with as many seeds as its recipe says. What two arms
+    or two studies have in common has one key and runs once.
 
     Args:
         plan: The study.
@@ -62,7 +63,7 @@ class Jobs:
     def __init__(self, plan: Plan, seeds: list[int], runs_dir: Path, accelerator: str) -> None:
         self.plan, self.runs_dir, self.accelerator = plan, runs_dir, accelerator
         self.by_key: dict[str, Job] = {}
-        self._known: dict[tuple[str, int], Job] = {}  # what is prepared, by name and seed
+        self.prepared: dict[str, dict[int, Job]] = {}  # what arms use, by name and seed
         self.arms: dict[str, dict[int, Job]] = {
             name: {seed: self._job(f"{name} seed {seed}", arm, seed) for seed in seeds}
             for name, arm in plan.arms.items()
@@ -84,7 +85,7 @@ class Jobs:
         config = configuration(recipe, seed, self.accelerator)
         used = {name: self._prepared(name, seed) for name in prepared.used(config)}
         by_key = prepared.fill(config, lambda name: used[name].key) if used else config
-        code = code_hash(frozenset(_class_paths(config)))
+        code = code_hash(frozenset(class_paths(config)))
         text = json.dumps([by_key, code], sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:12]
         stem = f"{recipe.config.stem if recipe.config else 'classifier'}-{key}"
@@ -103,10 +104,11 @@ class Jobs:
             listed = ", ".join(self.plan.prepare) or "nothing"
             raise InputError(f"study {self.plan.id} uses $prepare.{name}, but prepares {listed}.")
         recipe = self.plan.prepare[name]
-        seed = seed if recipe.per_seed else 0
-        if (name, seed) not in self._known:
-            self._known[name, seed] = self._job(f"prepare {name}", recipe, seed)
-        return self._known[name, seed]
+        seed = recipe.seed_for(seed)
+        by_seed = self.prepared.setdefault(name, {})
+        if seed not in by_seed:
+            by_seed[seed] = self._job(f"prepare {name}", recipe, seed)
+        return by_seed[seed]
 
 
 def configuration(recipe: Recipe, seed: int, accelerator: str) -> dict[str, Any]:
@@ -140,12 +142,13 @@ def _read(path: Path, written: int) -> dict[str, Any]:  # noqa: ARG001 - read ag
     return read_mapping(path, "the configuration")
 
 
-def _class_paths(value: Any) -> Iterator[str]:
+def class_paths(value: Any) -> Iterator[str]:
+    """Yield every class that a configuration names."""
     if isinstance(value, dict):
         if isinstance(value.get("class_path"), str):
             yield value["class_path"]
         for each in value.values():
-            yield from _class_paths(each)
+            yield from class_paths(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _class_paths(each)
+            yield from class_paths(each)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lit_synth.studies.jobs import Jobs
-from lit_synth.studies.plan import matching
+from lit_synth.studies.terms import matching
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,31 +5,39 @@ A text `$name` in a plan stands for a value of the scale (`scales`) or of a loop
 release folder of something prepared. A value that is nothing but `$name` keeps its type.
 """
 
-import fnmatch
 import hashlib
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from lit_synth.errors import InputError
 from lit_synth.runs.yaml_files import read_mapping
+from lit_synth.studies.expectations import (
+    Expectation,
+    check_keys,
+    check_terms,
+    read_expectations,
+    read_gate,
+)
+from lit_synth.studies.terms import Values, fill, matching, turns_of
 
-Values = Mapping[str, Any]
-NAME = re.compile(r"\$((?!prepare\.\$)[A-Za-z_]\w*(?:\.\w+)?)")  # $prepare.$name: inner first
-RECIPE_KEYS = {"config", "set", "for", "classifier", "define", "per_seed"}
-LATER = ("notes", "plot", "curves", "paper")
-TESTS = ("less", "between", "same_order")
+RECIPE_KEYS = {"config", "set", "for", "classifier", "define", "per_seed", "seeds"}
+LATER = ("notes", "plot", "curves", "paper", "means")
+FIELDS = ("ema", "lr", "updates", "images", "batch_size", "trials", "data")
+SEEDS = list(range(8))
 KINDS: list[tuple[type, str, tuple[str, ...]]] = [
-    (str, "a text", ("id", "claim", "protocol")),
-    (list, "a list", ("source_tables", "seeds", "expects", "curves", "notes")),
+    (str, "a text", ("id", "claim", "protocol", "means")),
+    (
+        list,
+        "a list",
+        ("source_tables", "seeds", "expects", "curves", "notes", "gate", "tuned_on"),
+    ),
     (
         dict,
         "names with values",
-        ("scales", "arms", "metrics", "common", "prepare", "plot", "paper"),
+        ("scales", "arms", "metrics", "common", "prepare", "plot", "paper", "compares", "length"),
     ),
 ]
 
@@ -46,7 +54,8 @@ class Recipe:
             apart (default: `label`); see `lit_synth.studies.judge`.
         loop: Values of the loop that this recipe is a turn of.
         define: Metric -> sum of others, e.g. hit: class_2 + class_7.
-        per_seed: Is it prepared once for each seed, instead of once with seed 0?
+        per_seed: Is it prepared once for each seed of the arms?
+        seeds: Else, how many times it is prepared: an arm of seed s uses that of seed s mod this.
     """
 
     name: str
@@ -56,33 +65,26 @@ class Recipe:
     loop: dict[str, Any] = field(default_factory=dict)
     define: dict[str, str] = field(default_factory=dict)
     per_seed: bool = False
+    seeds: int = 1
+
+    def seed_for(self, seed: int) -> int:
+        """Return the seed with which it is prepared for an arm's seed."""
+        return seed if self.per_seed else seed % self.seeds
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What must hold, written down before the runs.
-
-    A term is the name of an arm, `arm:metric` for another metric than the expectation's, a pattern
-    such as `mined-*` for the mean over the arms that it matches, or a sum of these with
-    factors (`a - 2 * b`).
+class Length:
+    """How the length of training was chosen.
 
     Attributes:
-        says: The expectation in words.
-        metric: Of the terms that name none.
-        test: `less`: the first of two terms is below the second, paired by seed.
-            `between`: each seed's value of a term lies in a range.
-            `same_order`: two lists of terms are ranked alike.
-        terms: What is tested; two lists for `same_order`.
-        limits: Ends of the range.
-        control: Does it check the experiment rather than the claim?
+        curve: Column of `metrics.csv` that was looked at, and is kept.
+        tolerance: A curve is flat if it changes by at most this share over the last quarter.
+        how: The choice in a sentence.
     """
 
-    says: str
-    metric: str
-    test: str
-    terms: list[Any]
-    limits: tuple[float, float] | None = None
-    control: bool = False
+    curve: str
+    tolerance: float
+    how: str
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,17 @@ class Plan:
         prepare: What is trained before the arms.
         arms: What is compared.
         metrics: Metric -> `lower` or `higher` is better, or `neither`.
-        expects: The pre-registered expectations.
+        expects: The pre-registered expectations, one of them the primary endpoint.
+        gate: What must be good enough before anything can be told: sources, judges, translations.
+        length: How the length of training was chosen; None: nothing is said.
+        compares: Field of the arms that may differ -> why: what is compared, or has its reason.
+        trials: Arm -> trials of tuning; None where nothing is said.
+        tuned_on: Seeds of these trials, which are not among `seeds`.
         curves: Columns of `metrics.csv` that are kept, by iteration.
         plot: What the pictures show; see `lit_synth.studies.pictures`.
         paper: The paper's numbers: `columns`, `rows`, and a `caption`.
         notes: What was tried, and what a reader should know.
+        means: What the outcome means for a user, in a line.
         sha256: Hash of what was written down before the runs: the file at this scale, but for what
             decides nothing (`LATER`).
     """
@@ -118,10 +126,16 @@ class Plan:
     arms: dict[str, Recipe]
     metrics: dict[str, str]
     expects: list[Expectation]
+    gate: list[Expectation]
+    length: Length | None
+    compares: dict[str, str]
+    trials: dict[str, int | None]
+    tuned_on: list[int]
     curves: list[str]
     plot: dict[str, Any]
     paper: dict[str, Any]
     notes: list[str]
+    means: str
     sha256: str
 
 
@@ -133,9 +147,12 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
     """
     path = Path(path)
     raw = read_mapping(path, "the study")
-    optional = {"common", "prepare", "curves", "plot", "paper", "notes"}
+    optional = {
+        *("common", "prepare", "curves", "plot", "paper", "notes", "means"),
+        *("seeds", "gate", "length", "compares", "trials", "tuned_on"),
+    }
     required = {each.name for each in fields(Plan)} - optional - {"scale", "sha256"} | {"scales"}
-    _check_keys(raw, required | optional, f"the study {path}")
+    check_keys(raw, required | optional, f"the study {path}")
     if missing := sorted(required - set(raw)):
         raise InputError(f"the study {path} lacks '{missing[0]}': give it.")
     for kind, expected, keys in KINDS:
@@ -148,7 +165,8 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
         raise InputError(f"{path} has no scale '{scale}': it has {', '.join(map(str, scales))}.")
     try:
         plan = _expanded(raw, scale)
-        _check_terms(plan)
+        check_seeds(plan, plan.seeds)
+        check_terms([*plan.expects, *plan.gate], plan.arms, plan.prepare, plan.metrics)
     except InputError:
         raise
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -159,57 +177,64 @@ def load_plan(path: str | Path, scale: str = "default") -> Plan:
     return plan
 
 
+def check_seeds(plan: Plan, seeds: Iterable[int]) -> None:
+    """Raise InputError if the plan was tuned on one of these seeds."""
+    if tuned := sorted(set(seeds) & set(plan.tuned_on)):
+        raise InputError(
+            f"study {plan.id} was tuned on seed {tuned[0]}, so that seed cannot count: give seeds "
+            "that are not in tuned_on."
+        )
+
+
 def _expanded(raw: Values, scale: str) -> Plan:
     sizes = raw["scales"][scale]
-    common = raw.get("common", {})
+    arms = _recipes(raw["arms"], sizes, raw.get("common", {}))
+    length = Length(**raw["length"]) if "length" in raw else None
+    curves = raw.get("curves", [])
     return Plan(
         id=raw["id"],
         claim=raw["claim"],
         source_tables=raw["source_tables"],
         protocol=raw["protocol"],
         scale=scale,
-        seeds=sizes.get("seeds", raw["seeds"]),
+        seeds=sizes.get("seeds", raw.get("seeds", SEEDS)),
         prepare=_recipes(raw.get("prepare", {}), sizes, {}),
-        arms=_recipes(raw["arms"], sizes, common),
+        arms=arms,
         metrics=raw["metrics"],
-        expects=[each for spec in raw["expects"] for each in _expectations(spec, sizes)],
-        curves=raw.get("curves", []),
+        expects=read_expectations(raw["expects"], sizes),
+        gate=read_gate(raw.get("gate", []), sizes),
+        length=length,
+        compares=_compares(raw.get("compares", {})),
+        trials=_trials(raw.get("trials"), arms),
+        tuned_on=raw.get("tuned_on", []),
+        curves=list(dict.fromkeys([*curves, *([length.curve] if length else [])])),
         plot=raw.get("plot", {}),
         paper=raw.get("paper", {}),
         notes=raw.get("notes", []),
+        means=raw.get("means", "").strip(),
         sha256=_hash(raw, sizes),
     )
 
 
-def fill(value: Any, values: Values) -> Any:
-    """Replace every `$name` in a nested value; `$prepare.name` is left where it is not known."""
-    if isinstance(value, dict):
-        return {fill(key, values): fill(each, values) for key, each in value.items()}
-    if isinstance(value, list):
-        return [fill(each, values) for each in value]
-    if not isinstance(value, str) or "$" not in value:
-        return value
-    whole = NAME.fullmatch(value)
-    if whole:
-        return _value(whole[1], values)
-    return NAME.sub(lambda found: str(_value(found[1], values)), value)
+def _compares(given: Values) -> dict[str, str]:
+    check_keys(given, set(FIELDS), "compares")
+    for name, why in given.items():
+        if not isinstance(why, str) or not why:
+            raise InputError(f"compares has {name}: {why!r}: give the reason, in words.")
+    return dict(given)
 
 
-def split_term(term: str, metric: str) -> list[tuple[float, str, str]]:
-    """Return factor, arm pattern and metric of each part of a term."""
-    first, *rest = re.split(r" ([+-]) ", term)
-    signed = [("+", first), *zip(rest[::2], rest[1::2], strict=True)]
-    parts = []
-    for sign, part in signed:
-        factor, _, name = part.strip().rpartition(" * ")
-        arm, _, own_metric = name.partition(":")
-        parts.append((float(f"{sign}{factor or 1}"), arm, own_metric or metric))
-    return parts
-
-
-def matching(pattern: str, names: Mapping[str, Any]) -> list[str]:
-    """Return the names that a pattern with `*` matches, in their order."""
-    return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+def _trials(given: Any, arms: Iterable[str]) -> dict[str, int | None]:
+    """Return the trials of each arm: one number for all, or that of the longest fitting pattern."""
+    by_pattern = given if isinstance(given, dict) else {"*": given}
+    for pattern in by_pattern:
+        if not matching(pattern, arms):
+            raise InputError(f"trials names the arm '{pattern}', which no arm matches.")
+    longest = sorted(by_pattern, key=len, reverse=True)
+    return {
+        arm: next((by_pattern[each] for each in longest if matching(each, [arm])), None)
+        for arm in arms
+    }
 
 
 def _hash(raw: Values, sizes: Values) -> str:
@@ -218,28 +243,11 @@ def _hash(raw: Values, sizes: Values) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _value(name: str, values: Values) -> Any:
-    if name in values:
-        return values[name]
-    mapping, _, key = name.partition(".")
-    if key and isinstance(values.get(mapping), Mapping) and key in values[mapping]:
-        return values[mapping][key]
-    if name == "seed" or name.startswith("prepare."):
-        return f"${name}"  # known only to a run
-    raise InputError(f"a study uses ${name}, but there are only: {', '.join(map(str, values))}.")
-
-
-def _turns(loop: Values, sizes: Values) -> list[dict[str, Any]]:
-    """Turns of a loop: all combinations of {name: [values]}."""
-    loop = fill(fill(loop, sizes), sizes)  # what a scale gives to a loop may name more of the scale
-    return [dict(zip(loop, combination, strict=True)) for combination in product(*loop.values())]
-
-
 def _recipes(specs: Values, sizes: Values, common: Values) -> dict[str, Recipe]:
     recipes = {}
     for template, spec in specs.items():
-        _check_keys(spec, RECIPE_KEYS, f"'{template}'")
-        for turn in _turns(spec.get("for", {}), sizes):
+        check_keys(spec, RECIPE_KEYS, f"'{template}'")
+        for turn in turns_of(spec.get("for", {}), sizes):
             values = {**sizes, **turn}
             name = fill(template, values)
             recipes[name] = Recipe(
@@ -250,66 +258,8 @@ def _recipes(specs: Values, sizes: Values, common: Values) -> dict[str, Recipe]:
                 loop=turn,
                 define=fill(spec.get("define", {}), values),
                 per_seed=spec.get("per_seed", False),
+                seeds=fill(spec.get("seeds", 1), values),
             )
+            if not isinstance(recipes[name].seeds, int) or recipes[name].seeds < 1:
+                raise InputError(f"'{name}' has seeds: {spec['seeds']}; expected 1 or more.")
     return recipes
-
-
-def _expectations(spec: Values, sizes: Values) -> list[Expectation]:
-    _check_keys(
-        spec, {"says", "metric", "for", "over", "control", "within", *TESTS}, "an expectation"
-    )
-    tests = [test for test in TESTS if test in spec]
-    if len(tests) != 1:
-        raise InputError(
-            f"'{spec['says']}' has {len(tests)} tests: give one of {', '.join(TESTS)}."
-        )
-    return [
-        _expectation(spec, tests[0], {**sizes, **t}) for t in _turns(spec.get("for", {}), sizes)
-    ]
-
-
-def _expectation(spec: Values, test: str, values: Values) -> Expectation:
-    terms = spec[test]
-    if test == "between":
-        terms = [terms]
-    if test == "same_order":
-        turns = _turns(spec["over"], values)
-        terms = [[fill(term, {**values, **turn}) for turn in turns] for term in terms]
-    return Expectation(
-        says=fill(spec["says"], values),
-        metric=fill(spec["metric"], values),
-        test=test,
-        terms=fill(terms, values),
-        limits=tuple(fill(spec["within"], values)) if test == "between" else None,
-        control=spec.get("control", False),
-    )
-
-
-def _check_keys(spec: Values, known: set[str], what: str) -> None:
-    if not isinstance(spec, Mapping):
-        raise InputError(f"{what} is {spec!r:.80}: expected names with values.")
-    unknown = set(spec) - known
-    if unknown:
-        raise InputError(
-            f"{what} has the key '{min(map(str, unknown))}': expected {', '.join(sorted(known))}."
-        )
-
-
-def _check_terms(plan: Plan) -> None:
-    for expectation in plan.expects:
-        terms = expectation.terms
-        flat = (
-            [term for group in terms for term in group]
-            if expectation.test == "same_order"
-            else terms
-        )
-        for term in flat:
-            for _, arm, metric in split_term(term, expectation.metric):
-                if not matching(arm, plan.arms):
-                    raise InputError(
-                        f"'{expectation.says}' names the arm '{arm}', which no arm matches."
-                    )
-                if metric not in plan.metrics:
-                    raise InputError(
-                        f"'{expectation.says}' names '{metric}', not among the metrics."
-                    )

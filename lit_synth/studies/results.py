@@ -1,57 +1,52 @@
-"""The outcome of a study as JSON: every seed's numbers, the verdicts, and how all was measured."""
+"""The outcome of a study as JSON: every seed's numbers, the verdict, and where all comes from."""
 
 import json
-import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-from lit_synth import __version__
-from lit_synth.studies.jobs import Jobs
-from lit_synth.studies.plan import Expectation, Plan, matching, split_term
-from lit_synth.studies.verdicts import NOT_TESTED, Verdict, between, overall, positive, same_order
+from lit_synth.errors import InputError
+from lit_synth.studies.equal import facts_of_arms
+from lit_synth.studies.jobs import Job, Jobs, class_paths
+from lit_synth.studies.judging import judged
+from lit_synth.studies.plan import Plan
+from lit_synth.studies.provenance import world_versions
+from lit_synth.studies.terms import split_term
 from lit_synth.studies.worker import Result
 
-Measured = Mapping[str, Mapping[int, Mapping[str, float]]]
+ENTRY = ("scale", "verdict", "because")  # what history keeps of an earlier judgement
 
 
-def collect(jobs: Jobs, results: Mapping[str, Result], revision: str) -> dict[str, Any]:
-    """Put the results of all jobs together and judge every expectation.
+def collect(
+    jobs: Jobs, results: Mapping[str, Result], earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Put the results of all jobs together and judge them.
 
     Args:
         jobs: All jobs of the study.
         results: Their results by key.
-        revision: Of the code when the jobs were started.
+        earlier: What was published of the study before; its verdict goes to the history.
 
     Returns:
-        What `docs/results/<id>.json` holds. `arms`: name -> seed -> metric -> value; `tests`: the
-        expectations with `p`, `holds`, `verdict` and each seed's difference or value; `cards`: what
-        all arms share, and in which fields which arm differs; `wall_s`: seconds of all runs
-        together, each on one core.
+        What `docs/results/<id>.json` holds; see `docs/studies.md`.
     """
     plan = jobs.plan
     ended = {
         name: {seed: results[job.key] for seed, job in by_seed.items()}
         for name, by_seed in jobs.arms.items()
     }
-    arms = {
-        name: {
-            seed: _kept(result.metrics, plan.arms[name].define, plan)
-            for seed, result in by_seed.items()
-            if not result.error
-        }
-        for name, by_seed in ended.items()
-    }
-    tests = [_tested(expectation, arms) for expectation in plan.expects]
-    return {
-        "id": plan.id,
-        "claim": plan.claim,
-        "source_tables": plan.source_tables,
-        "scale": plan.scale,
-        "verdict": overall([test["verdict"] for test in tests if not test["control"]]),
-        "arms": arms,
-        "tests": tests,
+    rows = {
+        "arms": {
+            name: {
+                seed: _kept(result.metrics, plan.arms[name].define, plan)
+                for seed, result in by_seed.items()
+                if not result.error
+            }
+            for name, by_seed in ended.items()
+        },
+        "prepared": _prepared(jobs, results),
+        "facts": facts_of_arms(jobs),
         "curves": {
             name: {seed: _kept_curves(result, plan) for seed, result in by_seed.items()}
             for name, by_seed in ended.items()
@@ -60,11 +55,42 @@ def collect(jobs: Jobs, results: Mapping[str, Result], revision: str) -> dict[st
         "failures": {
             job.label: results[job.key].error for job in jobs.in_order() if results[job.key].error
         },
-        "plan": plan.sha256,
-        "revision": revision,
+        "provenance": _provenance(jobs, results),
         "wall_s": round(sum(result.wall_s for result in results.values()), 1),
-        "notes": plan.notes,
     }
+    return with_history(judged(plan, rows), earlier)
+
+
+def with_history(outcome: dict[str, Any], earlier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return an outcome that remembers the earlier one, unless that says the same of the same."""
+    if earlier is None:
+        return outcome
+    history = [*earlier.get("history", [])]
+    if _entry(earlier) != _entry(outcome):
+        history.append(_entry(earlier))
+    return {**outcome, "history": history}
+
+
+def rejudge(plan: Plan, published: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a published outcome as its plan has it judged now; nothing is run."""
+    return with_history(judged(plan, published), published)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return the outcome in a file; None if there is no file.
+
+    Raises:
+        InputError: If the file is no outcome.
+    """
+    if not path.is_file():
+        return None
+    try:
+        outcome = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}): remove it, or get it back.") from error
+    if not isinstance(outcome, dict) or not {"scale", "verdict", "provenance"} <= set(outcome):
+        raise InputError(f"{path} is not the result of a study: remove it, or run the study again.")
+    return outcome
 
 
 def write(path: Path, outcome: Mapping[str, Any]) -> None:
@@ -73,68 +99,41 @@ def write(path: Path, outcome: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(outcome, indent=1) + "\n")
 
 
-def quantity(term: str, metric: str, arms: Measured, seed: int) -> float:
-    """Return the value of a term for one seed.
-
-    Raises:
-        KeyError: If a run that it needs has failed.
-    """
-    return sum(
-        sign * mean(arms[arm][seed][name] for arm in matching(pattern, arms))
-        for sign, pattern, name in split_term(term, metric)
-    )
+def _entry(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    origin = outcome["provenance"]
+    entry = {key: outcome.get(key) for key in ENTRY}
+    return {"plan": origin.get("plan"), **entry, "revisions": origin.get("revisions", {})}
 
 
-def judge(expectation: Expectation, arms: Measured) -> tuple[Verdict, dict[int, float]]:
-    """Test an expectation; also return what was tested, by seed."""
-    seeds = sorted({seed for by_seed in arms.values() for seed in by_seed})
-    metric = expectation.metric
-    if not seeds:
-        return NOT_TESTED, {}
-
-    def values(term: str) -> dict[int, float]:
-        return {seed: quantity(term, metric, arms, seed) for seed in seeds}
-
-    try:
-        if expectation.test == "same_order":
-            first, second = (
-                [mean(values(term).values()) for term in terms] for terms in expectation.terms
-            )
-            return same_order(first, second), {}
-        if expectation.test == "between":
-            assert expectation.limits is not None
-            each = values(expectation.terms[0])
-            return between(list(each.values()), *expectation.limits), each
-        low, high = map(values, expectation.terms)
-        gains = {seed: high[seed] - low[seed] for seed in seeds}
-        return positive(list(gains.values())), gains
-    except KeyError:
-        return NOT_TESTED, {}
-
-
-def revision() -> str:
-    """Return git's name of the code, marked when files were changed, or the version without git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        told = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return f"version {__version__}"
-    return told.stdout.strip()
-
-
-def _tested(expectation: Expectation, arms: Measured) -> dict[str, Any]:
-    verdict, per_seed = judge(expectation, arms)
+def _prepared(jobs: Jobs, results: Mapping[str, Result]) -> dict[str, dict[int, Any]]:
+    """Return what gates ask of prepared runs, by name and seed."""
+    asked = {metric for gate in jobs.plan.gate for _, _, metric in gate.parts}
     return {
-        "expects": expectation.says,
-        "metric": expectation.metric,
-        "test": expectation.test,
-        "control": expectation.control,
-        "p": verdict.p,
-        "holds": verdict.holds,
-        "verdict": verdict.outcome,
-        "statistic": verdict.statistic,
-        "per_seed": per_seed,
+        name: {
+            seed: {key: value for key, value in results[job.key].metrics.items() if key in asked}
+            for seed, job in by_seed.items()
+            if not results[job.key].error
+        }
+        for name, by_seed in jobs.prepared.items()
     }
+
+
+def _provenance(jobs: Jobs, results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return where the runs come from: a job's key holds its code, so worlds are those of now."""
+    ran = [result for result in results.values() if not result.error]
+    machines = [result.machine for result in ran if result.machine]
+    return {
+        "revisions": dict(Counter(result.revision or "unknown" for result in ran)),
+        "world": world_versions(path for job in jobs.by_key.values() for path in _data(job)),
+        "machine": machines[0] if machines else {},
+        "machines": len({json.dumps(machine, sort_keys=True) for machine in machines}),
+        "scale": jobs.plan.scale,
+    }
+
+
+def _data(job: Job) -> list[str]:
+    spec = job.config.get("data") or job.config.get("classifier", {}).get("data")
+    return list(class_paths(spec))
 
 
 def _kept(metrics: Mapping[str, float], define: Mapping[str, str], plan: Plan) -> dict[str, float]:

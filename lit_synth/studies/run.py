@@ -1,31 +1,41 @@
-"""Run the jobs of a study, several at a time, in worker processes that stay."""
+"""Run the jobs of a study, several at a time, each in a process forked from a warm one."""
 
 import multiprocessing
 import os
 import shutil
+import signal
+import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from types import FrameType
 
+from lit_synth.runs.stopping import PASSED_ON, handling, say_goodbye
 from lit_synth.studies.jobs import Job, Jobs
-from lit_synth.studies.worker import Result, finished, run_job, start_worker
+from lit_synth.studies.worker import Result, finished, run_job, work
 
 Say = Callable[[str], None]
-DIED = Result(error="its worker process, or another's, died: out of memory?")
+WARM = "lit_synth.studies.warm"
 
 
 def run_jobs(jobs: Jobs, workers: int, fresh: bool = False, say: Say = print) -> dict[str, Result]:
     """Run what is not done yet and return every job's result by key.
 
-    A job that fails, or whose worker dies, has an error as its result; so has what needs it. The
+    A job that fails, or whose process dies, has an error as its result; so has what needs it. The
     rest goes on. Failures are tried again by the next call.
 
     Args:
         jobs: All jobs of a study.
-        workers: Processes; 0 runs everything in this one.
+        workers: Processes at a time; 0 runs everything in this one.
         fresh: Run everything again, whatever is there.
         say: Gets one line per job.
+
+    Raises:
+        SystemExit: A signal has asked to stop: all jobs have saved themselves, and the next call
+            goes on with them.
     """
     order = jobs.in_order()
     if fresh:
@@ -40,42 +50,71 @@ def run_jobs(jobs: Jobs, workers: int, fresh: bool = False, say: Say = print) ->
             results[job.key] = _blocked(job, results) or run_job(job)
             progress.tell(job, results[job.key])
     elif todo:
-        Pool(todo, results, workers, progress).run()
+        Pool(todo, results, workers, progress, context_for(jobs.accelerator)).run()
     return results
 
 
+def context_for(accelerator: str) -> ForkServerContext | SpawnContext:
+    """Return how the process of a job starts.
+
+    It is forked from a server that has imported everything and computed nothing. The driver of a
+    GPU does not bear that, nor do systems other than Linux: there each process starts anew.
+    """
+    if accelerator != "cpu" or sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([WARM])
+    return context
+
+
 class Pool:
-    """Worker processes that import the training code once and then run job after job.
+    """A process for each job, so many at a time; one that dies takes no other with it.
 
     Args:
         todo: Jobs in the order in which they should start.
         results: Result of each job by key; filled as jobs end.
         workers: How many run at a time.
         progress: Is told of each job that has ended.
+        context: How processes start.
     """
 
     def __init__(
-        self, todo: list[Job], results: dict[str, Result], workers: int, progress: "Progress"
+        self,
+        todo: list[Job],
+        results: dict[str, Result],
+        workers: int,
+        progress: "Progress",
+        context: ForkServerContext | SpawnContext,
     ) -> None:
         self.todo, self.results, self.workers, self.progress = todo, results, workers, progress
-        self.running: dict[Future[Result], Job] = {}
-        # Workers inherit the environment; the thread count must stand before they import torch.
-        os.environ["OMP_NUM_THREADS"] = "1"
-        self.executor = self._executor()
+        self.context = context
+        self.running: dict[Connection, tuple[Job, BaseProcess]] = {}
+        self.stopped = 0  # the signal that has asked for it
 
     def run(self) -> None:
         """Run all jobs."""
-        try:
-            while self.todo or self.running:
-                self._start_ready()
-                if self.running:
-                    self._collect()
-        finally:
-            self.executor.shutdown(cancel_futures=True)
+        # Processes inherit the environment; the thread count must stand before they import torch.
+        os.environ["OMP_NUM_THREADS"] = "1"
+        with handling(self._stop):
+            try:
+                while self.running or (self.todo and not self.stopped):
+                    self._start_ready()
+                    if self.running:
+                        self._collect()
+            finally:  # none is left, unless something here has failed
+                for _, process in self.running.values():
+                    process.kill()
+        if self.stopped:
+            done = f"{self.progress.done} of {self.progress.total} runs"
+            say_goodbye(self.stopped, f"with {done} done")
+            raise SystemExit(128 + self.stopped)
 
-    def _executor(self) -> ProcessPoolExecutor:
-        spawn = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=start_worker)
+    def _stop(self, signum: int, _: FrameType | None) -> None:
+        """Have all jobs save themselves and end; at a second Ctrl+C, end them."""
+        impatient = signum == signal.SIGINT == self.stopped
+        self.stopped = signum
+        for _job, process in self.running.values():
+            process.kill() if impatient else process.terminate()
 
     def _start_ready(self) -> None:
         for job in list(self.todo):
@@ -84,24 +123,56 @@ class Pool:
                 self.todo.remove(job)
                 self._end(job, blocked)
             elif len(self.running) < self.workers and _is_ready(job, self.results):
+                if self.stopped:
+                    return
                 self.todo.remove(job)
-                self.running[self.executor.submit(run_job, job)] = job
+                self._start(job)
+
+    def _start(self, job: Job) -> None:
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=work, args=(job, theirs))
+        with _unheard():
+            process.start()
+        theirs.close()  # or the job's end would not close the pipe
+        self.running[ours] = (job, process)
+        if self.stopped:  # while it started
+            process.terminate()
 
     def _collect(self) -> None:
-        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
-        broken = any(isinstance(future.exception(), BrokenProcessPool) for future in done)
-        if broken:  # takes every running job with it
-            done, _ = wait(self.running)
-            self.executor.shutdown()
-            self.executor = self._executor()
-        for future in done:
-            job = self.running.pop(future)
-            died = isinstance(future.exception(), BrokenProcessPool)
-            self._end(job, DIED if died else future.result())
+        for ours in wait(list(self.running)):
+            assert isinstance(ours, Connection)
+            job, process = self.running.pop(ours)
+            try:
+                result = ours.recv()
+            except EOFError:
+                result = None
+            process.join()
+            ours.close()
+            if result is not None:
+                self._end(job, result)
+            elif not self.stopped:
+                self._end(job, Result(error=_death(process.exitcode)))
 
     def _end(self, job: Job, result: Result) -> None:
         self.results[job.key] = result
         self.progress.tell(job, result)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Have processes that start here never hear what a terminal sends to all: we tell them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(PASSED_ON) - {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        memory = ": out of memory?" if -code == signal.SIGKILL else ""
+        return f"its process died of {signal.Signals(-code).name}{memory}"
+    return f"its process ended with exit code {code}"
 
 
 class Progress:

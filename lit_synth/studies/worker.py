@@ -3,20 +3,26 @@
 import contextlib
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lit_synth.studies.jobs import Job
+from lit_synth.studies.provenance import machine, revision
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 RESULT = "study.json"
 # Exit codes of a run that was asked to stop, and saved itself to go on later.
@@ -36,6 +42,8 @@ class Result:
         curves: Column of `metrics.csv` -> [[iteration, value], ...].
         wall_s: Seconds of training and testing.
         error: What went wrong; empty if nothing.
+        revision: Of the code that ran.
+        machine: That it ran on.
     """
 
     metrics: Metrics = field(default_factory=dict)
@@ -43,6 +51,8 @@ class Result:
     curves: Curves = field(default_factory=dict)
     wall_s: float = 0.0
     error: str = ""
+    revision: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 def finished(job: Job) -> Result | None:
@@ -51,13 +61,20 @@ def finished(job: Job) -> Result | None:
     return Result(**json.loads(path.read_text())) if path.is_file() else None
 
 
-def start_worker() -> None:
-    """Prepare a worker process: one thread, and the slow imports before the first job."""
+def work(job: Job, results: "Connection") -> None:
+    """Run a job in a process of its own, which saves and stops when that of the study is gone."""
     import torch
 
-    import lit_synth.training.cli  # noqa: F401  slow, so before the first job
-
     torch.set_num_threads(1)
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    results.send(run_job(job))
+
+
+def _stop_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run_job(job: Job) -> Result:
@@ -76,7 +93,9 @@ def run_job(job: Job) -> Result:
             return Result(
                 wall_s=time.perf_counter() - began, error=f"{type(error).__name__}: {error}"
             )
-    result = Result(metrics, card, curves, time.perf_counter() - began)
+    wall_s = time.perf_counter() - began
+    told = machine(job.config.get("trainer", {}).get("accelerator", "cpu"))
+    result = Result(metrics, card, curves, wall_s, revision=revision(), machine=told)
     # Written last: only a job that has all of this is done.
     (job.folder / RESULT).write_text(json.dumps(asdict(result), indent=1) + "\n")
     return result

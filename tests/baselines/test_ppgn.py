@@ -85,5 +85,5 @@ def test_classes_that_the_classifier_lacks_are_said(targets):
 
 
 def test_conditional_source_is_refused():
-    with pytest.raises(InputError, match="has 3 classes, but PPGN"):
+    with pytest.raises(InputError, match="has 3 classes, but images of"):
         ppgn("sources/conditional")

@@ -109,6 +109,7 @@ def test_the_test_card(tmp_path, classifier, capsys):
     assert report["values"] == judge.latest
     expected = {"fid", "kid", "kmmd", "mv", "precision", "recall", "density", "coverage"}
     expected |= {"memorisation_ratio", "memorisation_share", "accuracy", "ms_per_image"}
+    expected |= {"fid_low", "fid_high", "fid_floor", "mind", "memorised_excess", "f_score"}
     assert expected <= judge.latest.keys()
     assert judge.latest["accuracy"] == 1
     assert judge.latest["class_0"] + judge.latest["class_1"] == 1
@@ -116,6 +117,7 @@ def test_the_test_card(tmp_path, classifier, capsys):
     assert judge.latest["ms_per_image"] > 0
     assert report["card"]["split"] == "test"
     assert "Iteration 8, the networks' averaged weights." in report["card"]["note"]
+    assert "fewer than 250" in report["card"]["note"]
     assert "fid" in capsys.readouterr().out
 
 

@@ -2,31 +2,49 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from datamodules import Attributes, Biased, Objects
+from datamodules.worlds.portraits import world as portraits
 from lit_synth.cli import main
+from lit_synth.features import identity
 from lit_synth.studies.plan import load_plan
 
 STUDIES = sorted(path.stem for path in Path("configs/studies").glob("*.yaml"))
 QUICK = "transfer-init"  # the others take a few seconds each
+N_JUDGING, FEW = 2000, 96  # images of a judging set: by default, and here
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Where all studies here run: sources that two of them share are trained once.
 
-    The plans are those that are shipped, but for how many scenes are held out to look at.
+    The plans are those that are shipped, but for how many scenes are held out to look at, how many
+    images domains consist of and styles are measured. Judges learn from few images, too, and
+    nothing is taken from a cache.
     """
     root = tmp_path_factory.mktemp("studies")
     (root / "plans").mkdir()
     for id_ in STUDIES:
         text = Path(f"configs/studies/{id_}.yaml").read_text()
-        fewer = re.sub(r"(data\.init_args\.n_val): \d+", r"\1: 8", text)
+        fewer = re.sub(r"(data\.init_args\.n_(?:val|test)): \d+", r"\1: 8", text)
+        fewer = re.sub(r"\{images: (\d+)00,", lambda n: f"{{images: {4 * int(n[1])},", fewer)
+        fewer = re.sub(r"(evaluate: \{.*styles): 8", r"\1: 2", fewer)
         (root / "plans" / f"{id_}.yaml").write_text(fewer)
     places = {"--studies": "plans", "--runs_dir": "runs", "--results": "docs/results"}
-    return [word for option, place in places.items() for word in (option, str(root / place))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIT_SYNTH_CACHE", str(root / "cache"))
+        patch.setattr(identity, "RECIPE", replace(identity.RECIPE, iterations=2))
+        patch.setattr(portraits, "_PHOTOS", identity.FEWEST)  # of each person
+        for data in (Attributes, Biased, Objects):
+            usual = data.__init__.__defaults__
+            assert usual.count(N_JUDGING) == 1
+            few = tuple(FEW if each == N_JUDGING else each for each in usual)
+            patch.setattr(data.__init__, "__defaults__", few)
+        yield [word for option, place in places.items() for word in (option, str(root / place))]
 
 
 def smoke(id_, folders):
@@ -41,11 +59,12 @@ def test_every_arm_runs_and_every_expectation_is_judged(id_, folders):
     assert (code, outcome["failures"]) == (0, {})
     assert list(outcome["arms"]) == list(plan.arms)
     for by_seed in outcome["arms"].values():
-        assert any(value > 0 for value in by_seed["0"].values())
-    measured = {name for by_seed in outcome["arms"].values() for name in by_seed["0"]}
+        assert any(value > 0 for row in by_seed.values() for value in row.values())
+    rows = [row for by_seed in outcome["arms"].values() for row in by_seed.values()]
+    measured = {name for row in rows for name in row}
     assert measured == set(plan.metrics)
     assert len(outcome["tests"]) == len(plan.expects)
-    assert all(test["verdict"] != "not tested" for test in outcome["tests"])
+    assert all(test["effect"] is not None for test in outcome["tests"])
     drawn = (Path(folders[-1]) / f"{id_}-samples.png").is_file()
     assert drawn == ("samples" in plan.plot)
 
@@ -70,8 +89,28 @@ def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
     assert code == 1
     assert len(outcome["failures"]) == 4
     assert "limit asks for 100000" in outcome["failures"]["pre-pre seed 0"]
-    assert outcome["verdict"] == "not tested"
+    assert outcome["verdict"] != "supported"
     assert "FAILED" in capsys.readouterr().out
+
+
+def test_judging_changes_no_row_and_says_why(tmp_path, capsys):
+    published = Path(f"docs/results/{QUICK}.json")
+    path = tmp_path / published.name
+    path.write_text(published.read_text())
+    assert main(["study", "judge", QUICK, "--results", str(tmp_path)]) == 0
+    assert path.read_text() == published.read_text()
+    outcome = json.loads(path.read_text())
+    assert f"{QUICK}: {outcome['verdict']}" in capsys.readouterr().out
+
+
+def test_unequal_arms_and_a_dirty_tree_are_refused_before_any_run(tmp_path, capsys, monkeypatch):
+    places = ["--runs_dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert main(["study", "run", "mine-vehicles", *places]) == 2
+    assert "(ema), which is not what is compared" in capsys.readouterr().err
+    monkeypatch.setattr("lit_synth.studies.provenance.revision", lambda: "abc-dirty")
+    assert main(["study", "run", QUICK, *places]) == 2
+    assert "differ from the revision abc: commit them" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
@@ -79,6 +118,8 @@ def test_a_run_that_fails_is_reported(folders, tmp_path, capsys):
     [
         (["run", "nonsense"], "no study 'nonsense'"),
         (["run"], "no study was named"),
+        (["judge", "nonsense"], "no result docs/results/nonsense.json"),
+        (["run", "udit-width", "--seeds", "0"], "was tuned on seed 0"),
         (["list", "--studies", "nowhere"], "no folder nowhere"),
     ],
 )

@@ -40,6 +40,8 @@ class ForkServer:
     def start(self, log, *argv, env=None, **tampering):
         """Start `lit-synth argv...` with its output in the file `log`; return its process id.
 
+        Without arguments, what is named in `tampering` is all that is done.
+
         Args:
             tampering: Name of a function below -> its argument.
         """
@@ -184,6 +186,33 @@ def record_gradients(path):
     Method.minimize = recording
 
 
+def run_notebook(paths):
+    """Run a notebook's cells in IPython, as opened in a folder; write it with its outputs."""
+    import matplotlib
+    import nbformat
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from matplotlib_inline.backend_inline import configure_inline_support
+
+    source, folder, executed = paths
+    os.chdir(folder)
+    backend = "module://matplotlib_inline.backend_inline"
+    matplotlib.use(backend)
+    shell = InteractiveShell.instance()
+    configure_inline_support(shell, backend)
+    notebook = nbformat.read(source, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            with capture_output() as told:
+                outcome = shell.run_cell(cell.source, store_history=True)
+            print(told.stdout, told.stderr)
+            outcome.raise_error()
+            cell.outputs = [
+                nbformat.v4.new_output("display_data", each.data) for each in told.outputs
+            ]
+    nbformat.write(notebook, executed)
+
+
 def _child(log, argv, env, tampering):
     os.setsid()  # a group of its own, as from a shell or from SLURM
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -199,7 +228,7 @@ def _child(log, argv, env, tampering):
         rank_zero_only.rank = int(env.get("RANK", env.get("SLURM_PROCID", 0)))
         for name, argument in tampering.items():
             globals()[name](argument)
-        code = main(argv)
+        code = main(argv) if argv else 0
     except SystemExit as end:
         code = end.code
     except BaseException:

@@ -23,6 +23,8 @@ def measured():
     of_suite = [*suite.OF_FEATURES, *suite.OF_LOGITS, "kid", "kid_std", "kmmd", "kmmd_bandwidth"]
     return [
         *of_suite,
+        *("mind", "fid_low", "fid_high", "fid_floor", "on_manifold"),
+        *("memorised", "memorised_floor", "memorised_excess"),
         *("memorisation_ratio", "memorisation_share", "ms_per_image", "class_3", "class_accuracy"),
         *values,
         *BIAS,

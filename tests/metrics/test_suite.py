@@ -21,9 +21,11 @@ def test_every_name_is_measured():
     intended = FAKE.logits.argmax(1)
     values = measure(REAL, FAKE, NAMES, intended=intended, train=TRAIN, seed=4)
     assert set(values) == {
-        *("fid", "kid", "kid_std", "kmmd", "kmmd_bandwidth", "mv", "precision", "recall"),
+        *("fid", "fid_low", "fid_high", "fid_floor", "kid", "kid_std", "mind", "kmmd"),
+        *("kmmd_bandwidth", "mv", "mv_distance", "precision", "recall", "f_score"),
         *("density", "coverage", "accuracy", "classifier_error"),
         *("memorisation_ratio", "memorisation_share"),
+        *("memorised", "memorised_floor", "memorised_excess", "on_manifold"),
     }
     assert all(isinstance(value, float) for value in values.values())
     assert values["fid"] == fid(REAL.features, FAKE.features)
@@ -39,7 +41,12 @@ def test_only_what_is_asked_for_is_measured():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("fidd", "choose among fid"), ("accuracy", "intended class"), ("memorisation", "trained on")],
+    [
+        ("fidd", "choose among fid"),
+        ("accuracy", "intended class"),
+        ("memorisation", "trained on"),
+        ("fid_floor", "trained on"),
+    ],
 )
 def test_what_is_missing_is_named(name, message):
     with pytest.raises(InputError, match=message):

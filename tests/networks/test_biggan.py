@@ -7,6 +7,7 @@ import gan_checks
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lit_synth.errors import InputError
 from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
@@ -133,6 +134,13 @@ def test_pair_of_128_px_has_the_published_shapes():
     assert shapes(critic) == Counter(expected)
     assert sum(p.numel() for p in generator.parameters()) == 70_433_988
     assert sum(p.numel() for p in critic.parameters()) == 87_982_370
+
+
+def test_pair_of_128_px_makes_and_scores_images():
+    with FakeTensorMode():
+        x = BigGANGenerator().eval()(torch.empty(2, 120), torch.zeros(2, dtype=torch.long))
+        assert x.shape == (2, 3, 128, 128)
+        assert BigGANCritic(num_classes=0).eval()(x).shape == (2,)
 
 
 def test_64_px_pair_has_the_authors_plan():

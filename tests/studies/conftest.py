@@ -2,7 +2,14 @@ import pytest
 import yaml
 
 CONFIG = {
-    "model": {"class_path": "WGANGP", "init_args": {"n_critic": 3, "source": None}},
+    "model": {
+        "class_path": "WGANGP",
+        "init_args": {
+            "n_critic": 3,
+            "source": None,
+            "stages": [{"name": "train", "iterations": 9}],
+        },
+    },
     "data": {"class_path": "Digits", "init_args": {"batch_size": 4}},
 }
 
@@ -42,6 +49,20 @@ def write_plan(tmp_path):
                     "says": "transfer is better with $size",
                     "for": {"size": "$sizes"},
                     "less": ["transfer-$size", "scratch-$size"],
+                    "metric": "fid",
+                },
+                {
+                    "says": "transfer is better",
+                    "less": ["transfer-*", "scratch-*"],
+                    "metric": "fid",
+                    "role": "primary",
+                },
+            ],
+            "gate": [
+                {
+                    "says": "images from scratch are not noise",
+                    "between": "scratch-*",
+                    "within": [0, 100],
                     "metric": "fid",
                 }
             ],

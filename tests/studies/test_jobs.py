@@ -36,6 +36,16 @@ def test_a_source_per_seed_if_asked(write_plan):
     assert jobs.total == 4 * 2 + 2
 
 
+def test_three_sources_are_shared_by_seeds_in_turn(write_plan):
+    config = str(load_plan(write_plan()).prepare["source"].config)
+    prepare = {"source": {"config": config, "seeds": 3}}
+    jobs = Jobs(load_plan(write_plan(prepare=prepare)), [0, 1, 2, 3, 4], HERE, "cpu")
+    assert list(jobs.prepared["source"]) == [0, 1, 2]
+    needs = {seed: job.needs for seed, job in jobs.arms["transfer-5"].items()}
+    assert needs[0] == needs[3] == (jobs.prepared["source"][0].key,)
+    assert needs[1] == needs[4] != needs[2]
+
+
 def test_keys_follow_content(write_plan):
     before = keys(Jobs(load_plan(write_plan()), [0], HERE, "cpu"))
     elsewhere = keys(Jobs(load_plan(write_plan()), [0], Path("other"), "cpu"))

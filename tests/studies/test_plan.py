@@ -1,11 +1,15 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lit_synth.errors import InputError
 from lit_synth.studies.jobs import Jobs
-from lit_synth.studies.plan import fill, load_plan, matching, split_term
+from lit_synth.studies.plan import load_plan
+from lit_synth.studies.terms import fill, split_term
 
+PRIMARY = {"says": "s", "metric": "fid", "less": ["transfer-*", "scratch-*"], "role": "primary"}
+GATE = {"says": "s", "metric": "fid", "between": "scratch-*", "within": [0, 1]}
 STUDIES = sorted(Path("configs/studies").glob("*.yaml"))
 
 
@@ -23,42 +27,6 @@ def test_every_study_expands_at_every_scale(path, scale):
     assert all("$" not in str(job.config) for job in jobs.in_order())
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_rivals_have_equal_batches_and_iterations(path):
-    """Arms of one comparison, unless the protocol gives the number that differs.
-
-    Arms that train nothing on purpose are left out. What an arm starts from counts.
-    """
-    plan = load_plan(path)
-    jobs = Jobs(plan, [0], Path("runs"), "cpu")
-    for expectation in plan.expects:
-        if expectation.test != "less" or expectation.control:
-            continue
-        rivals = {
-            arm
-            for term in expectation.terms
-            for _, pattern, metric in split_term(term, expectation.metric)
-            for arm in matching(pattern, plan.arms)
-            if metric != "parameters"
-        }
-        budgets = {budget for arm in rivals if (budget := spent(jobs.arms[arm][0], jobs))[0]}
-        stated = f"{min(budgets)[0]:,} iterations" in plan.protocol if budgets else True
-        assert len(budgets) == 1 or stated, (expectation.says, budgets)
-
-
-def spent(job, jobs):
-    """Return all iterations of a job and of what it goes on from, and its batch size."""
-    model = job.config["model"]["init_args"]
-    names = [stage["name"] for stage in model["stages"]]
-    iterations = sum(stage["iterations"] for stage in model["stages"])
-    if names[0] in ("none", "nothing"):
-        return 0, 0
-    if "start" in model:
-        (source,) = (j for j in jobs.by_key.values() if str(j.release) == model["start"])
-        iterations += spent(source, jobs)[0]
-    return iterations, job.config["data"]["init_args"]["batch_size"]
-
-
 def test_loops_make_arms_and_expectations(write_plan):
     plan = load_plan(write_plan())
     assert list(plan.arms) == ["scratch-5", "scratch-50", "transfer-5", "transfer-50"]
@@ -66,7 +34,16 @@ def test_loops_make_arms_and_expectations(write_plan):
     assert [each.terms for each in plan.expects] == [
         ["transfer-5", "scratch-5"],
         ["transfer-50", "scratch-50"],
+        ["transfer-*", "scratch-*"],
     ]
+
+
+def test_eight_seeds_if_none_are_given(write_plan):
+    path = write_plan()
+    plan = yaml.safe_load(path.read_text())
+    del plan["seeds"]
+    path.write_text(yaml.safe_dump(plan))
+    assert load_plan(path).seeds == list(range(8))
 
 
 def test_fill_keeps_types_and_reaches_into_mappings():
@@ -92,10 +69,21 @@ def test_terms():
         ({"metrics": {"kid": "lower"}}, "names 'fid', not among the metrics"),
         ({"arms": {"x": {"config": "base.yaml", "sett": {}}}}, "has the key 'sett'"),
         (
-            {"expects": [{"says": "s", "metric": "fid", "less": ["nobody", "scratch-5"]}]},
+            {"expects": [{**PRIMARY, "less": ["nobody", "scratch-5"]}]},
             "names the arm 'nobody'",
         ),
         ({"expects": [{"says": "s", "metric": "fid"}]}, "has 0 tests"),
+        ({"expects": []}, "0 expectations have the role primary"),
+        ({"expects": [PRIMARY, PRIMARY]}, "2 expectations have the role primary"),
+        ({"expects": [{**PRIMARY, "role": "first"}]}, "has role first: give primary, secondary"),
+        ({"gate": [{**GATE, "role": "primary"}]}, "a gate has the key 'role'"),
+        ({"gate": [{**GATE, "between": "prepare.x"}]}, "names the arm 'prepare.x'"),
+        ({"tuned_on": [3]}, "was tuned on seed 3"),
+        ({"compares": {"colour": "why"}}, "compares has the key 'colour'"),
+        ({"compares": {"lr": None}}, "compares has lr: None: give the reason"),
+        ({"trials": {"nobody": 1}}, "trials names the arm 'nobody'"),
+        ({"length": {"curve": "val/fid"}}, "of another kind"),
+        ({"prepare": {"x": {"config": "c.yaml", "seeds": 0}}}, "'x' has seeds: 0"),
         ({"arms": ["a"]}, "has arms: .*; expected names with values"),
         ({"arms": {"x": ["a"]}}, "'x' is .*: expected names with values"),
         ({"seeds": "three"}, "has seeds: 'three'; expected a list"),
@@ -103,7 +91,7 @@ def test_terms():
         ({"expects": ["a < b"]}, "an expectation is 'a < b': expected names with values"),
         ({"scales": {"default": 1, "smoke": {}}}, "of another kind than a plan has there"),
         ({"expects": [{"metric": "fid", "less": ["a", "b"]}]}, "of another kind than a plan has"),
-        ({"expects": [{"says": "s", "metric": "fid", "less": 3}]}, "of another kind"),
+        ({"expects": [{**PRIMARY, "less": 3}]}, "of another kind"),
         ({"arms": {"x": {"config": "base.yaml", "for": {"n": 3}}}}, "of another kind"),
     ],
 )

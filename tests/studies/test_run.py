@@ -1,9 +1,11 @@
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+import os
+import signal
+import sys
 from dataclasses import asdict
 from json import dumps
 
 import pytest
+import study_work
 
 from lit_synth.studies import run
 from lit_synth.studies.jobs import Jobs
@@ -20,25 +22,6 @@ def jobs(write_plan, tmp_path):
     return Jobs(load_plan(write_plan()), [0], tmp_path / "runs", "cpu")
 
 
-class Executor:
-    """Runs a job at once in this process, or pretends that its worker died."""
-
-    def __init__(self, dies=""):
-        self.dies, self.restarts = dies, 0
-
-    def submit(self, function, job):
-        future = Future()
-        if job.label == self.dies:
-            self.dies = ""
-            future.set_exception(BrokenProcessPool())
-        else:
-            future.set_result(function(job))
-        return future
-
-    def shutdown(self, cancel_futures=False):
-        self.restarts += not cancel_futures
-
-
 @pytest.fixture
 def ran(monkeypatch):
     """Labels of the jobs that were run, none of them really."""
@@ -52,11 +35,9 @@ def ran(monkeypatch):
     return labels
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_failure_is_inherited_and_the_rest_goes_on(jobs, ran, workers, monkeypatch):
-    monkeypatch.setattr(run.Pool, "_executor", lambda _: Executor())
+def test_a_failure_is_inherited_and_the_rest_goes_on(jobs, ran):
     lines = []
-    results = run.run_jobs(jobs, workers, say=lines.append)
+    results = run.run_jobs(jobs, 0, say=lines.append)
     assert sorted(ran) == ["prepare source", "scratch-5 seed 0", "scratch-50 seed 0"]
     assert results[jobs.arms["transfer-5"][0].key].error == "what it needs has failed: boom"
     assert results[jobs.arms["scratch-5"][0].key].metrics == {"fid": 1.0}
@@ -64,13 +45,62 @@ def test_a_failure_is_inherited_and_the_rest_goes_on(jobs, ran, workers, monkeyp
     assert len(lines) == 1 + jobs.total
 
 
-def test_a_dead_worker_is_a_failure_and_is_replaced(jobs, ran, monkeypatch):
-    executor = Executor(dies="scratch-5 seed 0")
-    monkeypatch.setattr(run.Pool, "_executor", lambda _: executor)
-    results = run.run_jobs(jobs, 1, say=silent)
-    assert "died" in results[jobs.arms["scratch-5"][0].key].error
-    assert executor.restarts == 1
-    assert "scratch-50 seed 0" in ran
+def test_each_job_is_forked_from_one_process_that_has_imported_everything(jobs, monkeypatch):
+    monkeypatch.setattr(run, "work", study_work.pretend)
+    results = run.run_jobs(jobs, 2, say=silent)
+    assert results[jobs.arms["transfer-5"][0].key].error == "what it needs has failed: boom"
+    ran = [result.metrics for result in results.values() if result.metrics]
+    assert len(ran) == 3
+    assert all(each["warm"] for each in ran)
+    assert len({each["pid"] for each in ran}) == 3
+    (server,) = {each["parent"] for each in ran}
+    assert server != os.getpid()
+
+
+def test_a_job_whose_process_dies_takes_no_other_with_it(jobs, monkeypatch):
+    monkeypatch.setattr(run, "work", study_work.die)
+    results = run.run_jobs(jobs, 2, say=silent)
+    died = results.pop(jobs.arms["scratch-5"][0].key)
+    assert died.error == "its process ended with exit code 3"
+    assert {result.error for result in results.values()} == {""}
+    assert len(results) == jobs.total - 1
+
+
+def test_jobs_share_what_is_prepared_once(jobs, monkeypatch):
+    monkeypatch.setattr(run, "work", study_work.make_release)
+    results = run.run_jobs(jobs, 2, say=silent)
+    source, *arms = (results[job.key].metrics["made_by"] for job in jobs.in_order())
+    assert arms == [0, 0, source, source]
+
+
+def test_what_a_job_says_is_in_its_folder_and_its_mistake_is_its_result(jobs):
+    results = run.run_jobs(jobs, 2, say=silent)
+    scratch = jobs.arms["scratch-5"][0]
+    assert "InputError" in results[scratch.key].error
+    assert "Traceback" in (scratch.folder / "log.txt").read_text()
+
+
+def test_a_study_that_is_stopped_stops_its_jobs_and_goes_on_later(jobs, monkeypatch, capfd):
+    monkeypatch.setattr(run, "work", study_work.ask_to_stop)
+    before = signal.getsignal(signal.SIGTERM)
+    lines = []
+    with pytest.raises(SystemExit) as stop:
+        run.run_jobs(jobs, 2, say=lines.append)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert len(lines) == 1  # no job has failed
+    assert "stopped by SIGTERM with 0 of 5 runs done" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(run, "work", study_work.make_release)
+    assert len(run.run_jobs(jobs, 2, say=silent)) == jobs.total
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "system", "method"),
+    [("cpu", "linux", "forkserver"), ("gpu", "linux", "spawn"), ("cpu", "darwin", "spawn")],
+)
+def test_only_a_process_that_bears_it_is_forked(accelerator, system, method, monkeypatch):
+    monkeypatch.setattr(sys, "platform", system)
+    assert run.context_for(accelerator).get_start_method() == method
 
 
 def test_what_is_done_is_not_run_again(jobs, ran):

@@ -24,10 +24,7 @@ class Dice:
 
     def between(self, low: float, high: float) -> Tensor:
         """Return the next roll (N,), uniform in [low, high)."""
-        self._rolls += 1
-        steps = np.array([self._rolls], np.uint64)
-        bits = _mix(self._state + steps * _GOLDEN) >> np.uint64(40)
-        return low + (high - low) * torch.from_numpy(bits.astype(np.float32)) / 2**24
+        return _uniform(self._state, self._next(1), low, high)
 
     def below(self, n: int) -> Tensor:
         """Return the next roll, int64 (N,) uniform in 0..n - 1."""
@@ -40,7 +37,19 @@ class Dice:
 
     def several(self, count: int, low: float, high: float) -> Tensor:
         """Return the next `count` rolls (N, count), uniform in [low, high)."""
-        return torch.stack([self.between(low, high) for _ in range(count)], dim=1)
+        return _uniform(self._state[:, None], self._next(count), low, high)
+
+    def _next(self, count: int) -> np.ndarray:
+        """Return the numbers of the next rolls, uint64 (count,)."""
+        first = self._rolls + 1
+        self._rolls += count
+        return np.arange(first, first + count, dtype=np.uint64)
+
+
+def _uniform(state: np.ndarray, rolls: np.ndarray, low: float, high: float) -> Tensor:
+    """Return a number in [low, high) for each state and roll, of which one is broadcast."""
+    bits = _mix(state + rolls * _GOLDEN) >> np.uint64(40)
+    return low + (high - low) * torch.from_numpy(bits.astype(np.float32)) / 2**24
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

@@ -26,9 +26,7 @@ from lit_synth.inference.ask import latents, swap, translate
 from lit_synth.inference.styles import STYLE, fixed_styles
 from lit_synth.metrics.by_kind import Meter
 from lit_synth.metrics.card import Card
-from lit_synth.metrics.suite import OF_FEATURES, measure
-
-METRICS = (*OF_FEATURES, "kid", "kmmd")  # that compare images with the target's
+from lit_synth.metrics.suite import OF_TWO_SETS, measure
 
 
 class SceneMeasures:
@@ -36,7 +34,7 @@ class SceneMeasures:
 
     Args:
         data: Data module of the scenes.
-        settings: What is measured; its `metrics` are names of `METRICS`.
+        settings: What is measured; its `metrics` are names of `OF_TWO_SETS`.
         extractor: Extractor whose features these compare; a classifier also judges the class of
             images. None if there is nothing of this kind to measure.
         oracles: Networks that are measured beside them.
@@ -57,10 +55,10 @@ class SceneMeasures:
         self._constants: dict[str, Tensor] | None = None
         self._of_prior: dict[str, dict[str, float]] = {}
         self._of_oracles: dict[str, dict[str, float]] = {}
-        if unknown := [name for name in settings.metrics if name not in METRICS]:
+        if unknown := [name for name in settings.metrics if name not in OF_TWO_SETS]:
             raise InputError(
                 f"evaluate.metrics names '{unknown[0]}', which is not measured of translations: "
-                f"choose among {', '.join(METRICS)}, or [] for none of them."
+                f"choose among {', '.join(OF_TWO_SETS)}, or [] for none of them."
             )
         if not data.aligned and extractor is None and nothing_else:
             raise InputError(

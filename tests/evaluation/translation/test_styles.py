@@ -15,7 +15,7 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.evaluation.settings import EvaluationSettings
-from lit_synth.evaluation.translation import bias, measures, reverse
+from lit_synth.evaluation.translation import bias, measures
 from lit_synth.evaluation.translation.bias import BiasJudges
 from lit_synth.evaluation.translation.styles import StyleMeasures
 from lit_synth.features import identity
@@ -29,6 +29,7 @@ from lit_synth.stages import Stage
 
 N, STYLES = 12, 5
 SETTINGS = EvaluationSettings(n_fake=100, batch_size=16, seed=3)
+BRIEF, HASTY = 120, 2  # iterations that train a judge: where its verdicts matter, and do not
 WAYS = [Translation(("black",), ("red",)), Translation(("red",), ("black",))]
 NAMES = [each.name for each in WAYS]
 LEAST, MOST = 0.6, 1.0  # shades of the world
@@ -129,12 +130,11 @@ class Printer(Recolourer):
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick(tmp_path_factory):
-    """Train judges briefly, once for all tests here."""
+    """Train judges on clearer images than usual, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIT_SYNTH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        quick = {n: replace(r, iterations=120, noise=0.02) for n, r in bias.JUDGES.items()}
+        quick = {name: replace(r, noise=0.02) for name, r in bias.JUDGES.items()}
         patch.setattr(bias, "JUDGES", quick)
-        patch.setattr(reverse, "RECIPE", replace(reverse.RECIPE, iterations=50))
         yield
 
 
@@ -143,15 +143,8 @@ def judge():
     return judge_of(biased())
 
 
-@pytest.fixture
-def hasty(monkeypatch):
-    """Hardly train the judges, where their verdicts do not matter."""
-    hasty = {name: replace(r, iterations=2) for name, r in bias.JUDGES.items()}
-    monkeypatch.setattr(bias, "JUDGES", hasty)
-
-
-def judge_of(data, faces=None):
-    bias = BiasJudges(data, cache_folder())
+def judge_of(data, faces=None, iterations=BRIEF):
+    bias = BiasJudges(data, cache_folder(), iterations)
     device = torch.device("cpu")
     return StyleMeasures(data, STYLES, SETTINGS, BundledDistance(), bias, device, faces)
 
@@ -239,10 +232,9 @@ class Mean(IdentityEmbedding):
         return images.mean((2, 3))
 
 
-@pytest.mark.usefixtures("hasty")
 def test_the_distance_to_the_same_person_and_to_others():
     data = biased()
-    judge = judge_of(data, faces=Mean())
+    judge = judge_of(data, faces=Mean(), iterations=HASTY)
     values = judge.measure(Still().eval(), "val")
     x = data.split("val").fetch(range(N))["black"].mean((2, 3))
     assert values[f"{NAMES[0]}/identity_distance"] == pytest.approx(0, abs=1e-6)
@@ -252,7 +244,6 @@ def test_the_distance_to_the_same_person_and_to_others():
     assert any("Identity: mean" in note for note in judge.notes)
 
 
-@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(("photos", "learned"), [(240, True), (6, False)])
 def test_who_it_is_is_learned_from_several_photos_of_each(tmp_path, monkeypatch, photos, learned):
     class People(Biased):
@@ -261,12 +252,11 @@ def test_who_it_is_is_learned_from_several_photos_of_each(tmp_path, monkeypatch,
             return images[:photos], torch.arange(240)[:photos] % 4
 
     monkeypatch.setattr(identity, "RECIPE", replace(identity.RECIPE, iterations=2))
-    judge = Evaluate(2, metrics=[], styles=1)
+    judge = Evaluate(2, metrics=[], styles=1, judge_iterations=HASTY)
     fit(tmp_path, judge, method=Still, data=biased(kind=People))
     assert (f"{NAMES[0]}/identity_distance" in judge.latest) is learned
 
 
-@pytest.mark.usefixtures("hasty")
 def test_images_that_a_judge_was_trained_on_are_refused():
     class Leaky(Biased):
         def judging_set(self, attribute, number):
@@ -276,7 +266,7 @@ def test_images_that_a_judge_was_trained_on_are_refused():
             )
 
     with pytest.raises(InputError, match="was trained on 1 of the"):
-        judge_of(biased(kind=Leaky)).prepare(Still(), "val")
+        judge_of(biased(kind=Leaky), iterations=HASTY).prepare(Still(), "val")
 
 
 class Shifter(Still):
@@ -291,12 +281,11 @@ class Shifter(Still):
         return x["image"] + (0.4 * target - 0.2).view(-1, 1, 1, 1)
 
 
-@pytest.mark.usefixtures("hasty")
 def test_flips_of_attributes_and_the_way_back():
     data = Attributes(
         TinyWorld(), ["colour", "texture"], ["texture"], images=8, n_val=N, n_judging=240
     )
-    values = judge_of(data).measure(Shifter().eval(), "val")
+    values = judge_of(data, iterations=HASTY).measure(Shifter().eval(), "val")
     assert values["image_to_colour/cycle_l1"] == pytest.approx(0, abs=1e-6)
     assert values["image_to_colour/change_outside"] == pytest.approx(0.2)
     # Staying what one is adds or takes the same here, which is all that copying costs.
@@ -312,7 +301,8 @@ def test_flips_of_attributes_and_the_way_back():
 def test_in_training_with_another_run_beside(tmp_path, monkeypatch):
     others = {"runs/p": Printer()}
     monkeypatch.setattr(measures, "load_method", lambda folder: others[folder])
-    judge = Evaluate(1, metrics=[], batch_size=16, beside={"printer": "runs/p"})
+    brief = {"metrics": [], "batch_size": 16, "judge_iterations": BRIEF}
+    judge = Evaluate(1, beside={"printer": "runs/p"}, **brief)
     fit(tmp_path, judge, method=Recolourer, data=biased())
     values = judge.latest
     assert values["mean/joint_free"] == 1
@@ -327,7 +317,8 @@ def test_in_training_with_another_run_beside(tmp_path, monkeypatch):
 
 def test_styles_are_measured_where_they_were_asked_for_or_make_sense(tmp_path):
     for styles, measured in ((None, True), (0, False)):
-        judge = Evaluate(2, metrics=["fid"], extractor="random", styles=styles)
+        measured_by = {"metrics": ["fid"], "extractor": "random", "judge_iterations": BRIEF}
+        judge = Evaluate(2, styles=styles, **measured_by)
         fit(tmp_path / str(styles), judge, method=Still, data=biased())
         assert (f"{NAMES[0]}/joint" in judge.latest) is measured
         assert f"{NAMES[0]}/fid" in judge.latest
@@ -336,7 +327,7 @@ def test_styles_are_measured_where_they_were_asked_for_or_make_sense(tmp_path):
 @pytest.mark.parametrize(("method", "reached"), [(Recolourer, 1.0), (Still, 0.0)])
 def test_reverse_classification_by_the_test(tmp_path, method, reached):
     fit(tmp_path, Checkpoint(best=None), method=method, data=biased())
-    judge = Evaluate(metrics=[], batch_size=16, reverse=20)
+    judge = Evaluate(metrics=[], batch_size=16, reverse=20, judge_iterations=50)
     trainer = trainer_of(tmp_path, judge, Checkpoint(best=None))
     trainer.test(method(), biased(), ckpt_path=find_checkpoint(tmp_path), weights_only=True)
     assert judge.latest["reverse/ceiling"] == 1
@@ -345,6 +336,7 @@ def test_reverse_classification_by_the_test(tmp_path, method, reached):
 
 def test_more_reverse_translations_than_training_images(tmp_path):
     fit(tmp_path, Checkpoint(best=None), method=Still, data=biased())
-    trainer = trainer_of(tmp_path, Evaluate(metrics=[], reverse=50), Checkpoint(best=None))
+    hasty = Evaluate(metrics=[], reverse=50, judge_iterations=HASTY)
+    trainer = trainer_of(tmp_path, hasty, Checkpoint(best=None))
     with pytest.raises(InputError, match="there are 40: give less"):
         trainer.test(Still(), biased(), ckpt_path=find_checkpoint(tmp_path), weights_only=True)
