@@ -9,14 +9,11 @@ from PIL import Image
 from public_files import filled
 
 from lit_synth.cli import main
-from lit_synth.networks.biggan import BigGANGenerator
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
-from lit_synth.releases.exporters import programs
 from lit_synth.releases.format import load_release, save_release
 from lit_synth.releases.importers import dcgan, stylegan2_ada
 from lit_synth.releases.importers.layout import to_public
-from lit_synth.releases.sampling import sample
 
 
 def states(layout, **networks):
@@ -79,31 +76,6 @@ def test_sample_writes_what_the_generator_draws(tmp_path, release, capsys):
     assert capsys.readouterr().err.count("\n") == 5
 
 
-def test_truncation_narrows_z_and_w():
-    dcgan_generator = filled(DCGANGenerator(image_size=16, latent_dim=4, width=2)).eval()
-    seen = []
-    dcgan_generator.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    list(sample(dcgan_generator, 4000, 0, 1000, truncation=0.5))
-    z = torch.cat(seen)
-    assert z.abs().max() <= 1
-    assert abs(z.std().item() - 0.5 * 0.8796) < 0.01  # of a normal cut off at 2
-    stylegan = filled(StyleGAN2Generator(16, 3, 5, 4, 64, 4, 2)).eval()
-    whole = next(sample(stylegan, 2, 0, truncation=0.3))
-    z = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
-    w = stylegan.w_avg + 0.3 * (stylegan.mapping(z, None) - stylegan.w_avg)
-    torch.testing.assert_close(whole, stylegan.synthesis(w).clamp(-1, 1))
-    mean = next(sample(stylegan, 2, 0, truncation=0))
-    torch.testing.assert_close(mean[0], mean[1])
-
-
-def test_classes_may_be_chosen():
-    generator = filled(BigGANGenerator(64, 3, 10, 2, 5, 3, ())).eval()
-    seen = []
-    generator.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
-    list(sample(generator, 20, 0, classes=(1, 3)))
-    assert set(torch.cat(seen).tolist()) == {1, 3}
-
-
 @pytest.mark.parametrize("name", ["both.pth", "both.safetensors"])
 def test_export_gives_the_file_back(tmp_path, name):
     pair = {"generator": DCGANGenerator(16, 3, 4, 2), "critic": DCGANCritic(16, 3, 2)}
@@ -139,24 +111,6 @@ def test_a_program_draws_the_releases_images(tmp_path, release):
     report = json.loads((tmp_path / "generator.pt2.json").read_text())
     assert report["largest_difference"] < 1e-5
     assert report["licence"] == "CC BY-NC 4.0"
-
-
-@pytest.mark.parametrize("family", ["stylegan2", "biggan"])
-def test_programs_of_large_families(tmp_path, family):
-    networks = {
-        "stylegan2": StyleGAN2Generator(16, 3, 5, 4, 64, 4, 2, 3),
-        "biggan": BigGANGenerator(64, 3, 10, 2, 5, 3, (16,)),
-    }
-    generator = filled(networks[family]).eval()
-    assert programs.export_program(generator, tmp_path / "g.pt2", onnx=False) < 1e-4
-
-
-def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
-    generator = filled(DCGANGenerator(16, 3, 4, 2)).eval()
-    monkeypatch.setattr(programs, "CLOSE", -1.0)
-    with pytest.raises(ValueError, match="differs from the release"):
-        programs.export_program(generator, tmp_path / "g.pt2", onnx=False)
-    assert not (tmp_path / "g.pt2").exists()
 
 
 def test_sources_are_ranked_and_those_without_a_critic_named(tmp_path, release, capsys):
