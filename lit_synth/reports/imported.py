@@ -137,7 +137,7 @@ def card(imported: Imported, file: str, licence: str, pictures: list[str]) -> st
 def uses(imported: Imported) -> list[str]:
     """Return how a release can be used, a sentence each."""
     if imported.layout.kind == "translator":
-        return [f"translator ({', '.join(imported.networks)})"]
+        return [_translates(imported.networks)]
     generator = as_generator(imported.networks["generator"])
     size, channels = generator.image_size, generator.image_channels
     classes = f"{generator.num_classes} classes" if generator.num_classes else "no classes"
@@ -149,6 +149,14 @@ def uses(imported: Imported) -> list[str]:
     critic = "with its critic, from which both start"
     lines.append(critic if "critic" in imported.networks else _NO_CRITIC)
     return lines
+
+
+def _translates(networks: dict[str, nn.Module]) -> str:
+    args = vars(next(iter(networks.values())))["init_args"]
+    channels = args.get("in_channels", args.get("channels"))
+    made = args.get("out_channels", channels)
+    size = args.get("image_size", "any multiple of 4")
+    return f"translator: images of {channels} x H x W to {made} x H x W, H and W {size}"
 
 
 def summary(imported: Imported, folder: Path) -> list[str]:
