@@ -31,6 +31,7 @@ DAMAGED = (
     EOFError,
     struct.error,
     ArithmeticError,
+    AttributeError,
 )
 
 # Names of networks in public files, which safetensors have in front of the names of their tensors.
@@ -178,10 +179,11 @@ def _of_legacy(file: BytesFile, size: int, budget: Budget, blob: Maker) -> Any:
 
     value = run(persistent)
     keys = run()
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
+    named = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not named or sorted(keys) != sorted(storages):
         raise RefusedError("lacks some of its storages")
     for key in keys:
-        _fill(storages[str(key)], file)
+        _fill(storages[key], file)
     return value
 
 

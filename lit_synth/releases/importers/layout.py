@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
 from lit_synth.releases.importers.states import StateDict
+from lit_synth.releases.importers.unpickling import shown
 
 LISTED = 8  # keys that a message names
 
@@ -56,14 +57,12 @@ class Part:
         constants: Key -> tensor that every file of the layout has alike.
         inert: Key -> tensor of which no image depends; a file may lack it. It is kept beside the
             release, so that the file can be had back; None is not written without that.
-        notes: Sentences for the report.
     """
 
     networks: dict[str, tuple[type[nn.Module], dict[str, Any]]]
     pairs: list[Pair]
     constants: dict[str, Tensor] = field(default_factory=dict)
     inert: dict[str, Tensor | None] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -163,9 +162,9 @@ def to_public(part: Part, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def listed(keys: Sequence[str]) -> str:
     """Return how many keys there are, and the first of them."""
-    shown = ", ".join(key[:80] for key in keys[:LISTED])
+    first = ", ".join(shown(key) for key in keys[:LISTED])
     more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return f"{len(keys)} ({shown}{more})" if keys else "none"
+    return f"{len(keys)} ({first}{more})" if keys else "none"
 
 
 def _converted(pair: Pair, tensor: Tensor, where: str) -> Tensor:

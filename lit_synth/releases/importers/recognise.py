@@ -121,7 +121,6 @@ def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tens
     imported.kept |= {key_of(part, key): tensor for key, tensor in inert.items()}
     imported.absent += [key_of(part, key) for key in expected if key not in tensors]
     imported.places[key_of(part, "")] = place
-    imported.notes += part.notes
 
 
 def _read(path: Path) -> tuple[list[StateDict], str]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lit_synth.releases.importers.makers import NETWORK
 from lit_synth.releases.importers.tensors import as_tensor
-from lit_synth.releases.importers.unpickling import Record, RefusedError
+from lit_synth.releases.importers.unpickling import Record, RefusedError, shown
 
 DEPTH = 3  # of dicts within dicts that files of weights have
 MAX_MODULES = 5000
@@ -69,7 +69,8 @@ def _found(
         yield StateDict(path, _without_prefix(tensors), beside=dict(beside))
     for key, value in words.items():
         if isinstance(value, dict | tuple | list | Record):
-            yield from _found(value, f"{path}.{key}".lstrip("."), words, depth - 1, seen)
+            place = f"{path}.{shown(key)}".lstrip(".")
+            yield from _found(value, place, words, depth - 1, seen)
 
 
 def _named(content: tuple[Any, ...] | list[Any]) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _of_record(record: Record, path: str) -> StateDict | None:
 
 
 def _word(value: Any) -> str:
-    return value[:80] if isinstance(value, str) else ""
+    return shown(value) if isinstance(value, str) else ""
 
 
 def _dict(value: Any) -> dict[str, Any]:

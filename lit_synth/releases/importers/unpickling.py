@@ -40,6 +40,11 @@ class BytesFile(Protocol):
         """Return the bytes up to the next end of a line."""
 
 
+def shown(word: str, most: int = 80) -> str:
+    """Return a word of a file as a message may show it: short, and in one line."""
+    return "".join(c if c.isprintable() else "?" for c in word[:most])
+
+
 class Name(NamedTuple):
     """A name of something in a module, as it stands in a pickle; nothing is imported for it."""
 
@@ -122,7 +127,7 @@ class Machine:
     def known(self, path: str) -> Name:
         """Return a name; RefusedError if nothing is made of it."""
         if path not in self.makers:
-            raise RefusedError(f"asks for {path[:120]}")
+            raise RefusedError(f"asks for {shown(path, 120)}")
         return Name(path)
 
     def make(self, called: Any, args: Any) -> Any:

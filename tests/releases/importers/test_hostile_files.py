@@ -301,6 +301,14 @@ def test_wrong_shapes_and_values(refused):
     refused(saved(state_dict(**{"main.0.weight": torch.empty(0)})))
 
 
+def test_words_of_a_file_do_not_break_the_sentence(refused):
+    word = "two\nlines\x1b[31m"
+    refused(saved({**state_dict(), word: torch.zeros(1)}), "two?lines?")
+    refused(saved({word: {"x": torch.zeros(1)}}), "two?lines?")
+    refused(b"\x80\x04" + text(word) + text("x" * 500) + b"\x93.", "two?lines?")
+    refused(legacy(b"\x80\x02N.", keys=[["0"] * 3]))
+
+
 def test_no_network_at_all(refused, tmp_path, capsys):
     for content in ({}, [], None, 5, "x", {"a": 1}, {"a": torch.zeros(2)}, [torch.zeros(3)]):
         refused(saved(content))
