@@ -76,7 +76,7 @@ def public_content(release: Release, layout: Layout) -> dict[str, Any]:
 
 def _put(content: dict[str, Any], first: str | None, second: str, state: dict[str, Tensor]) -> None:
     """Add a state dict at the place that it came from, else at the layout's usual one."""
-    at = content
+    at = beside = content
     place = second if first is None else first
     for key in filter(None, place.split(".")):
         beside, at = at, at.setdefault(key, {})

@@ -553,6 +553,14 @@ def test_stylegan2_of_rosinality_is_nvidias(tmp_path):
     assert_same(public_content(load_release(tmp_path / "r"), as_nvidia), ada)
 
 
+def test_nvidias_can_be_written_as_rosinalitys(tmp_path):
+    ada = ada_pair()
+    torch.save(ada, tmp_path / "ada.pth")
+    imported = import_networks(tmp_path / "ada.pth", Options())
+    assert "--clamp" in imported.notes[0]  # which a file of plain tensors does not tell
+    assert_same(back(imported, tmp_path / "r", "rosinality"), rosinality_of(ada))
+
+
 def test_rosinality_without_noise_and_mean(tmp_path):
     content = rosinality_of(ada_pair())
     bare = {k: t for k, t in content["g_ema"].items() if not k.startswith("noises")}
