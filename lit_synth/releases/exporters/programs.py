@@ -31,14 +31,20 @@ def export_program(network: nn.Module, out: Path, onnx: bool) -> float:
         The largest difference from the network over 64 random inputs.
 
     Raises:
-        InputError: It differs more than rounding does, or a package is missing.
+        InputError: It cannot be traced, differs more than rounding does, or a package is missing.
     """
     inputs = random_inputs(network)
     first = tuple(each[:2] for each in inputs)
     batch = torch.export.Dim("batch", min=1)
     shapes = tuple({0: batch} for _ in inputs)
-    with torch.no_grad():
-        program = torch.export.export(network, first, dynamic_shapes=shapes)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(network, first, dynamic_shapes=shapes)
+    except RuntimeError as error:  # of torch's tracing, whose messages fill a page
+        raise InputError(
+            f"torch.export cannot trace a {type(network).__name__}, whose steps depend on its "
+            "inputs, as those of a mined GAN do: export a network that always takes the same."
+        ) from error
     write, run = _onnx(program, first, shapes) if onnx else _torch(program)
     difference = largest_difference(network, run, inputs)
     if not difference < CLOSE:

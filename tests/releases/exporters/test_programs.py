@@ -4,6 +4,7 @@ import pytest
 from public_files import filled
 
 from lit_synth.networks.dcgan import DCGANGenerator
+from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.pgan import PGANGenerator
 from lit_synth.networks.resnet_translator import ResNetTranslator
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
@@ -30,3 +31,11 @@ def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="differs from the release"):
         programs.export_program(generator, tmp_path / "g.pt2", onnx=False)
     assert not (tmp_path / "g.pt2").exists()
+
+
+def test_what_cannot_be_traced_is_named(tmp_path):
+    sources = [DCGANGenerator(16, 1, 4, 2) for _ in range(2)]
+    miners = [Miner(3, 4, [4]) for _ in sources]
+    mined = MinedGenerator(sources, miners, Selector(2, 3), [(0, None), (1, None)]).eval()
+    with pytest.raises(ValueError, match="cannot trace a MinedGenerator"):
+        programs.export_program(mined, tmp_path / "g.pt2", onnx=False)
