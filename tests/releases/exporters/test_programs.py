@@ -6,20 +6,18 @@ from public_files import filled
 from lit_synth.networks.dcgan import DCGANGenerator
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.pgan import PGANGenerator
-from lit_synth.networks.resnet_translator import ResNetTranslator
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.networks.unet import UNet
 from lit_synth.releases.exporters import programs
 
 
-@pytest.mark.parametrize("family", ["stylegan2", "pgan", "unet", "resnet"])
+@pytest.mark.parametrize("family", ["stylegan2", "pgan", "unet"])
 def test_programs_of_every_kind(tmp_path, family, monkeypatch):
     monkeypatch.setattr(programs, "TRANSLATED_PX", 16)
     networks = {
         "stylegan2": StyleGAN2Generator(16, 3, 5, 4, 64, 4, 2, 3),
         "pgan": PGANGenerator([4, 4, 2], 5),
         "unet": UNet(image_size=16, width=2),
-        "resnet": ResNetTranslator(n_blocks=1, width=2),
     }
     generator = filled(networks[family]).eval()
     assert programs.export_program(generator, tmp_path / "g.pt2", onnx=False) < 1e-4
