@@ -2,6 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,6 +27,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=int,
         help="StyleGAN2: images that the discriminator compares (default: as the file says, or 4)",
     )
+    parser.add_argument(
+        "--class_names", type=Path, help="text file, a name a line in the order of the classes"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +45,25 @@ def run(args: argparse.Namespace) -> int:
     if "\n" in args.license or not args.license.strip():
         raise InputError("--license is empty or of several lines: give its name or address.")
     imported = import_networks(args.file, Options(args.key, args.clamp, args.mbstd_group))
+    names = read_names(args.class_names, imported.networks) if args.class_names else []
     with writing(args.out):
-        write_release(imported, args.file.name, args.license.strip(), args.out)
+        write_release(imported, args.file.name, args.license.strip(), args.out, names)
     print("\n".join(summary(imported, args.out)))
     return 0
+
+
+def read_names(path: Path, networks: "dict[str, nn.Module]") -> list[str]:
+    """Return the names of a generator's classes; InputError unless there are as many."""
+    from lit_synth.errors import InputError
+
+    classes = int(getattr(networks.get("generator"), "num_classes", 0))
+    try:
+        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text: give a file with a name a line.") from error
+    if len(names) != classes or len(set(names)) != len(names):
+        raise InputError(
+            f"{path} has {len(names)} names, {len(set(names))} of them different, and the "
+            f"generator {classes} classes: give one name a line, in their order."
+        )
+    return names

@@ -20,7 +20,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="below 1: less variety, better looks; 0 is the mean image (default: 1)",
     )
     parser.add_argument(
-        "--classes", default="", help="numbers of classes joined by commas (default: all, evenly)"
+        "--classes",
+        default="",
+        help="numbers or names of classes joined by commas (default: all, evenly)",
     )
     parser.add_argument("--batch_size", type=int, default=16, help="images at once (default: 16)")
 
@@ -40,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--n is {args.n}, --batch_size {args.batch_size}: give 1 or more.")
     if args.out.is_dir() and any(args.out.iterdir()):
         raise InputError(f"{args.out} is not empty: give another --out.")
-    generator = load_release(args.release).network("generator")
+    release = load_release(args.release)
+    generator = release.network("generator")
+    classes = numbers_of(args.classes, release.extra.get("class_names", []))
     generator.to("cuda" if torch.cuda.is_available() else "cpu")
-    batches = sample(
-        generator, args.n, args.seed, args.batch_size, args.truncation, _classes(args.classes)
-    )
+    batches = sample(generator, args.n, args.seed, args.batch_size, args.truncation, classes)
     written = 0
     with writing(args.out):
         args.out.mkdir(parents=True, exist_ok=True)
@@ -56,10 +58,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _classes(given: str) -> list[int]:
-    from lit_synth.errors import InputError
+def numbers_of(given: str, names: list[str]) -> list[int]:
+    """Return the numbers of classes that are given by number, or by name where names are known."""
+    from lit_synth.errors import InputError, did_you_mean
 
     words = [word.strip() for word in given.split(",") if word.strip()]
-    if not all(word.isdecimal() for word in words):
-        raise InputError(f"--classes is '{given}': expected numbers joined by commas, as 3,17.")
-    return [int(word) for word in words]
+    for word in words:
+        if not word.isdecimal() and word not in names:
+            hint = did_you_mean(word, names) or ": expected numbers joined by commas, as 3,17"
+            raise InputError(f"there is no class '{word}'{hint}{'' if hint[-1] == '?' else '.'}")
+    return [names.index(word) if word in names else int(word) for word in words]

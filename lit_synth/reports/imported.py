@@ -1,6 +1,7 @@
 """What goes with an imported release: its card, the account of all keys, sample grids."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ made = translate(method, {"a": images}, way)  # images (N, C, H, W) in [-1, 1]
 """
 
 
-def write_release(imported: Imported, file: str, licence: str, folder: Path) -> None:
+def write_release(
+    imported: Imported, file: str, licence: str, folder: Path, class_names: Sequence[str] = ()
+) -> None:
     """Write a release with its card, the account of the file's keys, and sample grids.
 
     Args:
@@ -54,6 +57,7 @@ def write_release(imported: Imported, file: str, licence: str, folder: Path) -> 
         file: Name of the file.
         licence: Of its weights.
         folder: Of the release.
+        class_names: Names of the generator's classes, empty if nobody knows them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures = _draw(imported.networks, folder)
@@ -65,7 +69,8 @@ def write_release(imported: Imported, file: str, licence: str, folder: Path) -> 
         "places": imported.places,
         "absent": sorted(imported.absent),
     }
-    save_release(folder, imported.networks, text, {"imported": facts}, imported.method)
+    extra = {"imported": facts, **({"class_names": [*class_names]} if class_names else {})}
+    save_release(folder, imported.networks, text, extra, imported.method)
     if imported.kept:
         kept = {key: tensor.contiguous().clone() for key, tensor in imported.kept.items()}
         (folder / KEPT).write_bytes(save(kept))

@@ -153,3 +153,23 @@ def test_onnx_draws_the_releases_images(tmp_path, release):
     (made,) = session.run(None, {session.get_inputs()[0].name: z.numpy()})
     expected = load_release(release).network("generator")(z)
     torch.testing.assert_close(torch.from_numpy(made), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_classes_may_have_names(tmp_path, capsys):
+    generator = filled(StyleGAN2Generator(16, 3, 5, 4, 64, 4, 2, 3))
+    torch.save(states(stylegan2_ada, generator=generator)["G_ema"], tmp_path / "ada.pth")
+    names, folder = tmp_path / "names.txt", str(tmp_path / "r")
+    command = ["import", str(tmp_path / "ada.pth"), "--out", folder, "--class_names", str(names)]
+    names.write_text("cat\ndog\n")
+    assert main(command) == 2
+    names.write_text("cat\ndog\nwild\n")
+    assert main(command) == 0
+    for classes, out in {"dog": "by_name", "1": "by_number"}.items():
+        given = ["--n", "2", "--classes", classes, "--out", str(tmp_path / out)]
+        assert main(["sample", folder, *given]) == 0
+    for file in ("000000.png", "000001.png"):
+        named, numbered = (tmp_path / out / file for out in ("by_name", "by_number"))
+        assert named.read_bytes() == numbered.read_bytes()
+    capsys.readouterr()
+    assert main(["sample", folder, "--classes", "dogs", "--out", str(tmp_path / "no")]) == 2
+    assert "did you mean dog?" in capsys.readouterr().err
