@@ -192,7 +192,7 @@ def _draw(networks: dict[str, nn.Module], folder: Path) -> list[str]:
 
 def _tiles(generator: nn.Module) -> int:
     made: Generator = as_generator(generator)
-    return 16 if made.image_size <= 256 else 8
+    return 16 if made.image_size <= 128 else 8 if made.image_size <= 256 else 4
 
 
 def _count(network: nn.Module) -> int:
