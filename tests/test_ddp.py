@@ -1,7 +1,6 @@
 """Two processes with half the batch each do what one does with the whole batch."""
 
 import signal
-import socket
 
 import pytest
 import torch
@@ -60,32 +59,14 @@ def home(tmp_path_factory, sources):
 
 def two(home, name, run_id, tampering=({}, {})):
     """Run a config in two processes, with half the batch each; return their exit codes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    pids = []
-    for rank in range(2):
-        env = {
-            "TORCHELASTIC_RUN_ID": run_id,
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-            "GLOO_SOCKET_IFNAME": "lo",
-            "WORLD_SIZE": "2",
-            "LOCAL_WORLD_SIZE": "2",
-            "GROUP_RANK": "0",
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-        }
-        options = ["--trainer.devices", 2, "--trainer.strategy", "ddp_find_unused_parameters_true"]
-        options += ["--data.batch_size", 4]
-        pids.append(start(home, name, run_id, *options, env=env, rank=rank, **tampering[rank]))
-    return [server().wait(pid) for pid in pids]
+    command = ["fit", "--config", home / f"{name}.yaml", "--data.batch_size", 4]
+    return server().run_two(home / f"{name}-{run_id}", run_id, *command, tampering=tampering)
 
 
-def start(home, name, run_id, *options, env=None, rank=0, **tampering):
-    log = home / f"{name}-{run_id}-{rank}.log"
-    command = ["fit", "--config", home / f"{name}.yaml", "--run_id", run_id, *options]
-    return server().start(log, *command, env=env, **tampering)
+def start(home, name, run_id, **tampering):
+    log = home / f"{name}-{run_id}.log"
+    command = ["fit", "--config", home / f"{name}.yaml", "--run_id", run_id]
+    return server().start(log, *command, **tampering)
 
 
 def logs(home):

@@ -18,7 +18,7 @@ from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.mining import check_spaces, miner_of_classes, miner_of_start, miner_of_w
-from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.initialising import fresh_critic, without_labels
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import spec_of
@@ -129,7 +129,8 @@ class MineGAN(Method):
             {name: miner_of_start(generators[i]) for name, i in mined if semantic and "w" in can[i]}
         )
         if critic is None:
-            critic = first_critic([critic for _, critic in given], critic_from)
+            critics = [critic for _, critic in given]
+            critic = first_critic(critics, critic_from, generators[0])
         self.critic = uncoupled(critic).train()
         self.selector = Selector(len(self.members), window)
         self.u_dim, self.lambda_gp, self.n_critic = u_dim, lambda_gp, n_critic
@@ -227,9 +228,10 @@ class MineGAN(Method):
         return torch.cat([each for each in won if len(each)])  # no graph of a member without wins
 
     def decode_winners(self, u: Tensor, winner: Tensor) -> Tensor:
-        """Return the winners' images (K, C, H, W) with their graph, ordered by member."""
+        """Return the winners' images (K, C, H, W) with their graph, in the order of supersamples."""
         chosen = [u[winner == i, i] for i in range(len(self.members))]
-        return torch.cat([self.mine(c, i) for i, c in enumerate(chosen) if len(c)])
+        images = torch.cat([self.mine(c, i) for i, c in enumerate(chosen) if len(c)])
+        return images[winner.argsort(stable=True).argsort()]
 
     def prior(self, n: int, rng: torch.Generator) -> dict[str, Tensor]:
         """Draw miner inputs u (n, u_dim) and the uniform r (n,) that picks a member through p."""
@@ -273,7 +275,7 @@ def source_of(source: str | nn.Module) -> tuple[Generator, nn.Module | None]:
     return as_generator(release.network("generator")), release.networks.get("critic")
 
 
-def first_critic(critics: list[nn.Module | None], critic_from: int) -> nn.Module:
+def first_critic(critics: list[nn.Module | None], critic_from: int, like: Generator) -> nn.Module:
     """Return the critic, without labels, of the source at a position; InputError if it has none."""
     if not 0 <= critic_from < len(critics):
         raise InputError(
@@ -284,7 +286,8 @@ def first_critic(critics: list[nn.Module | None], critic_from: int) -> nn.Module
     if critic is None:
         raise InputError(
             f"the source at position {critic_from} brings no critic: choose another one with "
-            "critic_from, or give a new one as critic, which starts from scratch."
+            "critic_from, or give a new one as critic, which starts from scratch: "
+            f"{fresh_critic(like)}"
         )
     return without_labels(critic)
 

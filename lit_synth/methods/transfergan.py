@@ -11,7 +11,7 @@ from lit_synth.errors import InputError
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.method import Method
-from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from
+from lit_synth.networks.parts.initialising import freeze_lowest, fresh_critic, initialise_from
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import another, spec_of
@@ -123,6 +123,6 @@ def built_like(release: Release | None, name: str) -> nn.Module:
     if name == "critic" and name not in release.networks:
         raise InputError(
             f"the source {release.folder} brings no critic: give a new one as critic, which starts "
-            "from scratch."
+            f"from scratch: {fresh_critic(as_generator(release.network('generator')))}"
         )
     return another(release.network(name))

@@ -10,6 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from lit_synth.contracts.generator import Generator, as_generator, mined_spaces
+from lit_synth.networks.parts.initialising import fresh_critic
 from lit_synth.pictures.grid import grid, png
 from lit_synth.releases.format import save_release
 from lit_synth.releases.importers.keeping import KEPT
@@ -20,10 +21,6 @@ from lit_synth.tensors.hashing import weights_hash
 ACCOUNT = "import.json"
 TRUNCATIONS = (1.0, 0.7)
 COLUMNS = 4
-_NO_CRITIC = (
-    "no critic: MineGAN and TransferGAN need a fresh one (`critic:`). It knows nothing at first, "
-    "which costs iterations and, where the target has few images, quality."
-)
 _DRAW = """
 from lit_synth.releases.format import load_release
 from lit_synth.releases.sampling import sample
@@ -151,9 +148,14 @@ def uses(imported: Imported) -> list[str]:
     ]
     mined = ", ".join(mined_spaces(generator))
     lines.append(f"`sources:` of MineGAN, which can mine {mined}; `source:` of TransferGAN")
-    critic = "with its critic, from which both start"
-    lines.append(critic if "critic" in imported.networks else _NO_CRITIC)
-    return lines
+    if "critic" in imported.networks:
+        return [*lines, "with its critic, from which both start"]
+    return [
+        *lines,
+        f"no critic: MineGAN and TransferGAN need a fresh one, as by `{fresh_critic(generator)}`. "
+        "It knows nothing at first, which costs iterations and, where the target has few images, "
+        "quality.",
+    ]
 
 
 def _translates(networks: dict[str, nn.Module]) -> str:
@@ -192,7 +194,7 @@ def _draw(networks: dict[str, nn.Module], folder: Path) -> list[str]:
 
 def _tiles(generator: nn.Module) -> int:
     made: Generator = as_generator(generator)
-    return 16 if made.image_size <= 128 else 8 if made.image_size <= 256 else 4
+    return max(2, min(16, 1024 // made.image_size))
 
 
 def _count(network: nn.Module) -> int:

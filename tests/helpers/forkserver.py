@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -54,6 +55,29 @@ class ForkServer:
 
     def run(self, log, *argv, env=None, **tampering):
         return self.wait(self.start(log, *argv, env=env, **tampering))
+
+    def run_two(self, log, run_id, *argv, tampering=({}, {})):
+        """Run a command in two processes that train together; return their exit codes."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        options = ["--trainer.devices", 2, "--trainer.strategy", "ddp_find_unused_parameters_true"]
+        pids = []
+        for rank in range(2):
+            env = {
+                "TORCHELASTIC_RUN_ID": run_id,
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "GLOO_SOCKET_IFNAME": "lo",
+                "WORLD_SIZE": "2",
+                "LOCAL_WORLD_SIZE": "2",
+                "GROUP_RANK": "0",
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+            }
+            command = [*argv, "--run_id", run_id, *options]
+            pids.append(self.start(f"{log}-{rank}.log", *command, env=env, **tampering[rank]))
+        return [self.wait(pid) for pid in pids]
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from lit_synth.contracts.generator import Generator
 from lit_synth.errors import InputError
 from lit_synth.networks.parts.norms import BatchNorm
 
@@ -23,6 +24,16 @@ def initialise_from(target: nn.Module, source: nn.Module) -> None:
         InputError: If any other tensor is missing, left over or of another shape.
     """
     _load(target, source.state_dict())
+
+
+def fresh_critic(generator: Generator) -> str:
+    """Return the options that give a method a new critic, without batch norm, of a GAN's images."""
+    option = "--model.init_args.critic"
+    family = "ResNetCritic" if generator.image_size <= 128 else "StyleGAN2Discriminator"
+    return (
+        f"{option} {family} {option}.init_args.image_size {generator.image_size} "
+        f"{option}.init_args.image_channels {generator.image_channels}"
+    )
 
 
 def without_labels(critic: nn.Module) -> nn.Module:
