@@ -29,6 +29,7 @@ COMMANDS = {
     "import": "bring in a public GAN or translator: StyleGAN2, PGAN, BigGAN, DCGAN, CycleGAN, ...",
     "export": "write a release in a public layout, or as ONNX or torch.export",
     "sample": "draw images from a release's generator",
+    "translate": "translate photos by an imported CycleGAN or pix2pix",
     "train-classifier": "train the classifier whose features measure images",
     "study": "list, run and report the studies behind every claim",
     "bench": "time a config: images/s, ms per phase, memory, trainer overhead",

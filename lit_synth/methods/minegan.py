@@ -228,7 +228,7 @@ class MineGAN(Method):
         return torch.cat([each for each in won if len(each)])  # no graph of a member without wins
 
     def decode_winners(self, u: Tensor, winner: Tensor) -> Tensor:
-        """Return the winners' images (K, C, H, W) with their graph, in the order of supersamples."""
+        """Return the winners' images (K, C, H, W) with their graph, in their order."""
         chosen = [u[winner == i, i] for i in range(len(self.members))]
         images = torch.cat([self.mine(c, i) for i, c in enumerate(chosen) if len(c)])
         return images[winner.argsort(stable=True).argsort()]

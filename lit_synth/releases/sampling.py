@@ -1,12 +1,11 @@
 """Images of a generator, without a method around it."""
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from lit_synth.contracts.generator import Generator, HasStyles
+from lit_synth.contracts.generator import HasStyles, as_generator
 from lit_synth.errors import InputError
 from lit_synth.networks.miner import MinedGenerator
 
@@ -35,7 +34,7 @@ def sample(
         truncation: 1 for none, 0 for the mean image.
         classes: The classes that are drawn; empty for all.
     """
-    made = cast("Generator", generator)
+    made = as_generator(generator)
     _check(made.num_classes, truncation, classes)
     if truncation != 1 and isinstance(generator, MinedGenerator):
         raise InputError("a mined GAN draws from all of its latents: give truncation 1.")

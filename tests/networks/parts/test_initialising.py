@@ -1,16 +1,26 @@
+import shlex
+
 import pytest
 import torch
+from jsonargparse import ArgumentParser
+from torch import nn
 
 from lit_synth.errors import InputError
 from lit_synth.networks import (
     MnistCritic,
+    PGANGenerator,
     ResNetCritic,
     ResNetGenerator,
     SmallCritic,
     SmallGenerator,
     SNGANCritic,
 )
-from lit_synth.networks.parts.initialising import freeze_lowest, initialise_from, without_labels
+from lit_synth.networks.parts.initialising import (
+    freeze_lowest,
+    fresh_critic,
+    initialise_from,
+    without_labels,
+)
 
 
 def generator(**arguments):
@@ -113,3 +123,15 @@ def test_freezing_counts_layers_from_the_image():
 def test_freezing_more_layers_than_there_are_is_refused():
     with pytest.raises(InputError, match="from 0 to 3"):
         freeze_lowest(SmallCritic(width=2), 4)
+
+
+@pytest.mark.parametrize("halvings", [2, 4, 5, 6, 8])
+def test_options_build_a_critic_of_the_generators_images(halvings):
+    generator = PGANGenerator([2] * (halvings + 1), 4, image_channels=1)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--model.init_args.critic", type=nn.Module)
+    parsed = parser.parse_args(shlex.split(fresh_critic(generator)))
+    with torch.device("meta"):
+        critic = parser.instantiate(parsed).model.init_args.critic
+    assert (critic.image_size, critic.image_channels) == (generator.image_size, 1)
+    assert not any("BatchNorm" in type(module).__name__ for module in critic.modules())

@@ -1,6 +1,7 @@
 """Imported sources are trained from, and what is made of them carries their licence."""
 
 import json
+import shlex
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tiny import CONF
 from lit_synth.cli import main
 from lit_synth.networks.dcgan import DCGANGenerator
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.wgan_gp_resnet import ResNetCritic
 from lit_synth.releases.format import load_release
 from lit_synth.releases.importers import dcgan, pgan
 from lit_synth.releases.importers.layout import to_public
@@ -38,12 +40,16 @@ def imported(folder, layout, **networks):
 
 
 def fit(tmp_path, sources, **given):
-    config = yaml.safe_load((CONF / "minegan.yaml").read_text())
-    config["model"]["init_args"] |= {"sources": sources, **given}
+    return fit_method(tmp_path, "minegan", sources=sources, **given)
+
+
+def fit_method(tmp_path, name, options=(), **given):
+    config = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    config["model"]["init_args"] |= given
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(config))
-    code = main(["fit", "--config", str(path), "--runs_dir", str(tmp_path / "runs")])
-    return code, next((tmp_path / "runs").rglob("release"), None)
+    command = ["fit", "--config", str(path), "--runs_dir", str(tmp_path / "runs")]
+    return main([*command, *options]), next((tmp_path / "runs").rglob("release"), None)
 
 
 def test_what_is_mined_carries_the_licence(tmp_path, capsys):
@@ -57,11 +63,19 @@ def test_what_is_mined_carries_the_licence(tmp_path, capsys):
     capsys.readouterr()
 
 
-def test_without_a_critic_one_is_asked_for(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["minegan", "transfergan"])
+def test_without_a_critic_the_sentence_says_what_to_paste(tmp_path, capsys, name):
     source = imported(tmp_path, dcgan, generator=DCGANGenerator(16, 1, 4, 2))
-    code, _ = fit(tmp_path, [source])
+    given = {"source": source, "generator": None, "critic": None}
+    given = given if name == "transfergan" else {"sources": [source]}
+    code, _ = fit_method(tmp_path, name, **given)
     assert code == 2
-    assert "brings no critic" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "brings no critic" in said
+    options = shlex.split(said.partition("from scratch: ")[2])
+    code, release = fit_method(tmp_path, name, options, **given)
+    assert code == 0
+    assert type(load_release(release).network("critic")) is ResNetCritic
 
 
 def test_a_critic_that_came_along_trains_on(tmp_path):

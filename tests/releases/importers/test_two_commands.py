@@ -19,8 +19,9 @@ from lit_synth.runs.resume import checkpoint_folder
 
 ITERATIONS = 6  # of which the last one fine-tunes
 SHORT = [
-    "--iterations", ITERATIONS, "--data.init_args.image_size", 16, "--checkpoint.every_n_iterations", 2,
-    "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", 2, "--evaluate.n_fake", 20,
+    "--iterations", ITERATIONS, "--data.init_args.image_size", 16, "--evaluate.n_fake", 20,
+    "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", 2,
+    "--checkpoint.every_n_iterations", 2,
 ]  # fmt: skip
 CRITIC = "--model.init_args.critic"
 SOURCES = {  # critics of groups of four images, and one of images alone
