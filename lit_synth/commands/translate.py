@@ -100,7 +100,7 @@ def taken(translator: "ResNetTranslator | UNet", image_size: int | None) -> tupl
             "PNG files have 3, or 1 where they are grey; use it from Python."
         )
     own = args.get("image_size")
-    size = image_size or own or PUBLISHED
+    size = image_size if image_size is not None else own or PUBLISHED
     if own is not None and size != own:
         raise InputError(
             f"--image_size is {size}, but this translator takes {own} px alone: leave it out."

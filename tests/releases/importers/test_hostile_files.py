@@ -1,8 +1,11 @@
 """Hostile and broken files: nothing of them is executed, and one sentence says what is wrong."""
 
+import bz2
+import gzip
 import io
 import pickle
 import struct
+import tarfile
 import zipfile
 
 import numpy as np
@@ -222,20 +225,42 @@ def test_lying_sizes_of_tensors(refused, offset, size, stride):
     refused(legacy(data, keys=["0"], data=struct.pack("<q", 2) + bytes(8)))
 
 
+CENTRAL = {"flags": 8, "method": 10, "crc": 16, "compressed": 20, "size": 24, "begins": 42}
+WHOLE = tensor(0, (2,), (1,))
+
+
+def lying(field, value):
+    """An archive whose list of entries says something else of the storage 0."""
+    data = bytearray(archive(WHOLE, [("0", bytes(8))]))
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"archive/data/0"))
+    packed = struct.pack("<H" if field in ("flags", "method") else "<I", value)
+    at = entry + CENTRAL[field]
+    data[at : at + len(packed)] = packed
+    return bytes(data)
+
+
+ARCHIVES = [
+    archive(WHOLE, [("0", bytes(4))]), archive(WHOLE, [("0", bytes(12))]),
+    archive(WHOLE, [("0", bytes(7))]), archive(WHOLE, [("1", bytes(8))]), archive(WHOLE),
+    archive(WHOLE, [("0", bytes(8))], compress=zipfile.ZIP_DEFLATED),
+    archive(b"\x80\x02N.", [("0", bytes(10**7))], compress=zipfile.ZIP_DEFLATED),
+    archive(b"\x80\x02N.", [("0", bytes(10**5))], compress=zipfile.ZIP_BZIP2),
+    archive(WHOLE, [("0", bytes(8))], byteorder=b"big"),
+    archive(WHOLE, [("0", bytes(8))]).replace(b"archive/data.pkl", b"archive/date.pkl"),
+    archive(WHOLE, [("0/data.pkl", bytes(8))]), archive(b"", [("0", bytes(8))]),
+    lying("size", 4), lying("size", 2**31), lying("compressed", 4), lying("compressed", 2**31),
+    lying("crc", 1), lying("begins", 0), lying("begins", 2**31), lying("flags", 1),
+    lying("method", 8), lying("method", 99),
+]  # fmt: skip
+
+
 def test_lying_sizes_of_archives(refused):
-    whole = tensor(0, (2,), (1,))
-    for storages in (
-        [("0", bytes(4))],
-        [("0", bytes(12))],
-        [("0", bytes(7))],
-        [("1", bytes(8))],
-        [],
-    ):
-        refused(archive(whole, storages))
-    refused(archive(whole, [("0", bytes(8))], compress=zipfile.ZIP_DEFLATED), "compressed")
-    refused(archive(whole, [("0", bytes(8))], byteorder=b"big"), "big-endian")
-    bomb = archive(b"\x80\x02N.", [("0", bytes(10**7))], compress=zipfile.ZIP_DEFLATED)
-    refused(bomb, "compressed")
+    assert len(ARCHIVES) >= 20
+    for data in ARCHIVES:
+        refused(data)
+    refused(ARCHIVES[5], "compressed")
+    refused(ARCHIVES[6], "compressed")
+    refused(ARCHIVES[8], "big-endian")
 
 
 def array(data, dtype="f4", order="<", shape=(2,), fortran=False, extra=()):
@@ -263,6 +288,47 @@ def test_lying_arrays(refused):
     assert len(hostile) == 20
     for data in hostile:
         refused(data)
+
+
+def tar_of_the_first():
+    """A file of torch.save before 0.1.10."""
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as file:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            file.addfile(tarfile.TarInfo(name))
+    return written.getvalue()
+
+
+STATE = b"\x80\x02" + storage_id() + b"."
+FLOATS = {"keys": ["0"], "data": struct.pack("<q", 2) + bytes(8)}
+VERSIONS = {
+    "torch-before-0.4": legacy(STATE, protocol=1000, **FLOATS),
+    "torch-to-come": legacy(STATE, protocol=1002, **FLOATS),
+    "torch-of-another-magic": legacy(STATE, magic=0x1950A86A20F9469CFC6D, **FLOATS),
+    "torch-big-endian": legacy(STATE, little=False, **FLOATS),
+    "torch-0.1": tar_of_the_first(),
+    "torchscript": archive(b"\x80\x02c__torch__.models\nG\n)\x81.", **{"code/g.py": b"import os"}),
+    "torch-package": archive(b"\x80\x02N.").replace(b"data.pkl", b".data/ex"),
+    "pickle-6": b"\x80\x06N.",
+    "pickle-255": b"\x80\xffN.",
+    "pickle-of-objects": pickle.dumps(np.array([{}, []], dtype=object)),
+    "npy": b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}\n" + bytes(8),
+    "npz": archive(b"").replace(b"archive/data.pkl", b"archive/data.npy"),
+    "gzip": gzip.compress(pickle.dumps({"a": 1})),
+    "bz2": bz2.compress(pickle.dumps({"a": 1})),
+    "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
+    "keras": archive(b"").replace(b"archive/data.pkl", b"archive/conf.jsn"),
+    "onnx": b"\x08\x08\x12\x07pytorch\x1a\x052.1.0" + bytes(40),
+    "saved-model": b"\x08\x01\x12\xa7\x12\n\x9f\x05" + bytes(40),
+    "gguf": b"GGUF\x03\0\0\0" + bytes(40),
+    "msgpack": b"\x81\xa6params\x81\xa1w\xc4\x04" + bytes(4),
+    "safetensors-to-come": struct.pack("<Q", 40) + b'{"a":{"dtype":"F4","shape":[1],"x":[0]}}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_other_versions(refused, version):
+    refused(VERSIONS[version])
 
 
 def saved(state, **options):
@@ -333,14 +399,37 @@ def test_truncated_files(refused, kind, tmp_path):
         refused(whole[: len(whole) * i // 20])
 
 
-def test_other_networks_of_tensorflow_are_named(refused, tmp_path):
-    kinds = ["G_paper", "D_paper", "G_style", "D_basic", "G_wgan_acgan", "E", "G_synthesis"]
-    for kind in kinds:
-        path = tmp_path / "of_tensorflow"
-        names = {"G_style": "synthesis/4x4/Const/const"}
-        variables = {names.get(kind, "4x4/Dense/weight"): np.zeros((2, 2), "f4")}
-        write_tensorflow(path, [network(kind, variables, {}) for _ in range(3)])
-        refused(path.read_bytes(), kind)
+OTHERS = {  # of StyleGAN2: what these networks of TensorFlow have
+    "G_paper": "4x4/Dense/weight", "D_paper": "128x128/FromRGB_lod0/weight",
+    "G_style": "synthesis/4x4/Const/const", "G_main": "mapping/Dense0/weight",
+    "G_mapping": "Dense0/weight", "G_synthesis": "4x4/Const/const", "D_basic": "4x4/Dense0/weight",
+    "D_stylegan2": "4x4/Dense0/weight", "G_wgan_acgan": "lod", "E": "z_mean/weight",
+}  # fmt: skip
+TRAINED_WITH = {  # otherwise than any StyleGAN2 that ours is
+    "architecture": "orig", "resample_kernel": [1, 2, 1], "nonlinearity": "relu",
+    "mapping_nonlinearity": "relu", "mapping_lrmul": 1.0, "normalize_latents": False,
+    "fused_modconv": "yes", "use_noise": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_networks_of_tensorflow_are_named(refused, tmp_path, kind):
+    path = tmp_path / "of_tensorflow"
+    variables = {OTHERS[kind]: np.zeros((2, 2), "f4")}
+    write_tensorflow(path, [network(kind, variables, {}) for _ in range(3)])
+    refused(path.read_bytes(), kind)
+    write_tensorflow(path, [network(kind, variables, {})])  # alone
+    refused(path.read_bytes(), kind)
+
+
+@pytest.mark.parametrize("setting", TRAINED_WITH)
+def test_other_settings_of_tensorflow_are_named(refused, tmp_path, setting):
+    path = tmp_path / "of_tensorflow"
+    names = ("synthesis/4x4/Const/const", "synthesis/4x4/Conv/mod_weight")
+    settings = {setting: TRAINED_WITH[setting]}
+    made = network("G_main", dict.fromkeys(names, np.zeros((2, 2), "f4")), settings)
+    write_tensorflow(path, [made] * 3)
+    refused(path.read_bytes(), f"trained with {setting}")
 
 
 def test_stylegan3_is_named(refused, tmp_path):
