@@ -15,8 +15,22 @@ from public_files import filled, network, persistent, write_nvidia, write_tensor
 from safetensors.torch import save_file
 
 from lit_synth.cli import main
+from lit_synth.networks.biggan import BigGANGenerator
 from lit_synth.networks.dcgan import DCGANGenerator
-from lit_synth.releases.importers import dcgan, unpickling
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.resnet_translator import ResNetTranslator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from lit_synth.networks.unet import UNet
+from lit_synth.releases.importers import (
+    biggan,
+    cyclegan,
+    dcgan,
+    pgan,
+    pix2pix,
+    rosinality,
+    stylegan2_ada,
+    unpickling,
+)
 from lit_synth.releases.importers.files import read_weights
 from lit_synth.releases.importers.layout import to_public
 
@@ -312,7 +326,7 @@ VERSIONS = {
     "pickle-6": b"\x80\x06N.",
     "pickle-255": b"\x80\xffN.",
     "pickle-of-objects": pickle.dumps(np.array([{}, []], dtype=object)),
-    "npy": b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}\n" + bytes(8),
+    "npy": b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}\n",
     "npz": archive(b"").replace(b"archive/data.pkl", b"archive/data.npy"),
     "gzip": gzip.compress(pickle.dumps({"a": 1})),
     "bz2": bz2.compress(pickle.dumps({"a": 1})),
@@ -349,6 +363,55 @@ def test_missing_and_foreign_keys_are_listed(refused):
         refused(saved({k: t for k, t in whole.items() if k != key}), key)
     for key in ("main.99.weight", "extra", "main.0.bias", "main.1.other"):
         refused(saved({**whole, key: torch.zeros(1)}), key)
+
+
+FAMILIES = {
+    "stylegan2-ada": (
+        stylegan2_ada,
+        {
+            "generator": StyleGAN2Generator(16, 3, 5, 4, 64, 4, 2),
+            "critic": StyleGAN2Discriminator(16, 3, 64, 4),
+        },
+    ),
+    "rosinality": (rosinality, {"generator": StyleGAN2Generator(16, 3, 4, 4, 64, 4, 2)}),
+    "biggan": (biggan, {"generator": BigGANGenerator(64, 3, 10, 2, 3, 4, [])}),
+    "pgan": (pgan, {"generator": PGANGenerator([4, 4], 4), "critic": PGANCritic([4, 4])}),
+    "cyclegan": (cyclegan, {"generator": ResNetTranslator(3, 3, 1, 2, bias=True)}),
+    "pix2pix": (pix2pix, {"generator": UNet(3, 3, 16, 2)}),
+}
+LACKING = [
+    ("stylegan2-ada", "G_ema", "synthesis.b8.conv0.bias"),
+    ("stylegan2-ada", "G_ema", "synthesis.b16.torgb.affine.bias"),
+    ("stylegan2-ada", "G_ema", "synthesis.b4.conv1.noise_const"),
+    ("stylegan2-ada", "G_ema", "mapping.w_avg"),
+    ("stylegan2-ada", "D", "b8.conv0.bias"), ("stylegan2-ada", "D", "b4.out.weight"),
+    ("rosinality", "g_ema", "to_rgb1.conv.weight"),
+    ("rosinality", "g_ema", "convs.0.noise.weight"),
+    ("rosinality", "g_ema", "to_rgbs.0.conv.modulation.bias"),
+    ("biggan", "G_ema", "blocks.0.0.conv_sc.sv0"),
+    ("biggan", "G_ema", "blocks.1.0.bn1.stored_mean"),
+    ("biggan", "G_ema", "blocks.3.0.conv1.u0"),
+    ("biggan", "G_ema", "blocks.2.0.bn1.gain.weight"),
+    ("pgan", "avgG", "formatLayer.module.bias"),
+    ("pgan", "avgG", "scaleLayers.0.1.module.weight"),
+    ("pgan", "netD", "decisionLayer.module.bias"),
+    ("cyclegan", "", "model.18.bias"), ("cyclegan", "", "model.10.conv_block.5.weight"),
+    ("pix2pix", "", "model.model.1.model.6.bias"),
+    ("pix2pix", "", "model.model.1.model.2.running_var"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "place", "key"), LACKING)
+def test_missing_keys_of_every_layout_are_listed(refused, family, place, key):
+    layout, networks = FAMILIES[family]
+    own = {
+        f"{name}.{each}": tensor
+        for name, made in networks.items()
+        for each, tensor in filled(made).state_dict().items()
+    }
+    content = {at: to_public(part, own) for at, part in layout.write(networks).items()}
+    del content[place][key]
+    refused(saved(content if place else content[""]), key)
 
 
 def test_wrong_shapes_and_values(refused):
