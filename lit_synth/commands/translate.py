@@ -96,8 +96,8 @@ def taken(translator: "ResNetTranslator | UNet", image_size: int | None) -> tupl
     channels, made = args["in_channels"], args["out_channels"]
     if not {channels, made} <= {1, 3}:
         raise InputError(
-            f"this translator makes images of {made} channels of such of {channels}: photos and "
-            "PNG files have 3, or 1 where they are grey; use it from Python."
+            f"this translator takes images of {channels} channels and makes some of {made}, but "
+            "photos and PNG files have 3, or 1 where they are grey: use it from Python."
         )
     own = args.get("image_size")
     size = image_size if image_size is not None else own or PUBLISHED

@@ -139,7 +139,8 @@ def card(imported: Imported, file: str, licence: str, pictures: list[str]) -> st
 def uses(imported: Imported) -> list[str]:
     """Return how a release can be used, a sentence each."""
     if imported.layout.kind == "translator":
-        return [_translates(imported.networks)]
+        by = "from Python" if imported.method else "by `lit-synth translate`"
+        return [f"{_translates(imported.networks)}; of a folder of photos {by}"]
     generator = as_generator(imported.networks["generator"])
     size, channels = generator.image_size, generator.image_channels
     classes = f"{generator.num_classes} classes" if generator.num_classes else "no classes"
@@ -194,7 +195,7 @@ def _draw(networks: dict[str, nn.Module], folder: Path) -> list[str]:
 
 def _tiles(generator: nn.Module) -> int:
     made: Generator = as_generator(generator)
-    return max(2, min(16, 1024 // made.image_size))
+    return max(2, min(16, 1024 // made.image_size))  # a StyleGAN2's cost grows with its side
 
 
 def _count(network: nn.Module) -> int:

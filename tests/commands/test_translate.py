@@ -85,8 +85,8 @@ def test_sizes_that_it_does_not_take_are_refused(release, photos, tmp_path, caps
 @pytest.mark.parametrize(
     ("network", "words"),
     [
-        (ResNetTranslator(2, 3, 1, 2), "channels of such of 2"),
-        (UNet(3, 4, 16, 2), "images of 4 channels"),
+        (ResNetTranslator(2, 3, 1, 2), "takes images of 2 channels"),
+        (UNet(3, 4, 16, 2), "makes some of 4"),
         (DCGANGenerator(16, 3, 4, 2), "DCGANGenerator"),
     ],
 )
