@@ -23,13 +23,16 @@ SYM6 = (
 )
 BEFORE = 5  # taps that lie before a pixel's first half
 AROUND = len(SYM6) - 2  # samples at twice the size that a reduction needs beyond the image
+MIDDLE = sum(tap * weight for tap, weight in enumerate(SYM6)) / sum(SYM6)  # 5.1 of the 0 to 11
 
 
 def warped(x: Tensor, inverse: Tensor) -> Tensor:
     """Return images whose pixel at q is the input's at `inverse` q (arXiv:2006.06676, appendix B).
 
     They are enlarged twice by the wavelet sym6, read off bilinearly where the map says, and reduced
-    by the mirrored wavelet, so that the identity gives the image back. Outside the image is its
+    by the mirrored wavelet, so that the identity gives the image back. Samples are placed by the
+    wavelet's first moment: it is not symmetric, and a mirrored image would be moved by .4 pixels if
+    they were placed by the middle of its taps. Outside the image is its
     mirror image. Published code mirrors pixels before it enlarges, and only so far; here what is
     read off outside is mirrored: they differ in a margin by what the wavelet lacks in symmetry.
 
@@ -48,12 +51,12 @@ def warped(x: Tensor, inverse: Tensor) -> Tensor:
 def _places(inverse: Tensor, height: int, width: int) -> Tensor:
     """Return where to read, (N, 2 H + 10, 2 W + 10, 2), with the image from -1 to 1."""
     y, x = (
-        (torch.arange(2 * size + AROUND, device=inverse.device) - BEFORE + 0.5) / 2 - size / 2
+        (torch.arange(2 * size + AROUND).to(inverse) - MIDDLE - (size - 1)) / 2
         for size in (height, width)
     )
-    q = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=2).to(inverse.dtype)
+    q = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=2)
     places = torch.einsum("hwj,nij->nhwi", q, inverse[:, :2, :2]) + inverse[:, None, None, :2, 2]
-    return places * 2 / places.new_tensor([width, height])
+    return (2 * places + MIDDLE - BEFORE - 0.5) / places.new_tensor([width, height])
 
 
 @lru_cache(maxsize=16)
