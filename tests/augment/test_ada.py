@@ -215,7 +215,7 @@ def test_images_of_two_channels_have_no_colour():
         ADA(p=0.5)(torch.zeros(1, 2, 8, 8), seeded_rand())
 
 
-def trained_orientation(p, steps=250):
+def trained_orientation(p, steps=100):
     """Share of a tiny GAN's samples with the bar where real images have it, at the top.
 
     Its generator starts with the bar at the left, and its critic sees quarter turns with p.
@@ -231,7 +231,7 @@ def trained_orientation(p, steps=250):
         generator[2].bias.copy_(bar.transpose(1, 2).flatten())
         generator[2].weight.mul_(0.3)
     opt_g, opt_d = (
-        torch.optim.Adam(n.parameters(), 2e-3, betas=(0.0, 0.9)) for n in (generator, critic)
+        torch.optim.Adam(n.parameters(), 4e-3, betas=(0.0, 0.9)) for n in (generator, critic)
     )
     game, ada, rand = Logistic(gamma=1.0, every=1), ADA("blit", None, p=p, p_max=1.0), seeded_rand()
     for step in range(steps):
