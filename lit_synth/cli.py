@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "say what a folder of data is, what is wrong with it, and how to train on it",
     "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
     "rank-sources": "rank pretrained GANs for a target folder",
+    "presets": "compute gamma, batch, learning rate and half-life for a size of images",
     "train-classifier": "train the classifier whose features measure images",
     "study": "list, run and report the studies behind every claim",
     "bench": "time a config: images/s, ms per phase, memory, trainer overhead",
