@@ -89,7 +89,7 @@ class ADA(Augment):
         if not (blit or geometry):
             return x
         rolls = Rolls(rand(len(x), COLUMNS_OF_PLACES).to(x.dtype), self.p.to(x.dtype))
-        inverse = places(rolls, *x.shape[2:], blit, geometry)
+        inverse = places(rolls, x.size(2), x.size(3), blit, geometry)
         still = inverse == torch.eye(3, dtype=x.dtype, device=x.device)
         return torch.where(still.flatten(1).all(1)[:, None, None, None], x, warped(x, inverse))
 
@@ -103,7 +103,7 @@ class ADA(Augment):
         linear, offset = colours(rolls)
         if x.size(1) == 1:  # as if it had three channels, whose mean is kept
             linear, offset = (each.sum(2, True).mean(1, True) for each in (linear, offset))
-        changed = (linear @ x.flatten(2) + offset).unflatten(2, x.shape[2:])
+        changed = (linear @ x.flatten(2) + offset).reshape(x.shape)
         return torch.where(rolls.happened[:, None, None, None], changed, x)
 
     def _noisy(self, x: Tensor, rand: Rand) -> Tensor:

@@ -129,7 +129,7 @@ def product(matrices: list[Tensor]) -> Tensor:
 
 
 def _matrix(*entries: Tensor) -> Tensor:
-    return torch.stack(entries, dim=1).unflatten(1, (3, 3))
+    return torch.stack(entries, dim=1).reshape(-1, 3, 3)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def _places(inverse: Tensor, height: int, width: int) -> Tensor:
         (torch.arange(2 * size + AROUND).to(inverse) - MIDDLE - (size - 1)) / 2
         for size in (height, width)
     )
-    q = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=2)
+    q = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=2)
     places = torch.einsum("hwj,nij->nhwi", q, inverse[:, :2, :2]) + inverse[:, None, None, :2, 2]
     return (2 * places + MIDDLE - BEFORE - 0.5) / places.new_tensor([width, height])
 

@@ -88,4 +88,4 @@ class Overfitting(pl.Callback):
         )
 
     def _scores(self, critic: nn.Module, images: Tensor) -> Tensor:
-        return torch.cat([critic(batch) for batch in images.split(self.batch_size)]).float()
+        return torch.cat([critic(batch) for batch in torch.split(images, self.batch_size)]).float()
