@@ -36,30 +36,38 @@ def planned(write_plan):
 @pytest.mark.parametrize(
     ("name", "arm", "facts"),
     [
-        # 270 iterations of the critic, then 130; the miners step at every third of all 400.
+        # 400 iterations of the critic, then 200; the miners step at every third of all 600.
         (
-            "mine-few",
-            "minegan-25",
+            "mine-vehicles",
+            "minegan-30",
             {
                 "ema": None,
                 "lr": {"miner": 2e-3, "critic": 1e-3, "generator": 2e-4},
-                "updates": {"critic": 400, "generator": 133},
-                "images": 400 * 25,
-                "batch_size": 25,
+                "updates": {"critic": 600, "generator": 200},
+                "images": 600 * 32,
+                "batch_size": 32,
             },
         ),
-        ("mine-few", "mined-25", {"lr": {"miner": 2e-3, "critic": 1e-3}}),  # generators are frozen
         (
-            "mine-few",
-            "transfer-25",
+            "mine-vehicles",
+            "mined-30",
+            {"lr": {"miner": 2e-3, "critic": 1e-3}},
+        ),  # generators are frozen
+        (
+            "mine-vehicles",
+            "transfer-car-30",
             {
                 "ema": "half-life 5 kimg, ramp-up 0.05",
                 "lr": {"critic": 1e-3, "generator": 1e-3},
-                "updates": {"critic": 400, "generator": 133},
+                "updates": {"critic": 600, "generator": 200},
             },
         ),
-        ("mine-few", "scratch-25", {"ema": None, "updates": {"critic": 400, "generator": 133}}),
-        ("mine-few", "vae-25", {"updates": {"generator": 400}}),
+        (
+            "mine-vehicles",
+            "scratch-30",
+            {"ema": None, "updates": {"critic": 600, "generator": 200}},
+        ),
+        ("mine-few", "vae-25", {"updates": {"generator": 2000}}),
         (
             "udit-bias",
             "bags-colour-munit",
