@@ -10,7 +10,6 @@ from lit_synth.method import Method
 from lit_synth.stages import Stage
 
 COARSEST = 4  # pixels of the pyramid's last level
-_BINOMIAL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
 
 class LatentRegression(Method):
@@ -83,24 +82,17 @@ class LatentRegression(Method):
 
 
 def laplacian_pyramid(x: Tensor) -> list[Tensor]:
-    """Return what each halving loses, from fine to coarse, and the coarsest rest, of 4 to 7 pixels.
+    """Return what each halving loses, from fine to coarse, and what is left, of 4 to 7 pixels.
 
-    As it is linear, the pyramid of a difference is the difference of pyramids.
+    As it is linear, the pyramid of a difference is the difference of pyramids. Pixels are averaged
+    by fours and repeated, which is many times faster than Gaussian filters.
 
     Args:
-        x: Images or differences (N, C, H, W), the sides alike.
+        x: Images or differences (N, C, H, W).
     """
     levels = []
-    while x.shape[-1] >= 2 * COARSEST and x.shape[-1] % 2 == 0:
-        coarse = _blur(x)[:, :, ::2, ::2]
-        levels.append(x - _blur(F.interpolate(coarse, scale_factor=2.0)))
+    while min(x.shape[-2:]) >= 2 * COARSEST:
+        coarse = F.avg_pool2d(x, 2)
+        levels.append(x - F.interpolate(coarse, size=x.shape[-2:]))
         x = coarse
     return [*levels, x]
-
-
-def _blur(x: Tensor) -> Tensor:
-    """Convolve with the binomial of 5x5, mirroring the edges."""
-    kernel = _BINOMIAL.to(x)
-    flat = F.pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="reflect")
-    across = F.conv2d(flat, kernel.view(1, 1, 1, 5))
-    return F.conv2d(across, kernel.view(1, 1, 5, 1)).view_as(x)

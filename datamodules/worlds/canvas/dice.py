@@ -85,16 +85,18 @@ class GivenDice(Dice):
         return self._given[:, first : first + count]
 
 
-def rolls_of(value: Tensor, n: int, within: Tensor) -> Tensor:
-    """Return rolls that `Dice.below(n)` reads as values, which nobody has rolled.
+def rolls_of(value: Tensor, n: int, roll: Tensor) -> Tensor:
+    """Return rolls that `Dice.below(n)` reads as values: those given, where it reads them so.
+
+    Others are moved to the value's share of all rolls, to the same place in it: where values are
+    equally frequent, what is returned is uniform as what was given.
 
     Args:
         value: Values in 0..n - 1, int64 (N,).
-        n: How many values there are, equally frequent.
-        within: Other rolls (N,), which say where in the value's share: uniform values then give
-            uniform rolls.
+        n: How many values there are.
+        roll: Rolls in (0, 1), float64 (N,).
     """
-    return (value + within.double().clamp(_MARGIN, 1 - _MARGIN)) / n
+    return (value + (n * roll).frac().clamp(_MARGIN, 1 - _MARGIN)) / n
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

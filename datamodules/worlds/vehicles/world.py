@@ -92,7 +92,7 @@ def sample_rolls(split: SplitName, index: Tensor) -> Tensor:
         Dice(seed + more, index).first(count)
         for more, count in zip((0, 200, 100), _ROLLS, strict=True)
     )
-    # The kind is not rolled: where in its share of a roll it lies is the one that factors leave.
+    # The kind is not rolled: it has a roll that factors leave, moved to its share.
     kind = rolls_of(index % len(KINDS), len(KINDS), several[:, -1])
     return torch.cat([kind[:, None], several[:, :-1], shape, scenery], dim=1)
 
