@@ -76,7 +76,8 @@ def test_batches_without_rolls_are_refused():
         tiny.fit(regression(), [{"image": tiny.images(2).float()}])
 
 
-def test_its_release_is_a_source(workdir):
+@pytest.mark.usefixtures("workdir")
+def test_its_release_is_a_source():
     method = regression()
     save_release("regressed", method.release()[0], "# regressed\n")
     critic, z = SmallCritic(16, 1, 4), torch.randn(3, 8)
