@@ -77,6 +77,21 @@ def test_batches_without_rolls_are_refused():
 
 
 @pytest.mark.usefixtures("workdir")
+def test_a_resumed_run_ends_like_one_that_never_stopped():
+    whole, data = tiny.build("latent_regression")
+    tiny.fit(whole, data)
+    half, data = tiny.build("latent_regression")
+    half.stages = [Stage("regress", 2)]
+    tiny.fit(half, data).save_checkpoint("half.ckpt")
+    again, data = tiny.build("latent_regression", seed=1)
+    tiny.trainer().fit(again, data, ckpt_path="half.ckpt", weights_only=True)
+    assert again.state_dict().keys() == whole.state_dict().keys()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+        assert not torch.equal(half.state_dict()[name], value), name
+
+
+@pytest.mark.usefixtures("workdir")
 def test_its_release_is_a_source():
     method = regression()
     save_release("regressed", method.release()[0], "# regressed\n")

@@ -116,7 +116,9 @@ class Portraits(LabelledWorld):
         n = max(1, _PIXELS // self.image_size**2)
         images = []
         for some in torch.split(rolls, n):
-            values, person, style, photo = (GivenDice(each) for each in some.split(parts, dim=1))
+            values, person, style, photo = (
+                GivenDice(each) for each in torch.split(some, parts, dim=1)
+            )
             drawn, _ = draw_portraits(
                 self._rolled(values), _measures(person), photo, style, self.image_size
             )

@@ -102,7 +102,7 @@ def render_rolls(rolls: Tensor, size: int) -> Tensor:
 
     Those of `sample_rolls` give what `render` gives.
     """
-    several, shape, scenery = (GivenDice(part) for part in rolls.split(_ROLLS, dim=1))
+    several, shape, scenery = (GivenDice(part) for part in torch.split(rolls, _ROLLS, dim=1))
     return _render(_factors(several.below(len(KINDS)), several), shape, scenery, size)
 
 
