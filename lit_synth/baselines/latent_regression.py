@@ -17,12 +17,13 @@ class LatentRegression(Method):
 
     An image of a world is a function of its rolls u, uniform in (0, 1). With z = Phi^-1(u), Phi the
     normal distribution function, z is standard normal over all images: G learns the world's own map
-    from a GAN's prior, without a game. As a start it spares a GAN most of its training; the GAN
-    sharpens what regression blurs. The first coordinates of z are the rolls'; the other ones, if
-    there are any, are noise, and rolls for which there is no coordinate are left to the blur.
+    from a GAN's prior, without a game, and a GAN can go on from it. The first coordinates of z are
+    the rolls'; the other ones, if there are any, are noise, and rolls for which there is no
+    coordinate are left to the blur.
 
-    Deviations: the paper has one-hot factors and squared errors; errors here are absolute, as in
-    GLO (Bojanowski et al. 2018, arXiv:1707.05776), of pixels and of the Laplacian pyramid.
+    Deviations: the paper has one-hot factors and squared errors. Errors here are absolute, of
+    pixels and of a Laplacian pyramid as in GLO (Bojanowski et al. 2018, arXiv:1707.05776), whose
+    filters are boxes.
 
     Args:
         generator: Maps z (N, latent_dim) to images (N, C, H, W).

@@ -112,7 +112,7 @@ class Portraits(LabelledWorld):
 
     def render_rolls(self, rolls: Tensor) -> Tensor:
         """Return the photos uint8 (N, 3, H, W) that rolls, as of `sample_rolls`, stand for."""
-        parts = (len(self.attributes), len(MEASURES), _STYLE_ROLLS, _PHOTO_ROLLS)
+        parts = [len(self.attributes), len(MEASURES), _STYLE_ROLLS, _PHOTO_ROLLS]
         n = max(1, _PIXELS // self.image_size**2)
         images = []
         for some in torch.split(rolls, n):

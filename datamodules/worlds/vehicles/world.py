@@ -33,7 +33,7 @@ _RGB = torch.tensor(list(COLOURS.values()))
 _LENGTH = torch.tensor([[0.80, 0.94], [0.66, 0.86], [0.76, 0.92], [0.64, 0.82]])  # by kind
 _SPLIT_SEED: dict[SplitName, int] = {"train": 1, "val": 2, "test": 3}
 # How many rolls make an image: of `sample_factors` and kind, of the vehicle, of the scenery.
-_ROLLS = (8, 13, 33)
+_ROLLS = [8, 13, 33]
 ROLLS = sum(_ROLLS)
 _CHUNK = 32  # images whose intermediate results fit in a core's cache
 
