@@ -21,6 +21,7 @@ NAMES = sorted(
     if "." not in p.stem
 )
 AVERAGED = {  # what an average is kept of, where it is not all networks by default
+    "latent_regression": ["generator"],
     "minegan": ["miners", "generators"],
     "transfergan": ["generator"],
     "translation/mmnets": ["encoders", "decoders"],

@@ -5,6 +5,7 @@ from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
 from lit_synth.baselines.drit import DRIT
 from lit_synth.baselines.icgan import IcGAN
+from lit_synth.baselines.latent_regression import LatentRegression
 from lit_synth.baselines.munit import MUNIT
 from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
@@ -25,6 +26,7 @@ __all__ = [
     "WGANGP",
     "CycleGAN",
     "IcGAN",
+    "LatentRegression",
     "Pix2Pix",
     "Rejection",
     "StarGAN",

@@ -1,7 +1,9 @@
 """A generator and a critic of 16 to 32 pixels that train in minutes on one CPU core."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from lit_synth.networks.parts.blocks import UpConv3x3, check_labels, class_vector, stages_from_4px
@@ -23,6 +25,8 @@ class SmallGenerator(nn.Module):
         latent_dim: Length of z.
         width: Channels w before the last convolution.
         num_classes: Classes to be conditional on, 0 for none.
+        mapping: Widths of FC layers with LeakyReLU that z goes through first, if any.
+        harmonics: Waves of each coordinate that join z, see `waves`; 0 for none.
     """
 
     @records_init_args
@@ -33,14 +37,22 @@ class SmallGenerator(nn.Module):
         latent_dim: int = 32,
         width: int = 32,
         num_classes: int = 0,
+        mapping: Sequence[int] = (),
+        harmonics: int = 0,
     ) -> None:
         super().__init__()
         channels = _channels_from_4px(image_size, width)
         self.image_size, self.image_channels = image_size, image_channels
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.fc = nn.Linear(latent_dim, channels[0] * 4 * 4)
+        self.harmonics = harmonics
+        widths = [latent_dim * (1 + 2 * harmonics), *mapping]
+        # Before the mapping: for `BSA` the first linear layer is the one that makes a map.
+        self.fc = nn.Linear(widths[-1], channels[0] * 4 * 4)
         if num_classes:
             self.class_features = nn.Embedding(num_classes, channels[0] * 4 * 4)
+        self.mapping = nn.Sequential()
+        for n_in, n_out in pairwise(widths):
+            self.mapping.extend([nn.Linear(n_in, n_out), nn.LeakyReLU(SLOPE)])
         self.body = nn.Sequential(nn.LeakyReLU(SLOPE))
         for c_in, c_out in pairwise(channels):
             self.body.extend([UpConv3x3(c_in, c_out), nn.LeakyReLU(SLOPE)])
@@ -49,13 +61,32 @@ class SmallGenerator(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         check_labels(self.num_classes, label)
-        features = self.fc(z)
+        features = self.fc(self.mapping(waves(z, self.harmonics)))
         if label is not None:
             features = features + class_vector(self.class_features, label)
         return self.to_image(self.body(features.unflatten(1, (-1, 4, 4)))).tanh()
 
     def class_vectors(self) -> Tensor:
         return self.class_features.weight
+
+
+def waves(z: Tensor, harmonics: int) -> Tensor:
+    """Return z, and sines and cosines of 2^k pi (2 Phi(z) - 1).
+
+    Phi is the normal distribution function. From waves a network soon learns what changes from one
+    range of a coordinate to the next, such as a class that is drawn by it (Fourier features, Tancik
+    et al. 2020, arXiv:2006.10739).
+
+    Args:
+        z: Latents (N, D).
+        harmonics: How many k, from 0.
+
+    Returns:
+        (N, D + 2 D harmonics).
+    """
+    angle = torch.pi * torch.erf(z / 2**0.5)
+    turns = [2**k * angle for k in range(harmonics)]
+    return torch.cat([z, *(wave for turn in turns for wave in (turn.sin(), turn.cos()))], dim=1)
 
 
 class SmallCritic(nn.Module):

@@ -21,6 +21,7 @@ TURNS = {
     "transfergan": 2 * CRITIC_TWICE,
     "transfer_acgan": 2 * CRITIC_TWICE,
     "minegan": 2 * [{"critic"}, {"miners"}] + 2 * [{"critic"}, {"miners", "generators"}],
+    "latent_regression": 4 * [{"generator"}],
     "vae": 4 * [{"encoder", "decoder"}],
     "bsa": 4 * [{"latents", "scales", "shifts"}],
     "dgn_am": [],
@@ -69,9 +70,9 @@ def test_each_player_moves_only_its_own_weights_on_its_own_turn(name):
 
 
 def test_generates_images_from_its_prior(name):
-    method, _ = tiny.build(name)
+    method, data = tiny.build(name)
     images = tiny.draw(method, n=6)
-    assert images.shape == (6, 1, 16, 16)
+    assert images.shape == (6, data.image_channels, 16, 16)
     assert images.abs().max() <= 1
     assert not images.requires_grad
     torch.testing.assert_close(tiny.draw(method, n=6), images)

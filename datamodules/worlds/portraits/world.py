@@ -8,13 +8,15 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.items.splits import Batch
 from datamodules.labelled.source import IMAGES, LabelledWorld
-from datamodules.worlds.canvas.dice import Dice
+from datamodules.worlds.canvas.dice import Dice, GivenDice, rolls_of
 from datamodules.worlds.portraits.drawing import HAIR, HEAD, MEASURES, SKIN, draw_portraits
 
 _NO_YES = ("no", "yes")
 _SIZES = (32, 128)  # pixels
 _PIXELS = 2**17  # at a time: few enough for a cache, many enough for small steps to pay
 _PEOPLE, _PHOTOS = 40, 100  # from which identity is learned: how many, and of each
+# How many rolls make a photo besides those of attributes and measures: of its style, and the rest.
+_STYLE_ROLLS, _PHOTO_ROLLS = 13, 27
 _STYLE = 2**41  # beyond every index, so that no style of an image is another's
 
 # Where verdicts draw their lines; set on images of world_seed 0, measured on others.
@@ -38,6 +40,7 @@ class Portraits(LabelledWorld):
         image_size: Side in pixels, 32 to 128.
         world_seed: Names the world.
         people: How many there are; None: every photo is of somebody else.
+        rolls: Have as a field `rolls` too: all that a photo is made from, see `sample_rolls`.
     """
 
     attributes = MappingProxyType(
@@ -55,14 +58,22 @@ class Portraits(LabelledWorld):
     )
 
     def __init__(
-        self, image_size: int = 32, world_seed: int = 0, people: int | None = None
+        self,
+        image_size: int = 32,
+        world_seed: int = 0,
+        people: int | None = None,
+        rolls: bool = False,
     ) -> None:
         super().__init__(image_size, world_seed)
         if not _SIZES[0] <= image_size <= _SIZES[1]:
             raise DataError(f"image_size is {image_size}; give {_SIZES[0]} to {_SIZES[1]} pixels.")
         if people is not None and people < 1:
             raise DataError(f"people is {people}; give 1 or more, or null for one of each image.")
-        self.people = people
+        if rolls and people is not None:
+            raise DataError(
+                f"rolls is true, but {people} people are no uniform rolls of a face; drop people."
+            )
+        self.people, self.rolls = people, rolls
 
     def render(self, index: Tensor, given: Batch, style: int = 0) -> Batch:
         n = max(1, _PIXELS // self.image_size**2)
@@ -74,8 +85,45 @@ class Portraits(LabelledWorld):
 
     def measures(self, person: Tensor) -> Batch:
         """Return the measures, each float (N,), that make people (N,) who they are."""
-        dice = Dice(4 * self.world_seed, person)
-        return {name: dice.between(*limits) for name, limits in MEASURES.items()}
+        return _measures(Dice(4 * self.world_seed, person))
+
+    def sample_rolls(self, index: Tensor, given: Batch, style: int = 0) -> Tensor:
+        """Return all that photos are made from, as `render` renders them: float64 (N, R) in (0, 1).
+
+        Over images whose values are all equally frequent they are uniform and independent. First
+        come those of the attributes, in their order, then those of `MEASURES`, of the style, and of
+        the rest of the photo.
+        """
+        seed, value = 4 * self.world_seed, self._values(index, given)
+        own = Dice(seed + 1, index).first(len(self.attributes)).unbind(1)
+        asked = [
+            rolls_of(value[name], len(values), roll)
+            for (name, values), roll in zip(self.attributes.items(), own, strict=True)
+        ]
+        return torch.cat(
+            [
+                torch.stack(asked, dim=1),
+                Dice(seed, index).first(len(MEASURES)),
+                Dice(seed + 3, index + style * _STYLE).first(_STYLE_ROLLS),
+                Dice(seed + 2, index).first(_PHOTO_ROLLS),
+            ],
+            dim=1,
+        )
+
+    def render_rolls(self, rolls: Tensor) -> Tensor:
+        """Return the photos uint8 (N, 3, H, W) that rolls, as of `sample_rolls`, stand for."""
+        parts = [len(self.attributes), len(MEASURES), _STYLE_ROLLS, _PHOTO_ROLLS]
+        n = max(1, _PIXELS // self.image_size**2)
+        images = []
+        for some in torch.split(rolls, n):
+            values, person, style, photo = (
+                GivenDice(each) for each in torch.split(some, parts, dim=1)
+            )
+            drawn, _ = draw_portraits(
+                self._rolled(values), _measures(person), photo, style, self.image_size
+            )
+            images.append(_in_bytes(drawn))
+        return torch.cat(images)
 
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:
         """Read all attributes but age and gender where their masks are, by colour.
@@ -116,21 +164,31 @@ class Portraits(LabelledWorld):
         )
         masks = {name: mark[:, None].to(torch.uint8) for name, mark in marks.items()}
         return {
-            "image": canvas.clamp_(0, 1).mul_(255).round_().to(torch.uint8),
+            "image": _in_bytes(canvas),
             **value,
             "identity": person,
+            **({"rolls": self.sample_rolls(index, value, style)} if self.rolls else {}),
             "mask": masks.pop(HEAD),
             **{f"mask_{name}": mask for name, mask in masks.items()},
         }
 
     def _values(self, index: Tensor, given: Batch) -> Batch:
         """Return the value of each attribute (N,): as given, or rolled."""
-        dice = Dice(4 * self.world_seed + 1, index)
-        rolled = {name: dice.below(len(values)) for name, values in self.attributes.items()}
         return {
             name: torch.where(given[name] < 0, value, given[name]) if name in given else value
-            for name, value in rolled.items()
+            for name, value in self._rolled(Dice(4 * self.world_seed + 1, index)).items()
         }
+
+    def _rolled(self, dice: Dice) -> Batch:
+        return {name: dice.below(len(values)) for name, values in self.attributes.items()}
+
+
+def _measures(dice: Dice) -> Batch:
+    return {name: dice.between(*limits) for name, limits in MEASURES.items()}
+
+
+def _in_bytes(canvas: Tensor) -> Tensor:
+    return canvas.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
 
 
 class _Look:

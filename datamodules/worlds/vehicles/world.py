@@ -10,7 +10,7 @@ from datamodules.base.image_data import ImageDataModule, SplitName
 from datamodules.errors import DataError
 from datamodules.items.splits import Batch, MemoryImages
 from datamodules.labelled.class_counts import check_classes, check_counts, in_proportion
-from datamodules.worlds.canvas.dice import Dice
+from datamodules.worlds.canvas.dice import Dice, GivenDice, rolls_of
 from datamodules.worlds.canvas.drawing import Frame
 from datamodules.worlds.vehicles.bodies import DRAWERS, Painter
 from datamodules.worlds.vehicles.scenery import BACKGROUNDS, LIGHT_SHARES, draw_scenery
@@ -32,6 +32,9 @@ COLOURS: dict[Colour, tuple[float, float, float]] = {
 _RGB = torch.tensor(list(COLOURS.values()))
 _LENGTH = torch.tensor([[0.80, 0.94], [0.66, 0.86], [0.76, 0.92], [0.64, 0.82]])  # by kind
 _SPLIT_SEED: dict[SplitName, int] = {"train": 1, "val": 2, "test": 3}
+# How many rolls make an image: of `sample_factors` and kind, of the vehicle, of the scenery.
+_ROLLS = [8, 13, 33]
+ROLLS = sum(_ROLLS)
 _CHUNK = 32  # images whose intermediate results fit in a core's cache
 
 
@@ -42,8 +45,10 @@ def sample_factors(split: SplitName, index: Tensor) -> Batch:
     `length`, `x`, `y` are the vehicle's length, middle and ground line in sides of the image;
     `facing_left` is bool. The kind of image i is i mod 4.
     """
-    dice = Dice(_SPLIT_SEED[split], index)
-    kind = index % len(KINDS)
+    return _factors(index % len(KINDS), Dice(_SPLIT_SEED[split], index))
+
+
+def _factors(kind: Tensor, dice: Dice) -> Batch:
     shortest, longest = _LENGTH[kind].unbind(1)
     length = torch.lerp(shortest, longest, dice.between(0, 1))
     slack = (0.97 - length).clamp(min=0) / 2
@@ -71,18 +76,47 @@ def render(split: SplitName, index: Tensor, factors: Batch, size: int) -> Tensor
         factors: As `sample_factors` returns, or changed.
         size: Side in pixels.
     """
-    pixels = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
+    seed = _SPLIT_SEED[split]
+    return _render(factors, Dice(seed + 200, index), Dice(seed + 100, index), size)
+
+
+def sample_rolls(split: SplitName, index: Tensor) -> Tensor:
+    """Return all that images `index` (N,) of a split are made from: float64 (N, ROLLS) in (0, 1).
+
+    Over all images they are uniform and independent. First come those of kind, length, colour,
+    background, light, x, y and direction, then those of the vehicle's shape and shade, of which a
+    kind uses the first few, then those of the scenery.
+    """
+    seed = _SPLIT_SEED[split]
+    several, shape, scenery = (
+        Dice(seed + more, index).first(count)
+        for more, count in zip((0, 200, 100), _ROLLS, strict=True)
+    )
+    # The kind is not rolled: it has a roll that factors leave, moved to its share.
+    kind = rolls_of(index % len(KINDS), len(KINDS), several[:, -1])
+    return torch.cat([kind[:, None], several[:, :-1], shape, scenery], dim=1)
+
+
+def render_rolls(rolls: Tensor, size: int) -> Tensor:
+    """Return the images uint8 (N, 3, size, size) that rolls (N, ROLLS) in (0, 1) stand for.
+
+    Those of `sample_rolls` give what `render` gives.
+    """
+    several, shape, scenery = (GivenDice(part) for part in torch.split(rolls, _ROLLS, dim=1))
+    return _render(_factors(several.below(len(KINDS)), several), shape, scenery, size)
+
+
+def _render(factors: Batch, shape: Dice, scenery: Dice, size: int) -> Tensor:
+    pixels = torch.empty(len(factors["kind"]), 3, size, size, dtype=torch.uint8)
     for number, kind in enumerate(KINDS):
         positions = torch.nonzero(factors["kind"] == number).flatten()
         for chunk in torch.split(positions, _CHUNK):
             some = {name: values[chunk] for name, values in factors.items()}
-            pixels[chunk] = _render_kind(kind, split, index[chunk], some, size)
+            pixels[chunk] = _render_kind(kind, some, shape.of(chunk), scenery.of(chunk), size)
     return pixels
 
 
-def _render_kind(kind: str, split: SplitName, index: Tensor, factors: Batch, size: int) -> Tensor:
-    seed = _SPLIT_SEED[split]
-    scenery, shape = Dice(seed + 100, index), Dice(seed + 200, index)
+def _render_kind(kind: str, factors: Batch, shape: Dice, scenery: Dice, size: int) -> Tensor:
     light = factors["light"]
     canvas = draw_scenery(factors["background"], light, factors["y"], scenery, size)
     frame = Frame(size, factors["x"], factors["y"], factors["length"], factors["facing_left"])
@@ -107,6 +141,7 @@ class Vehicles(ImageDataModule):
             van 3.
         train_images: Images of each kind to train on.
         held_out_images: Images of each kind in val, and as many in test.
+        rolls: Have as a field `rolls` too, see `sample_rolls`: all kinds, equally often.
         batch_size: Images per batch and process.
         num_workers: Processes that prepare batches; the images are in memory, so 0 is fastest.
         seed: Of the order of the training images and of their augmentation; the images themselves
@@ -126,6 +161,7 @@ class Vehicles(ImageDataModule):
         relabel: bool = False,
         train_images: int = 1000,
         held_out_images: int = 250,
+        rolls: bool = False,
         batch_size: int = 64,
         num_workers: int = 0,
         seed: int = 0,
@@ -138,9 +174,14 @@ class Vehicles(ImageDataModule):
             raise DataError("train_images and held_out_images must be 1 or more.")
         if colour is not None and colour not in COLOURS:
             raise DataError(f"There is no colour {colour}; the colours are {', '.join(COLOURS)}.")
+        if rolls and (kinds is not None or counts is not None or colour is not None or augment):
+            raise DataError(
+                "rolls is true, but rolls stand for vehicles of all kinds and colours as they are "
+                "rendered; drop kinds, counts, colour and augment."
+            )
         chosen = [_number(kind) for kind in counts or (KINDS if kinds is None else kinds)]
         self.is_mix, self.colour, self.relabel = counts is not None, colour, relabel
-        self.held_out_images = held_out_images
+        self.held_out_images, self.rolls = held_out_images, rolls
         self.counts = dict.fromkeys(sorted(chosen), train_images)
         if counts is None:
             check_classes(chosen, KINDS)
@@ -165,7 +206,8 @@ class Vehicles(ImageDataModule):
         if self.relabel:
             label = torch.searchsorted(torch.tensor(sorted(counts)), label)
         pixels = render(name, index, factors, self.image_size)
-        return MemoryImages(pixels, {"label": label, **factors})
+        rolls = {"rolls": sample_rolls(name, index)} if self.rolls else {}
+        return MemoryImages(pixels, {"label": label, **factors, **rolls})
 
 
 def _number(kind: str) -> int:
