@@ -201,6 +201,10 @@ class Attributes(TranslationData):
         traits = {name: self._trait(name) for name in (*self.names, *self.unwanted)}
         return {n: t.labels(read[t.attribute]) for n, t in traits.items() if t.attribute in read}
 
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:
+        """Return what `verdicts` is to allow for, from a method's copies (N, C, H, W) of images."""
+        return self.source.calibrate(copies, _as_the_source_says(fields))
+
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor | None:
         """Return held-out images with an attribute flipped, in `n` styles, where the source can.
 

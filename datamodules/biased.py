@@ -150,6 +150,10 @@ class Biased(TranslationData):
         """
         return self.source.verdicts(images, fields)
 
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:
+        """Return what `verdicts` is to allow for, from a method's copies (N, C, H, W) of images."""
+        return self.source.calibrate(copies, fields)
+
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor | None:
         """Return what images would look like in a domain, in `n` styles, where the source can.
 

@@ -26,12 +26,16 @@ COMMANDS = {
     "check": "say what a folder of data is, what is wrong with it, and how to train on it",
     "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
     "rank-sources": "rank pretrained GANs for a target folder",
+    "import": "bring in a public GAN or translator: StyleGAN2, PGAN, BigGAN, DCGAN, CycleGAN, ...",
+    "export": "write a release in a public layout, or as ONNX or torch.export",
+    "sample": "draw images from a release's generator",
     "train-classifier": "train the classifier whose features measure images",
     "study": "list, run and report the studies behind every claim",
     "bench": "time a config: images/s, ms per phase, memory, trainer overhead",
     "demo": "mine two bundled digit GANs and compare with the alternatives",
     "doctor": "say what machine, precision and libraries there are, and what will be slow",
 }
+MODULES = {"import": "import_weights"}  # where the verb is a word of Python
 EXIT_INPUT = 2
 
 
@@ -131,7 +135,8 @@ def _is_input_error(error: ValueError) -> bool:
 
 
 def _tool(verb: str, argv: list[str]) -> int:
-    module = importlib.import_module(f"lit_synth.commands.{verb.replace('-', '_')}")
+    name = MODULES.get(verb, verb.replace("-", "_"))
+    module = importlib.import_module(f"lit_synth.commands.{name}")
     parser = WholeWordsParser(prog="lit-synth")
     module.add_parser(parser.add_subparsers())
     return module.run(parser.parse_args(argv))

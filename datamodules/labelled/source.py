@@ -73,10 +73,23 @@ class LabelledSource(ABC):
 
         Args:
             images: Images in [-1, 1] (N, C, H, W) made from those that `fields` belong to.
-            fields: As `load` returns them.
+            fields: As `load` returns them, and what `calibrate` returned, if it was asked.
 
         Returns:
             Attribute -> value (N,), of those that can be read so; {} unless overridden.
+        """
+        return {}
+
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:  # noqa: ARG002 - worlds may look
+        """Find what a method leaves on every image, so that no rule takes it for an attribute.
+
+        Args:
+            copies: Images in [-1, 1] (N, C, H, W) that a method made of those that `fields` belong
+                to, and that it was to leave as they are.
+            fields: As `load` returns them.
+
+        Returns:
+            Numbers for the fields of `verdicts`; {} unless overridden.
         """
         return {}
 

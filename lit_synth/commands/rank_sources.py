@@ -9,6 +9,11 @@ WORTH = (
     "closer than two standard errors are tied: train from each briefly and compare."
 )
 
+COST = (
+    "MineGAN and TransferGAN need a fresh one for them (`critic:`), which knows nothing at first: "
+    "that costs iterations and, where the target has few images, quality."
+)
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb `rank-sources`."""
@@ -43,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     if args.n < 2:
         raise InputError(f"--n is {args.n}; give 2 or more images per source.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    sources = {
-        str(name): load_release(name).network("generator").to(device) for name in args.sources
-    }
+    releases = {str(name): load_release(name) for name in args.sources}
+    sources = {name: each.network("generator").to(device) for name, each in releases.items()}
+    alone = [name for name, each in releases.items() if "critic" not in each.networks]
     size = args.resize or side_of_first(args.target)
     target, data_sha256 = read_images(args.target, size, None, args.seed)
     extractor = load_extractor(args.extractor).to(device)
@@ -73,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     for line in card.lines():
         console.print(line, style="dim", markup=False, highlight=False)
     console.print(f"Caution: {WORTH}", style="yellow", highlight=False)
+    if alone:
+        console.print(f"Without a critic: {', '.join(alone)}. {COST}", style="yellow", markup=False)
     if args.out:
         write_card(args.out, card, {source.source: source.fid for source in ranked})
         console.print(f"Report: {args.out}")

@@ -77,12 +77,13 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, id_: str) -> int:
-    from lit_synth.studies import pictures, results
+    from lit_synth.studies import results
     from lit_synth.studies.equal import facts_of_arms, refuse_unequal
     from lit_synth.studies.jobs import Jobs
     from lit_synth.studies.plan import check_seeds, load_plan
     from lit_synth.studies.provenance import refuse_dirty, revision
     from lit_synth.studies.run import run_jobs
+    from lit_synth.studies.samples import draw_samples
 
     plan = load_plan(args.studies / f"{id_}.yaml", args.scale)
     seeds = args.seeds or plan.seeds
@@ -97,7 +98,7 @@ def _run(args: argparse.Namespace, id_: str) -> int:
     workers = len(os.sched_getaffinity(0)) if args.jobs is None else args.jobs
     outcome = results.collect(jobs, run_jobs(jobs, workers, args.fresh), earlier)
     results.write(path, outcome)
-    pictures.draw_samples(jobs, args.results / f"{id_}-samples.png")
+    draw_samples(jobs, args.results / f"{id_}-samples.png")
     _tell(outcome)
     print(f"written: {path}; `lit-synth study report` puts it in {args.report}")
     return 1 if outcome["failures"] else 0

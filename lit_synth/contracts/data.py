@@ -139,7 +139,13 @@ class HasJudges(Protocol):
         """
 
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:
-        """Read attributes of images (N, C, H, W) without a classifier: name -> value (N,)."""
+        """Read attributes of images (N, C, H, W) without a classifier: name -> value (N,).
+
+        Fields are what is known of the images, and what `calibrate` said.
+        """
+
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:
+        """Return what `verdicts` is to allow for, from a method's copies of images of `fields`."""
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from lit_synth.features.base import Extractor, Features, extract
 from lit_synth.inference.ask import draw
 from lit_synth.inference.inputs import inputs
 from lit_synth.method import Method
-from lit_synth.metrics.card import Card
+from lit_synth.metrics.card import Card, caution
 from lit_synth.metrics.classification import class_histogram
 from lit_synth.metrics.suite import measure
 
@@ -34,7 +34,6 @@ TEST_METRICS = (
     "coverage",
     "memorisation",
 )
-FEW = 250  # held-out images, below which a card says so
 
 
 class Fakes(NamedTuple):
@@ -109,14 +108,8 @@ class GenerationEvaluation:
 
     def _cautions(self, split: str) -> list[str]:
         """Return what the numbers of images forbid to conclude."""
-        n, n_fake = len(split_of(self.data, split)), self.settings.n_fake
-        n_train = len(split_of(self.data, "train"))
-        cautions = []
-        if n < FEW:
-            cautions.append(
-                f"Only {n} held-out images, fewer than {FEW}, were compared: FID, recall and "
-                "coverage say little; read intervals and floors."
-            )
+        n_train, n_fake = len(split_of(self.data, "train")), self.settings.n_fake
+        cautions = caution(len(split_of(self.data, split)))
         if split == "test" and n_train < n_fake:
             cautions.append(
                 f"fid_floor is of all {n_train} training images, fewer than the {n_fake} generated "

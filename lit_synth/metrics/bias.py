@@ -55,3 +55,12 @@ def joint(change: Verdict, kept: Sequence[Verdict]) -> Tensor:
     """
     right = [read == value[:, None] for read, value in (change, *kept)]
     return torch.stack(right).all(0).double().mean(1)
+
+
+def disagreement(readings: Sequence[Tensor]) -> Tensor:
+    """Return the share of translations of which not all judges read the same value, (N,).
+
+    Args:
+        readings: What each of them read off the same translations, int64 (N, S).
+    """
+    return torch.stack([read != readings[0] for read in readings]).any(0).double().mean(1)

@@ -9,12 +9,23 @@ from lit_synth import __version__
 from lit_synth.errors import InputError
 from lit_synth.features.base import Extractor
 
+FEW = 250  # held-out images, below which a card says so
 LIBRARIES = ("torch", "torchvision", "torch-fidelity")
 
 
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that can change a metric's value."""
     return {"lit-synth": __version__} | {name: version(name) for name in LIBRARIES}
+
+
+def caution(n_real: int) -> list[str]:
+    """Return a sentence on too few held-out images, or nothing."""
+    if n_real >= FEW:
+        return []
+    return [
+        f"Only {n_real} held-out images, fewer than {FEW}, were compared: read intervals and "
+        "floors, and FID, recall and coverage with care."
+    ]
 
 
 @dataclass(frozen=True)

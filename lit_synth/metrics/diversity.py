@@ -5,10 +5,14 @@ outputs of different inputs, as in its table 6.2, says nothing of this kind: a m
 has it too.
 """
 
+import itertools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, ITU-R BT.601
+COARSE = 4  # pixels, of which the mean is compared
 
 
 def pairwise_distance(points: Tensor) -> Tensor:
@@ -35,6 +39,31 @@ def pixel_difference(images: Tensor) -> Tensor:
     total = (images.sort(dim=1).values * signs.view(-1, 1, 1, 1)).sum(1)
     pairs = max(n_styles * (n_styles - 1) // 2, 1)
     return total.mean(1, keepdim=True) / pairs
+
+
+def kept_difference(images: Tensor, mask: Tensor, kept: Tensor) -> Tensor:
+    """Return the mean difference inside a mask over all pairs of two styles, (N,).
+
+    A pair differs only as far as both of it keep the content: one that does not counts 0, so that
+    nothing is won by losing it. Compared are means of `COARSE` x `COARSE` pixels, in which noise
+    cancels and colours do not. NaN where the mask is empty.
+
+    Args:
+        images: (N, S, C, H, W).
+        mask: (N, 1, H, W) of 0 and 1.
+        kept: Whether a translation keeps the content, bool (N, S).
+    """
+    n_styles = images.shape[1]
+    side = min(COARSE, *images.shape[-2:])
+    pooled = F.avg_pool2d(images.flatten(0, 1), side)
+    small = pooled.reshape(*images.shape[:2], *pooled.shape[1:])
+    weight = F.avg_pool2d(mask.to(images), side)
+    total = images.new_zeros(len(images))
+    for i, j in itertools.combinations(range(n_styles), 2):
+        difference = (small[:, i] - small[:, j]).abs().mean(1, keepdim=True)
+        both = (kept[:, i] & kept[:, j]).to(images)
+        total = total + masked_mean(difference, weight) * both
+    return total / max(n_styles * (n_styles - 1) // 2, 1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

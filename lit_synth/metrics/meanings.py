@@ -83,6 +83,9 @@ OF_STYLES = {
     "diversity": Meaning(
         "→ true", "Perceptual distance of two translations of one input; compare with row `true`."
     ),
+    "diversity_kept": Meaning(
+        "→ 1", "Difference between styles that keep the content, as a share of the true one."
+    ),
     "diversity_inside": Meaning("→ true", "Difference between styles where they should differ."),
     "diversity_outside": Meaning(DOWN, "Difference between styles where they should agree."),
     "shade_std": Meaning("→ true", "How much the brightness varies over styles, where it should."),
@@ -126,6 +129,10 @@ _JUDGED = re.compile(r"(misclassified|confidence_drop|wanted|joint)_(\w+)")
 _PIXELS = Meaning(UP, "Share of pixels that get the true class.")
 _NAMED = (
     (re.compile(r"class_\d+"), Meaning(NONE, "Share of made images read as this class.")),
+    (
+        re.compile(r"disagreement_.+"),
+        Meaning(DOWN, "Share of translations in which the judges read different values."),
+    ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
 )
 

@@ -1,14 +1,14 @@
 """Which pretrained GAN suits a target? Ranking by what each generates (thesis table 2.5)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from lit_synth.features.base import Extractor, extract
 from lit_synth.metrics.fid import fid
 from lit_synth.metrics.standard_error import standard_error
+from lit_synth.releases.sampling import sample
 
 
 class Ranked(NamedTuple):
@@ -44,25 +44,3 @@ def rank_sources(
         error = standard_error(fid, target, fake, repeats=10, seed=seed)
         ranked.append(Ranked(name, fid(target, fake), error))
     return sorted(ranked, key=lambda source: source.fid)
-
-
-@torch.no_grad()
-def sample(generator: nn.Module, n: int, seed: int, batch_size: int = 64) -> Iterator[Tensor]:
-    """Images (B, C, H, W) of a pretrained generator, in batches; classes are drawn evenly.
-
-    Args:
-        generator: Has `latent_dim` and `num_classes`, as our networks have.
-        n: Images in all.
-        seed: Seed of latents and classes.
-        batch_size: Images per batch.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    device = next(generator.parameters()).device
-    for start in range(0, n, batch_size):
-        size = min(batch_size, n - start)
-        z = torch.randn(size, int(generator.latent_dim), generator=rng).to(device)  # type: ignore[arg-type]
-        if generator.num_classes:
-            label = torch.randint(int(generator.num_classes), (size,), generator=rng)  # type: ignore[arg-type]
-            yield generator(z, label.to(device))
-        else:
-            yield generator(z)

@@ -52,7 +52,7 @@ class PGANGenerator(nn.Module):
         self.to_image = nn.ModuleList(EqualisedConv2d(c, image_channels, 1) for c in channels)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = F.leaky_relu(self.fc(self.normalise(z)), SLOPE).view(len(z), -1, 4, 4)
+        h = F.leaky_relu(self.fc(self.normalise(z)), SLOPE).view(z.size(0), -1, 4, 4)
         h = self.normalise(F.leaky_relu(self.conv(self.normalise(h)), SLOPE))
         for block in self.body:
             h = block(h)

@@ -23,6 +23,7 @@ BIAS = (
     "joint",
     "joint_free",
     "diversity",
+    "diversity_kept",
     "shade_std",
 )
 PLACE = (

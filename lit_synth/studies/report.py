@@ -1,172 +1,191 @@
-"""`docs/RESULTS.md`: every study's claim, numbers, verdicts, and the paper's numbers apart."""
+"""`docs/RESULTS.md`: all studies on one page, with a forest plot; each has a page of its own."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-from lit_synth.studies import pictures
+from lit_synth.studies import forest, pictures, samples
+from lit_synth.studies.markdown import capital, picture, probability, with_interval
+from lit_synth.studies.names import SHAPES, title_of
 from lit_synth.studies.plan import Plan, load_plan
+from lit_synth.studies.results import read
+from lit_synth.studies.study_page import FACTS, page_of
 
 INTRODUCTION = """\
 # Results
 
-Written by `lit-synth study report` from `docs/results/*.json`; change those by running studies.
+A study asks whether a claim of a paper holds here. Its plan, `configs/studies/<id>.yaml`, is
+written before its runs: the arms, which train under equal conditions, the seeds, one *primary
+endpoint*, *controls* that must come out as known, and a *gate*: what has to be good enough
+(sources, judges) before anything can be told. Our images have 16 to 64 pixels and our runs take
+minutes, so orderings and effects are compared with the papers, never values.
 
-Each study takes a claim of a paper's table and states in `configs/studies/<id>.yaml`, written
-before its runs, what must hold and how that is tested. Our runs are of another scale (small images,
-minutes of two cores), so the papers' numbers stand apart, as context: only orderings and effects
-are compared, never values.
+An effect is a mean over seeds with its 95 % bootstrap interval. An ordering is tested by exact
+paired sign flips over seeds, two-sided, at .05 ([how a study decides](studies.md)).
 
-- Numbers are means over seeds, with their standard deviation, of the last checkpoint on the test
-  split. A seed sets weights, order of data and noise; what is prepared (sources, judges) is shared
-  by all seeds unless the protocol says otherwise, so p-values speak about training on the target.
-- An ordering is tested by a paired exact sign-flip test over seeds, one-sided in the stated
-  direction. It holds if p <= .05; with five seeds that takes all five (p = 1/32). An order of
-  sources is tested by an exact permutation test. A range holds if every seed lies in it. There is
-  no correction for several expectations.
-- *holds*: passes its test. *mixed*: the mean agrees, the test does not pass. *does not hold*: the
-  mean disagrees. *not tested*: a run has failed. A study is mixed if its expectations differ.
-  Controls check the experiment, and do not count for the study's verdict.
-"""
+- **● supported**: the primary endpoint is as claimed, and not by chance.
+- **◆ reversed**: the opposite is, and not by chance.
+- **□ undecided**: these seeds and settings cannot tell, neither for the claim nor against it.
+- **✕ void** at this scale: arms were not equal, or a control or the gate failed or is missing, so
+  that the numbers cannot speak about the claim. They stay on the study's page."""
+GROUPS = {
+    "transfer": "Transferring GANs",
+    "mine": "MineGAN",
+    "mm": "Mix-and-Match Networks",
+    "sdit": "SDIT",
+    "udit": "UDIT",
+}
+FOREST = "forest.png"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that has a result.
+
+    Attributes:
+        plan: What was planned, at the scale of the result.
+        outcome: Its result.
+        plot: File of its plot, whether or not it is there; None if the plan asks for none.
+        samples: File of its sample pictures; None if there is none.
+    """
+
+    plan: Plan
+    outcome: dict[str, Any]
+    plot: Path | None
+    samples: Path | None
 
 
 def write_report(studies: Path, results: Path, report: Path) -> list[str]:
-    """Render all results that there are.
+    """Write the page of all results, a page a study, and their plots.
 
     Args:
         studies: Folder of the plans.
-        results: Folder of the JSON files; the pictures go there too.
-        report: The Markdown file.
+        results: Folder of the JSON files; pages and pictures of studies go there too.
+        report: The page of all results.
 
     Returns:
         Ids of the studies in it.
     """
-    sections, rows = [], []
+    found = read_studies(studies, results)
+    for path, text in render(found, results, report).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for study in found:
+        if study.plot:
+            pictures.draw(study.plan, study.outcome, study.plot)
+    if found:
+        rows = {
+            title: [forest.row_of(study.plan, study.outcome) for study in group]
+            for title, group in _grouped(found).items()
+        }
+        forest.draw_forest(rows, results / FOREST)
+    return [study.plan.id for study in found]
+
+
+def read_studies(studies: Path, results: Path) -> list[Study]:
+    """Return all studies that have a result."""
+    found = []
     for path in sorted(results.glob("*.json")):
-        outcome = json.loads(path.read_text())
+        outcome = read(path)
+        if outcome is None:
+            continue
         plan = load_plan(studies / f"{path.stem}.yaml", outcome["scale"])
-        rows.append([f"[{plan.id}](#{plan.id})", plan.claim, outcome["verdict"]])
-        sections.append(_section(plan, outcome, results, report.parent))
-    report.parent.mkdir(parents=True, exist_ok=True)
-    summary = _table(["study", "claim", "verdict"], rows)
-    report.write_text("\n\n".join([INTRODUCTION.rstrip(), summary, *sections]) + "\n")
-    return [path.stem for path in sorted(results.glob("*.json"))]
+        plot = results / f"{plan.id}.png" if pictures.panels_of(plan, outcome) else None
+        shown = results / f"{plan.id}-samples.png"
+        found.append(Study(plan, outcome, plot, shown if shown.is_file() else None))
+    return found
 
 
-def _section(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) -> str:
-    claims = [test for test in outcome["tests"] if not test["control"]]
-    controls = [test for test in outcome["tests"] if test["control"]]
+def render(found: Sequence[Study], results: Path, report: Path) -> dict[Path, str]:
+    """Return the text of every page: of all results, and of each study."""
+    home = os.path.relpath(report, results)
+    pages = {
+        results / f"{study.plan.id}.md": page_of(
+            study.plan, study.outcome, _pictures(study, results), home
+        )
+        for study in found
+    }
+    return {report: _one_page(found, results, report.parent), **pages}
+
+
+def _one_page(found: Sequence[Study], results: Path, root: Path) -> str:
+    parts = [INTRODUCTION]
+    if found:
+        counts = Counter(study.outcome["verdict"] for study in found)
+        listed = ", ".join(f"{counts[word]} {word}" for word in counts)
+        parts.append(f"Of {len(found)} studies: {listed}.")
+        caption = (
+            "Primary endpoint of each study, with its 95 % interval. Grey bars reach from the "
+            "floor to the ceiling of the metric, where both are known; void studies are grey."
+        )
+        parts.append(picture(os.path.relpath(results / FOREST, root), caption))
+    for title, group in _grouped(found).items():
+        parts += [f"## {title}", *(_section(study, results, root) for study in group)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grouped(found: Sequence[Study]) -> dict[str, list[Study]]:
+    """Return studies by the method that they are about, in the order of the papers."""
+    groups: dict[str, list[Study]] = {}
+    for prefix in [*GROUPS, ""]:
+        for study in found:
+            named = study.plan.id.partition("-")[0]
+            if named == prefix or (not prefix and named not in GROUPS):
+                groups.setdefault(GROUPS.get(prefix, "Others"), []).append(study)
+    return groups
+
+
+def _section(study: Study, results: Path, root: Path) -> str:
+    plan, outcome = study.plan, study.outcome
+    page = os.path.relpath(results / f"{plan.id}.md", root)
+    shown = _pictures(study, root)
     parts = [
-        f"## {plan.id}",
-        f"**{plan.claim}** Verdict: **{outcome['verdict']}**.",
-        f"Paper: {', '.join(plan.source_tables)}. {_numbers_of(plan, outcome)}",
-        plan.protocol.strip(),
-        _arms(plan, outcome),
-        *_pictures(plan, outcome, results, root),
-        _tests("expectation", claims),
-        *([_tests("control", controls)] if controls else []),
-        *(_bullets("Failed runs", [f"{k}: {v}" for k, v in outcome["failures"].items()])),
-        *(_bullets("Notes", plan.notes)),
-        _folded("Every seed", _every_seed(plan, outcome)),
-        _folded("How it was measured", _cards(outcome["cards"])),
+        f"### {title_of(plan.id, plan.plot)}",
+        f"*Claim:* {outcome['claim']}",
+        verdict_of(plan, outcome),
+        *shown[:1],
+        *([f"**For you:** {plan.means}"] if plan.means else []),
+        f"[Protocol, arms, tests, history: {plan.id}]({page})",
     ]
-    if plan.paper:
-        parts.append(_folded("The paper, at another scale", _paper(plan.paper)))
     return "\n\n".join(parts)
 
 
-def _numbers_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
-    changed = (
-        "" if outcome["plan"] == plan.sha256 else " **The plan was changed after these runs.**"
+def verdict_of(plan: Plan, outcome: Mapping[str, Any]) -> str:
+    """Return a study's verdict in words, with the effect of its primary endpoint."""
+    word, because = outcome["verdict"], "; ".join(_reasons(outcome))
+    if word == "void":
+        return f"**{SHAPES[word]} Void at this scale:** {because}."
+    test = forest.primary_of(outcome)
+    p = f", p {probability(test['p'])}" if test["p"] is not None else ""
+    effect = with_interval(test["effect"], test["interval"])
+    expectation = next((each for each in plan.expects if each.says == test["expects"]), None)
+    sides = forest.sides_of(expectation, outcome) if expectation else None
+    values = (
+        f"{forest.against(sides, plan.metrics.get(test['metric'], ''))}, difference {effect}"
+        if sides
+        else effect
     )
-    return (
-        f"Scale: {outcome['scale']}; {outcome['wall_s'] / 60:.0f} core minutes; "
-        f"revision {outcome['revision']}.{changed}"
-    )
+    measured = f"{forest.measure_of(test, plan)} {values}{p}, {len(test['per_seed'])} seeds"
+    told = f" {capital(because)}." if because else ""
+    return f"**{SHAPES[word]} {capital(word)}:** {test['expects']} ({measured}).{told}"
 
 
-def _arms(plan: Plan, outcome: Mapping[str, Any]) -> str:
-    arrows = {"lower": " ↓", "higher": " ↑", "neither": ""}
-    measured = _measured(plan, outcome)
-    head = ["arm", "seeds", *(f"{name}{arrows[plan.metrics[name]]}" for name in measured)]
-    rows = [
-        [
-            arm,
-            str(len(by_seed)),
-            *(_spread([v[m] for v in by_seed.values() if m in v]) for m in measured),
-        ]
-        for arm, by_seed in outcome["arms"].items()
-    ]
-    return _table(head, rows)
+def _reasons(outcome: Mapping[str, Any]) -> list[str]:
+    """Return why a verdict is what it is; of unequal arms only in what they differ."""
+    differ = [FACTS[name] for name in outcome["unequal"]]
+    shown = [f"the arms that are compared differ in {', '.join(differ)}"] if differ else []
+    return [*shown, *outcome["because"][len(differ) :]]  # one sentence a field comes first
 
 
-def _measured(plan: Plan, outcome: Mapping[str, Any]) -> list[str]:
-    there = {name for by in outcome["arms"].values() for values in by.values() for name in values}
-    return [name for name in plan.metrics if name in there]
-
-
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    return f"{mean(values):.3g} ± {stdev(values):.2g}" if len(values) > 1 else f"{values[0]:.3g}"
-
-
-def _pictures(plan: Plan, outcome: Mapping[str, Any], results: Path, root: Path) -> list[str]:
-    files = [results / f"{plan.id}.png", results / f"{plan.id}-samples.png"]
-    if "panels" in plan.plot:
-        pictures.draw(outcome, plan.plot, files[0])
-    return [f"![{file.stem}]({file.relative_to(root)})" for file in files if file.is_file()]
-
-
-def _tests(kind: str, tests: Iterable[Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            test["expects"],
-            test["metric"],
-            "" if test["statistic"] is None else f"{test['statistic']:.3g}",
-            " ".join(f"{value:.3g}" for value in test["per_seed"].values()),
-            "" if test["p"] is None else f"{test['p']:.3f}",
-            f"**{test['verdict']}**",
-        ]
-        for test in tests
-    ]
-    return _table([kind, "metric", "mean", "by seed", "p", "verdict"], rows)
-
-
-def _every_seed(plan: Plan, outcome: Mapping[str, Any]) -> str:
-    measured = _measured(plan, outcome)
-    rows = [
-        [arm, seed, *(f"{values[m]:.4g}" if m in values else "" for m in measured)]
-        for arm, by_seed in outcome["arms"].items()
-        for seed, values in by_seed.items()
-    ]
-    return _table(["arm", "seed", *measured], rows)
-
-
-def _cards(cards: Mapping[str, Any]) -> str:
-    lines = [f"- {key}: {value}" for key, value in cards["common"].items()]
-    if cards["differ"]:
-        lines.append("- These differ, so compare such arms with care:")
-        for arm, card in cards["differ"].items():
-            lines.append(f"  - {arm}: {', '.join(f'{key} {value}' for key, value in card.items())}")
-    return "\n".join(lines)
-
-
-def _paper(paper: Mapping[str, Any]) -> str:
-    rows = [[str(cell) for cell in row] for row in paper["rows"]]
-    return f"{paper['caption']}\n\n{_table(paper['columns'], rows)}"
-
-
-def _bullets(title: str, lines: Sequence[str]) -> list[str]:
-    return [f"{title}:\n\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _folded(title: str, text: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+def _pictures(study: Study, root: Path) -> list[str]:
+    """Return a study's pictures with captions: samples first."""
+    shown = []
+    if study.samples:
+        shown.append(picture(os.path.relpath(study.samples, root), samples.caption(study.plan)))
+    if study.plot:
+        caption = pictures.caption(study.plan, study.outcome)
+        shown.append(picture(os.path.relpath(study.plot, root), caption))
+    return shown

@@ -208,7 +208,8 @@ def run_notebook(paths):
             print(told.stdout, told.stderr)
             outcome.raise_error()
             cell.outputs = [
-                nbformat.v4.new_output("display_data", each.data) for each in told.outputs
+                nbformat.v4.new_output("stream", name="stdout", text=told.stdout),
+                *(nbformat.v4.new_output("display_data", each.data) for each in told.outputs),
             ]
     nbformat.write(notebook, executed)
 

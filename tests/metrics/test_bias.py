@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_synth.metrics.bias import confidence_drop, joint, misclassified, wanted
+from lit_synth.metrics.bias import confidence_drop, disagreement, joint, misclassified, wanted
 
 N, S = 40, 6
 
@@ -52,3 +52,11 @@ def test_the_drop_is_of_the_probability_of_the_inputs_own_value():
         assert float(found[n]) == pytest.approx(float(p) - sum(q) / S)
     same = before[:, None].expand(-1, S, -1)
     assert confidence_drop(same, before, truth).abs().max() == 0
+
+
+def test_disagreement_is_of_any_two_judges():
+    readings = [drawn(seed, high=3) for seed in (7, 8, 9)]
+    for n, share in enumerate(disagreement(readings)):
+        different = [len({int(read[n, s]) for read in readings}) > 1 for s in range(S)]
+        assert float(share) == pytest.approx(sum(different) / S)
+    assert disagreement(readings[:1]).max() == 0

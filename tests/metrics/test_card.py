@@ -5,7 +5,7 @@ import torch
 
 from lit_synth.errors import InputError
 from lit_synth.features.random import RandomFeatures
-from lit_synth.metrics.card import Card, comparable, read_card, write_card
+from lit_synth.metrics.card import Card, caution, comparable, read_card, write_card
 
 CARD = Card.of(RandomFeatures(), 30, 20, "test", 7, "d" * 64, "Few images.")
 
@@ -42,3 +42,8 @@ def test_lines_leave_out_what_is_empty():
     lines = dataclasses.replace(CARD, note="").lines()
     assert "images: 30 real, 20 fake" in lines
     assert not any(line.startswith("note") for line in lines)
+
+
+def test_few_held_out_images_are_told():
+    assert caution(250) == []
+    assert "Only 249 held-out images" in caution(249)[0]

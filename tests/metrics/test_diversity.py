@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lit_synth.metrics.diversity import (
+    kept_difference,
     masked_mean,
     pairwise_distance,
     pixel_difference,
@@ -70,3 +71,19 @@ def test_shades_are_of_the_luminance_inside():
     torch.testing.assert_close(
         shade_std(grey, mask), shade_std(grey.expand(-1, -1, 3, -1, -1), mask)
     )
+
+
+def test_kept_difference_counts_pairs_that_keep_the_content_in_means_of_pixels():
+    images = torch.rand(3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    mask = torch.zeros(3, 1, 8, 8)
+    mask[:, :, :4] = 1  # the upper two of four patches
+    kept = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 1], [1, 0, 0, 0]]) == 1
+    patches = images.reshape(3, 4, 3, 2, 4, 2, 4).double().mean((4, 6))[:, :, :, 0]
+    for n, value in enumerate(kept_difference(images, mask, kept)):
+        pairs = [
+            float((patches[n, i] - patches[n, j]).abs().mean()) * float(kept[n, i] and kept[n, j])
+            for i in range(4)
+            for j in range(i)
+        ]
+        assert float(value) == pytest.approx(sum(pairs) / 6, rel=1e-5)
+    assert kept_difference(images[:, :1], mask, kept[:, :1]).tolist() == [0, 0, 0]

@@ -29,7 +29,13 @@ def measured():
         *values,
         *BIAS,
         *PLACE,
-        *("misclassified_smile", "diversity_true", "reverse/accuracy", "reverse/ceiling"),
+        *(
+            "misclassified_smile",
+            "disagreement_smile",
+            "diversity_true",
+            "reverse/accuracy",
+            "reverse/ceiling",
+        ),
         *(f"{pair}{suffix}" for suffix in suffixes),
     ]
 

@@ -45,6 +45,7 @@ _STYLE = 2**41  # more than every index, so that no style of an image is another
 _READ_SIZE = 32  # pixels that bags are read at, whatever their size
 # Splits flat from textured at 32 to 128 px, on images 2**40 and up, which nobody is dealt.
 _LEAST_ENERGY = 0.02
+_MOST_LENIENT = 1.5
 
 
 class Bags(LabelledWorld):
@@ -97,15 +98,35 @@ class Bags(LabelledWorld):
         """Read colour and texture inside the mask.
 
         The colour is the one that has the tone nearest to the mean RGB. A bag is textured if its
-        `texture_energy` is a tenth of `faintest` or more, and 0.02 at least.
+        `texture_energy` is a tenth of `faintest` or more, and 0.02 at least; and `texture_from` of
+        `calibrate` at least.
         """
         colour, tones = _reference_tones()
         distance = torch.cdist(_mean_colour(images, fields["mask"]), tones.to(images.device))
         energy = texture_energy(images, fields["mask"])
+        least = max(self._least_energy, float(fields.get("texture_from", 0.0)))
         return {
             "colour": colour.to(images.device)[distance.argmin(1)],
-            "texture": (energy >= max(_LEAST_ENERGY, self.faintest / 10)).long(),
+            "texture": (energy >= least).long(),
         }
+
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:
+        """Find `texture_from`: all but one in twenty copies of flat bags have less energy.
+
+        Noise that a method leaves on every bag is thus no texture that it adds. It is never more
+        than `_MOST_LENIENT` times what it is without copies, which nearly all prints exceed: a
+        method that prints on every flat bag is not to be let off.
+        """
+        flat = fields["texture"] == 0
+        if not flat.any():
+            return {}
+        energy = texture_energy(copies[flat], fields["mask"][flat]).nanquantile(0.95)
+        least = self._least_energy
+        return {"texture_from": energy.clamp(least, _MOST_LENIENT * least)}
+
+    @property
+    def _least_energy(self) -> float:
+        return max(_LEAST_ENERGY, self.faintest / 10)
 
     def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
         value = self._values(index, given)

@@ -1,6 +1,7 @@
 """A world of objects that differ in nothing but their colour."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ _FIRST: dict[HeldOut, int] = {"val": 0, "test": _BLOCK}
 _JUDGE: dict[SplitName, int] = {"train": 2 * _BLOCK, "val": 3 * _BLOCK, "test": 4 * _BLOCK}
 _FIRST_DOMAIN = 5
 _FIRST_JUDGE = 100
+_FIRST_SHAPE_JUDGE = 200
 
 
 def sample_factors(world_seed: int, index: Tensor) -> Batch:
@@ -119,6 +121,7 @@ class Objects(TranslationData):
         batch_size: Images of every domain per batch and process.
         num_workers: Processes that prepare batches; the images are in memory, so 0 is fastest.
         seed: Of the orders of the images.
+        unwanted: What translations are to keep, read by judges of its own: [shape], or nothing.
     """
 
     wanted = "colour"
@@ -135,13 +138,17 @@ class Objects(TranslationData):
         batch_size: int = 16,
         num_workers: int = 0,
         seed: int = 0,
+        unwanted: list[Literal["shape"]] | None = None,
     ) -> None:
         self.colours = _known(colours)
         super().__init__({name: [name] for name in self.colours}, batch_size, num_workers, seed)
         self.modalities = {
             name: Modality("image", 3, label=number) for number, name in enumerate(self.colours)
         }
-        self.attributes, self.unwanted = {self.wanted: self.colours}, list[str]()
+        self.unwanted: list[str] = list(unwanted or [])
+        if not set(self.unwanted) <= {"shape"}:
+            raise DataError(f"unwanted is {self.unwanted}; give [shape], or nothing.")
+        self.attributes = {self.wanted: self.colours} | dict.fromkeys(self.unwanted, SHAPES)
         _check(image_size, world_seed, (images_per_set, n_val, n_test, n_judging))
         self.image_size, self.images_per_set = image_size, images_per_set
         self.world_seed, self.n_judging = world_seed, n_judging
@@ -159,26 +166,35 @@ class Objects(TranslationData):
         return self.colours.index(domain)
 
     def judging_set(self, attribute: str, number: int) -> tuple[Tensor, Tensor]:
-        """Return objects that no domain, no split and no other judge has, and their colours.
+        """Return objects that no domain, no split and no other judge has, and what they are.
 
         Args:
-            attribute: `colour`, the only one.
+            attribute: `colour`, or one of `unwanted`.
             number: Of the judge, from 0.
 
         Returns:
-            Images (N, 3, H, W) in [-1, 1], and positions among the domains, int64 (N,).
+            Images (N, 3, H, W) in [-1, 1], and values of the attribute, int64 (N,): of `colour`,
+            positions among the domains.
         """
-        if attribute != self.wanted:
-            raise DataError(f"{attribute!r} is not judged; the only attribute is {self.wanted}.")
+        if attribute not in self.attributes:
+            raise DataError(
+                f"{attribute!r} is not judged; judged are {', '.join(self.attributes)}."
+            )
         position = torch.arange(self.n_judging)
-        index = (_FIRST_JUDGE + number) * _BLOCK + position
+        first = _FIRST_JUDGE if attribute == self.wanted else _FIRST_SHAPE_JUDGE
+        index = (first + number) * _BLOCK + position
         label = position // len(SHAPES) % len(self.colours)
         factors = sample_factors(self.world_seed, index)
         pixels = paint(self.world_seed, index, factors, self.image_size)
-        return to_unit_range(pixels.fill(tone(_numbers(self.colours)[label], factors))), label
+        images = to_unit_range(pixels.fill(tone(_numbers(self.colours)[label], factors)))
+        return images, label if attribute == self.wanted else factors["shape"]
 
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:  # noqa: ARG002 - no rule reads it
         """Return nothing: no rule reads colours under gloss and shadow well enough to judge."""
+        return {}
+
+    def calibrate(self, copies: Tensor, fields: Batch) -> Batch:  # noqa: ARG002 - as above
+        """Return nothing: there is no rule."""
         return {}
 
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor:

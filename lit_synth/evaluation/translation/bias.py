@@ -13,7 +13,7 @@ from lit_synth.contracts.translator import HasJudgement, Translation
 from lit_synth.errors import InputError
 from lit_synth.features.base import extract
 from lit_synth.features.classifier import Recipe, ReleaseClassifier, trained_classifier
-from lit_synth.metrics.bias import confidence_drop, joint, misclassified, wanted
+from lit_synth.metrics.bias import confidence_drop, disagreement, joint, misclassified, wanted
 
 # They share neither images nor seeds nor architecture, with each other and with any extractor.
 JUDGES = {
@@ -21,6 +21,7 @@ JUDGES = {
     "f2": Recipe(seed=102, network={"width": 12, "kernel_size": 5, "slope": 0.2}),
 }
 FREE, OWN = "free", "h"
+KEPT = "kept"  # whether all judges find that a translation keeps the content
 AVERAGED = ("misclassified", "confidence_drop", "wanted", "joint")  # over the learned judges
 
 
@@ -74,7 +75,9 @@ class BiasJudges:
             for attribute in aim.attributes:
                 self._judge(judge, attribute, images.device).refuse_seen(images)
 
-    def measure(self, made: Tensor, given: Tensor, known: Batch, aim: Aim) -> Batch:
+    def measure(
+        self, made: Tensor, given: Tensor, known: Batch, aim: Aim, allowed: Batch | None = None
+    ) -> Batch:
         """Judge translations.
 
         Args:
@@ -82,12 +85,19 @@ class BiasJudges:
             given: The images that were translated, (N, C, H, W).
             known: Fields that the data knows of these.
             aim: What translations were to change, and what to keep.
+            allowed: What `calibrate` of the data says of the method that made them.
 
         Returns:
-            Name -> value of each input, float64 (N,).
+            Name -> value of each input, float64 (N,); and `KEPT`, bool (N, S): whether all judges
+            read all of `aim.kept` as it was.
         """
-        values = self._of_rule(made, known, aim)
+        of_rule = self._read_by_rule(made, known, allowed or {})
+        values = _shares(of_rule, aim, FREE)
         per_attribute: dict[str, list[Tensor]] = {}
+        readings = {name: [of_rule[name]] if name in of_rule else [] for name in aim.attributes}
+        stays = torch.ones(made.shape[:2], dtype=torch.bool)
+        for name in aim.kept.keys() & of_rule.keys():
+            stays &= of_rule[name] == aim.kept[name][:, None]
         for judge in JUDGES:
             logits = {name: self._logits(judge, name, made) for name in aim.attributes}
             read = {name: found.argmax(2) for name, found in logits.items()}
@@ -100,8 +110,11 @@ class BiasJudges:
             ]
             if drops:
                 values[f"confidence_drop_{judge}"] = torch.stack(drops).mean(0)
+            for name in aim.attributes:
+                readings[name].append(read[name])
             for name, truth in aim.kept.items():
                 per_attribute.setdefault(name, []).append(misclassified(read[name], truth))
+                stays &= read[name] == truth[:, None]
         for name in AVERAGED:
             found = [values[key] for key in (f"{name}_{j}" for j in JUDGES) if key in values]
             if found:
@@ -109,7 +122,8 @@ class BiasJudges:
         if len(per_attribute) > 1:
             for name, shares in per_attribute.items():
                 values[f"misclassified_{name}"] = torch.stack(shares).mean(0)
-        return values
+        values |= {f"disagreement_{name}": disagreement(found) for name, found in readings.items()}
+        return values | ({KEPT: stays} if aim.kept else {})
 
     @property
     def notes(self) -> list[str]:
@@ -120,13 +134,12 @@ class BiasJudges:
         )
         return [f"Judges, trained on images of their own: {hashes}."] if hashes else []
 
-    def _of_rule(self, made: Tensor, known: Batch, aim: Aim) -> Batch:
-        """Judge by what the data reads off images without a classifier, if it can."""
+    def _read_by_rule(self, made: Tensor, known: Batch, allowed: Batch) -> Batch:
+        """Return what the data reads off images without a classifier: attribute -> (N, S)."""
         n_styles = made.shape[1]
         repeated = {name: value.repeat_interleave(n_styles, 0) for name, value in known.items()}
-        read = self.data.verdicts(made.flatten(0, 1).cpu(), repeated)
-        by_input = {name: value.reshape(-1, n_styles) for name, value in read.items()}
-        return _shares(by_input, aim, FREE)
+        read = self.data.verdicts(made.flatten(0, 1).cpu(), repeated | allowed)
+        return {name: value.reshape(-1, n_styles) for name, value in read.items()}
 
     def _logits(self, judge: str, attribute: str, images: Tensor) -> Tensor:
         """Return (N, S, K) of images (N, S, C, H, W)."""

@@ -25,7 +25,7 @@ from lit_synth.features.base import Extractor, Features
 from lit_synth.inference.ask import latents, swap, translate
 from lit_synth.inference.styles import STYLE, fixed_styles
 from lit_synth.metrics.by_kind import Meter
-from lit_synth.metrics.card import Card
+from lit_synth.metrics.card import Card, caution
 from lit_synth.metrics.suite import OF_TWO_SETS, measure
 
 
@@ -92,7 +92,7 @@ class SceneMeasures:
                 "prior: the most frequent class or the median depth at each pixel of up to "
                 f"{SCENES} scenes of every training set."
             )
-        notes += self.oracles.notes
+        notes += [*caution(n), *self.oracles.notes]
         note, facts = " ".join(notes), (n, n, split, self.settings.seed, scenes.sha256)
         if self.extractor is None:
             return Card("none", "no weights", "none", *facts, note=note)

@@ -9,15 +9,23 @@ from torch import Tensor
 from lit_synth.contracts.data import Batch, HasTrueStyles, TranslationData, known_of
 from lit_synth.contracts.translator import HasStyles, Translation, Translator
 from lit_synth.evaluation.settings import EvaluationSettings
-from lit_synth.evaluation.translation.bias import Aim, BiasJudges, aim_of, own_verdict
+from lit_synth.evaluation.translation.bias import KEPT, Aim, BiasJudges, aim_of, own_verdict
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import PerceptualDistance
 from lit_synth.inference.styled import Styled
 from lit_synth.inference.styles import fixed_styles
-from lit_synth.metrics.diversity import masked_mean, pairwise_distance, pixel_difference, shade_std
+from lit_synth.metrics.diversity import (
+    kept_difference,
+    masked_mean,
+    pairwise_distance,
+    pixel_difference,
+    shade_std,
+)
 
 IDENTITY, MEAN = "identity", "mean"  # groups of values
 TRUE = "_true"  # ends the names of what was measured of true translations
+_PAIRS = "pairs"  # until it is related to the truth
+COPIES = 128  # inputs at most, whose copies tell what a method leaves on every image
 
 
 class StyleMeasures:
@@ -49,6 +57,7 @@ class StyleMeasures:
         self.perceptual, self.bias = perceptual.to(device), bias
         self.identity = identity and identity.to(device)
         self._untranslated: dict[tuple[str, str], dict[str, float]] = {}
+        self._allowed: dict[str, Batch] = {}
 
     @property
     def notes(self) -> list[str]:
@@ -60,6 +69,9 @@ class StyleMeasures:
         ]
         if self.identity is not None:
             notes.append(f"Identity: {self.identity.name} ({self.identity.sha256[:12]}).")
+        for name, allowed in self._allowed.items():
+            limits = ", ".join(f"{limit} {float(value):.3f}" for limit, value in allowed.items())
+            notes.append(f"Rule `free`, by {name}'s copies of inputs: {limits}.")
         return notes if self.bias is None else notes + self.bias.notes
 
     def prepare(self, method: Translator, split: str) -> None:
@@ -75,6 +87,7 @@ class StyleMeasures:
                 if self.bias is not None and aim is not None:
                     self.bias.refuse_seen(given, aim)
                     left_alone = self.bias.measure(given[:, None], given, known, aim)
+                    left_alone.pop(KEPT, None)
                     found[way.name].add(f"{IDENTITY}/{way.name}", left_alone)
         for name, means in found.items():
             self._untranslated[split, name] = means.values()
@@ -90,20 +103,47 @@ class StyleMeasures:
         styles, means = None, _Means()
         if isinstance(method, HasStyles):
             styles = fixed_styles(self.n_styles, method.style_dim, self.settings.seed)
+        allowed = self._calibrate(method, split, styles)
         for x, first in self._batches(split, 1 if styles is None else len(styles)):
             for way in self._direct(method):
                 styled = Styled(method, x, way, list(self.data.modalities), styles, first)
                 known = known_of(self.data, x, styled.source)
-                means.add(way.name, self._made(styled, known, aim := self._aim(way, known)))
+                aim = self._aim(way, known)
+                means.add(way.name, self._made(styled, known, aim, allowed))
                 if aim is not None:
                     left_alone = own_verdict(method, styled.given[:, None], aim)
                     means.add(f"{IDENTITY}/{way.name}", left_alone)
         values = means.values()
         for way in self._direct(method):
             values |= self._untranslated[split, way.name]
+            _relate(values, way.name)
         return values
 
-    def _made(self, styled: Styled, known: Batch, aim: Aim | None) -> Batch:
+    def _calibrate(self, method: Translator, split: str, styles: Tensor | None) -> Batch:
+        """Return what the data's rules are to allow for: what the method leaves on its copies."""
+        if self.bias is None:
+            return {}
+        copies: list[Tensor] = []
+        fields: list[Batch] = []
+        ways = {way.sources: way for way in self._direct(method)}
+        for x, first in self._batches(split, self.n_styles):
+            if first >= COPIES:
+                break
+            for way in ways.values():
+                styled = Styled(method, x, way, list(self.data.modalities), styles, first)
+                if (same := styled.stay()) is not None:
+                    copies.append(same.cpu())
+                    fields.append(known_of(self.data, x, styled.source))
+        if not copies:
+            return {}
+        names = set.intersection(*(set(known) for known in fields))
+        together = {name: torch.cat([known[name].cpu() for known in fields]) for name in names}
+        allowed = self.bias.data.calibrate(torch.cat(copies), together)
+        if allowed:
+            self._allowed[type(method).__name__] = allowed
+        return allowed
+
+    def _made(self, styled: Styled, known: Batch, aim: Aim | None, allowed: Batch) -> Batch:
         """Measure the translations of some inputs: name -> (N,)."""
         made, given = styled.made(), styled.given
         mask = _mask(known, styled.target, aim)
@@ -115,8 +155,11 @@ class StyleMeasures:
         if self.identity is not None:
             values |= _strangeness(self.identity, made, given, known)
         if self.bias is not None and aim is not None:
-            values |= self.bias.measure(made, given, known, aim)
+            values |= self.bias.measure(made, given, known, aim, allowed)
             values |= own_verdict(styled.method, made, aim)
+        kept = values.pop(KEPT, None)
+        if mask is not None and kept is not None:
+            values[_PAIRS] = kept_difference(made, mask, kept)
         return values
 
     def _true(
@@ -128,7 +171,10 @@ class StyleMeasures:
         true = self.data.true_styles(known, translation.target, self.n_styles)
         if true is None:
             return {}
-        found = self._diversity(true.to(given), _mask(known, translation.target, aim))
+        true, mask = true.to(given), _mask(known, translation.target, aim)
+        found = self._diversity(true, mask)
+        if mask is not None:
+            found[_PAIRS] = kept_difference(true, mask, torch.ones(true.shape[:2]) == 1)
         return {f"{name}{TRUE}": values for name, values in found.items()}
 
     def _diversity(self, images: Tensor, mask: Tensor | None) -> Batch:
@@ -196,6 +242,13 @@ def over_translations(
             if name.startswith(start):
                 found.setdefault(f"{MEAN}/{name.removeprefix(start)}", []).append(value)
     return {name: sum(parts) / len(parts) for name, parts in found.items()}
+
+
+def _relate(values: dict[str, float], group: str) -> None:
+    """Put the share of the true diversity in place of both diversities of which it is."""
+    made, true = (values.pop(f"{group}/{name}", None) for name in (_PAIRS, f"{_PAIRS}{TRUE}"))
+    if made is not None and true:
+        values[f"{group}/diversity_kept"] = made / true
 
 
 def _mask(known: Batch, target: str, aim: Aim | None) -> Tensor | None:

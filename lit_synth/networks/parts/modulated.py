@@ -61,7 +61,7 @@ class StyledConv(nn.Module):
         y = self._convolve(x * style[:, :, None, None].to(x.dtype))
         offset = self.bias[:, None, None] * LRELU_GAIN
         if noise != "none":
-            offset = offset + self._noise(noise, len(y)) * LRELU_GAIN
+            offset = offset + self._noise(noise, y.size(0)) * LRELU_GAIN
         y = torch.addcmul(offset.to(y.dtype), y, root[:, :, None, None].to(y.dtype))
         return activate(y, self.clamp)
 

@@ -8,7 +8,9 @@ import json
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from lit_synth.errors import InputError
 
@@ -92,6 +94,25 @@ def another(network: Network) -> Network:
 def _imported(class_path: str) -> Any:
     module, _, name = class_path.rpartition(".")
     return getattr(importlib.import_module(module), name)
+
+
+class WithoutOrthogonalStart(TorchFunctionMode):
+    """Under it networks do not start orthogonal: for those whose weights are replaced at once.
+
+    The factors of BigGAN's matrices take most of a minute, and nothing of them would be left.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is torch.linalg.qr:
+            columns = args[0].shape[1]
+            return args[0], args[0].new_ones(columns, columns)
+        return func(*args, **(kwargs or {}))
 
 
 class _UnknownError(Exception):

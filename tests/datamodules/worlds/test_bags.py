@@ -144,6 +144,32 @@ def test_verdicts_look_at_the_image_and_not_at_the_fields():
     assert (read["texture"] == 1).float().mean() > 0.95
 
 
+def test_noise_that_a_method_leaves_on_every_bag_is_no_texture():
+    bags = render(FRESH[:400])
+    images = to_unit_range(bags["image"])
+    noisy = images + 0.04 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    first, rest = slice(200), slice(200, None)
+    fields = {name: value[rest] for name, value in bags.items()}
+    world, flat = Bags(), fields["texture"] == 0
+    assert (world.verdicts(noisy[rest], fields)["texture"][flat] == 1).float().mean() > 0.3
+    allowed = world.calibrate(noisy[first], {name: value[first] for name, value in bags.items()})
+    read = world.verdicts(noisy[rest], fields | allowed)["texture"]
+    assert (read[flat] == 1).float().mean() < 0.1
+    assert (read[~flat] == 1).float().mean() > 0.9
+    clean = world.calibrate(images[first], {name: value[first] for name, value in bags.items()})
+    assert torch.equal(
+        world.verdicts(images, bags | clean)["texture"], world.verdicts(images, bags)["texture"]
+    )
+
+
+def test_a_method_that_prints_on_every_bag_is_not_let_off():
+    flat, printed = (render(FRESH[:100], texture=value) for value in (0, 1))
+    allowed = Bags().calibrate(to_unit_range(printed["image"]), flat)
+    read = Bags().verdicts(to_unit_range(printed["image"]), flat | allowed)["texture"]
+    assert read.float().mean() > 0.5
+    assert Bags().calibrate(to_unit_range(printed["image"]), printed) == {}
+
+
 def test_texture_energy_is_the_median_detail_inside_the_mask():
     bags = render(INDEX[:6])
     images = to_unit_range(bags["image"])

@@ -152,6 +152,20 @@ def test_true_shades_are_as_spread_as_those_of_the_domain():
     assert abs(torch.corrcoef(torch.stack([some["shade"], shades.mean(1)]))[0, 1]) < 0.4
 
 
+def test_shapes_are_judged_where_they_are_to_be_kept():
+    data = small(unwanted=["shape"], n_judging=48)
+    images, shape = data.judging_set("shape", 0)
+    assert torch.bincount(shape).tolist() == [8] * len(SHAPES)
+    of_colours, _ = data.judging_set("colour", 0)
+    mine = {each.numpy().tobytes() for each in images}
+    assert not any(each.numpy().tobytes() in mine for each in of_colours)
+    assert (list(data.unwanted), list(data.attributes)) == (["shape"], ["colour", "shape"])
+    with pytest.raises(DataError, match="not judged"):
+        small().judging_set("shape", 0)
+    with pytest.raises(DataError, match=r"give \[shape\]"):
+        small(unwanted=["size"])
+
+
 def test_the_number_of_a_held_out_object_makes_it():
     data = small()
     items = data.split("val").fetch(range(6))

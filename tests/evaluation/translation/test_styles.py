@@ -128,6 +128,27 @@ class Printer(Recolourer):
         return torch.tensor([1.0, 0.0]).expand(len(images), 2)
 
 
+class Noisy(Still):
+    """Adds noise of its own to every style."""
+
+    style_dim = 2
+
+    def translate(self, x, translation):
+        images = super().translate(x, translation)
+        rng = torch.Generator().manual_seed(len(self.asked))
+        return (images + 0.3 * torch.randn(images.shape, generator=rng)).clamp(-1, 1)
+
+
+class Blurred(Recolourer):
+    """Recolours, and averages over the neighbourhood of each pixel."""
+
+    def translate(self, x, translation):
+        return torch.nn.functional.avg_pool2d(super().translate(x, translation), 3, 1, 1)
+
+
+METHODS = (Still, Recolourer, Printer, Noisy, Blurred)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _quick(tmp_path_factory):
     """Train judges on clearer images than usual, once for all tests here."""
@@ -151,7 +172,7 @@ def judge_of(data, faces=None, iterations=BRIEF):
 
 @pytest.fixture(scope="module")
 def found(judge):
-    return {each: judge.measure(each().eval(), "val") for each in (Still, Recolourer, Printer)}
+    return {each: judge.measure(each().eval(), "val") for each in METHODS}
 
 
 @pytest.mark.parametrize(("name", "who"), list(product(NAMES, ("f1", "f2", "free"))))
@@ -188,6 +209,53 @@ def test_it_differs_where_and_as_much_as_true_styles_do(found):
         assert values[f"{name}/attention_inside"] == pytest.approx(0.75)
         assert values[f"{name}/attention_outside"] == pytest.approx(0.25)
         assert values[f"{name}/cycle_l1"] < 0.01  # back in their own styles
+
+
+def test_diversity_counts_where_content_is_kept_as_a_share_of_the_true_one(found):
+    kept = {kind: [found[kind][f"{name}/diversity_kept"] for name in NAMES] for kind in METHODS}
+    assert all(0.5 < share < 1.5 for share in kept[Recolourer])
+    assert kept[Still] == [0, 0]
+    # A print on what is flat loses the content, one on what has a texture does not.
+    assert kept[Printer][0] <= 0.1 < 0.5 < kept[Printer][1]
+    # Noise differs more than true styles do, which once won, and blur about as much.
+    for bad, least in ((Noisy, 1), (Blurred, 0.6)):
+        values = {name.removeprefix(f"{NAMES[0]}/"): each for name, each in found[bad].items()}
+        assert values["diversity_inside"] > least * values["diversity_inside_true"]
+        assert values["diversity_kept"] < 0.5
+        assert values["joint_free"] < 0.5
+
+
+def test_judges_that_read_different_values_are_counted(monkeypatch):
+    judge, read = judge_of(biased()), {"f1": 0, "f2": 0}
+
+    def logits(who, _, images):
+        value = torch.full(images.shape[:2], read[who])
+        return torch.nn.functional.one_hot(value, 2).float()
+
+    monkeypatch.setattr(judge.bias, "_logits", logits)
+    monkeypatch.setattr(judge.bias, "refuse_seen", lambda *_: None)
+    # Black squares are flat and red ones textured, as the rule reads off the pixels.
+    values = judge.measure(Recolourer().eval(), "val")
+    assert [values[f"{name}/disagreement_texture"] for name in NAMES] == [0, 1]
+    read["f2"] = 1
+    values = judge.measure(Recolourer().eval(), "val")
+    assert [values[f"{name}/disagreement_texture"] for name in NAMES] == [1, 1]
+
+
+def test_rules_allow_for_what_a_method_leaves_on_its_copies():
+    class Allowing(TinyWorld):
+        def calibrate(self, copies, fields):
+            read = super().verdicts(copies, fields)
+            return {"printed": (read["texture"] != fields["texture"]).double().mean()}
+
+        def verdicts(self, images, fields):
+            read = super().verdicts(images, fields)
+            return read | {"texture": fields["texture"]} if "printed" in fields else read
+
+    judge = judge_of(biased(source=Allowing()), iterations=HASTY)
+    values = judge.measure(Printer().eval(), "val")
+    assert values[f"{NAMES[0]}/misclassified_free"] == 0
+    assert "Rule `free`, by Printer's copies of inputs: printed 0.500." in judge.notes
 
 
 @pytest.mark.parametrize("who", ["f1", "f2", "free"])

@@ -1,0 +1,1 @@
+"""Releases written in the layouts of others."""

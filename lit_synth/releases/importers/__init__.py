@@ -1,0 +1,1 @@
+"""Public files of weights, read without executing anything, as networks of ours."""

@@ -1,0 +1,78 @@
+"""Full-size files of public layouts, by their keys and shapes alone, on the meta device."""
+
+import pytest
+import torch
+from public_files import manifest, shapes
+
+from lit_synth.releases.importers import biggan, munit, pgan, rosinality, stylegan2_ada
+from lit_synth.releases.importers.layout import Options, to_own, to_public
+from lit_synth.releases.importers.states import StateDict
+
+# A generator and its critic, where they are in a file, and files of several sizes.
+FILES = {
+    "biggan": (biggan, {"G_ema": "biggan_G_I128", "D": "biggan_D_I128"}),
+    "pgan": (pgan, {"avgG": "pgan_G_256", "netD": "pgan_D_256"}),
+    "rosinality-256": (rosinality, {"g_ema": "rosinality_G_256", "d": "rosinality_D_256"}),
+    "rosinality-1024": (rosinality, {"g_ema": "rosinality_G_1024", "d": "rosinality_D_1024"}),
+    "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
+    "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
+    "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
+}
+W_AVG = "../latent_avg"
+
+
+def state_of(name, place):
+    tensors = {k: torch.empty(s, device="meta") for k, s in manifest(name).items()}
+    beside = {"latent_avg": torch.empty(512, device="meta")} if name.startswith("ros") else {}
+    return StateDict(place, tensors, beside=beside)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_key_of_a_public_file_is_used_and_written_again(file):
+    layout, places = FILES[file]
+    states = [state_of(name, place) for place, name in places.items()]
+    found = layout.read(states, Options())
+    assert found.parts.keys() == places.keys()
+    networks = {}
+    for state in states:
+        part = found.parts[state.path]
+        for name in to_own(part, found.tensors.get(state.path, state.tensors), state.path):
+            cls, init_args = part.networks[name]
+            with torch.device("meta"):
+                networks[name] = cls(**init_args)
+    written = layout.write(networks)
+    assert written.keys() == places.keys()
+    own = {f"{n}.{k}": t for n, net in networks.items() for k, t in net.state_dict().items()}
+    for place, part in written.items():
+        made = shapes(to_public(part, own) | {k: t for k, t in part.inert.items() if t is not None})
+        made.pop(W_AVG, None)
+        assert made == manifest(places[place])
+
+
+def test_sizes_are_read_from_shapes():
+    found = stylegan2_ada.read([state_of("sg2ada_G_256_paper256", "G_ema")], Options())
+    init_args = found.parts["G_ema"].networks["generator"][1]
+    assert init_args["image_size"] == 256
+    assert init_args["channel_base"] == 16384
+    assert init_args["mapping_layers"] == 8
+    found = biggan.read([state_of("biggan_G_I128", "")], Options())
+    assert found.parts[""].networks["generator"][1] == {
+        "image_size": 128,
+        "image_channels": 3,
+        "latent_dim": 120,
+        "width": 96,
+        "num_classes": 1000,
+        "class_dim": 128,
+        "attention": [64],
+    }
+
+
+def test_counts_of_parameters_are_those_that_the_authors_code_prints():
+    counts = []
+    for name, place in {"biggan_G_I128": "", "biggan_D_I128": "D"}.items():
+        states = [state_of("biggan_G_I128", "G"), state_of(name, place)][-1 if not place else 0 :]
+        part = biggan.read(states, Options()).parts[place]
+        ((cls, init_args),) = part.networks.values()
+        with torch.device("meta"):
+            counts.append(sum(p.numel() for p in cls(**init_args).parameters()))
+    assert counts == [70_433_988, 87_982_370]
