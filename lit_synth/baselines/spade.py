@@ -28,8 +28,8 @@ class SPADE(Method):
     it is a VAE: G(m, z) with z from N(mu(x), sigma(x)), and any z of N(0, I) makes an image.
 
     Deviations: the discriminator learns from the images that the generator has learned from (there
-    they are made again). Both players of an iteration meet the same discriminator, whose features of
-    real images are computed once. KL is the mean over images, there the sum over those of one GPU.
+    they are made again), and both meet the same discriminator, whose features of real images are
+    computed once. KL is the mean over images, there the sum over those of one GPU.
     Labels travel as ids: what convolves them one-hot there looks columns up here.
 
     Args:

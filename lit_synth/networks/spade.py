@@ -224,7 +224,7 @@ class SPADEDiscriminator(nn.Module):
         features = []
         for number, scale in enumerate(self.scales):
             if number:
-                images, seen = _pooled(images), _pooled_labels(seen, scale.rows)
+                images, seen = _pooled(images), _pooled_labels(seen, scale.rows, images.dtype)
             features.append(scale(images, seen))
         return features
 
@@ -357,13 +357,12 @@ def _pooled(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
 
 
-def _pooled_labels(labels: LabelMap | Tensor, rows: int) -> Tensor:
+def _pooled_labels(labels: LabelMap | Tensor, rows: int, dtype: torch.dtype) -> Tensor:
     """Return the shares of classes, and means of further channels, around every second pixel."""
     if isinstance(labels, Tensor):
         return _pooled(labels)
     ids = labels.ids.clamp(max=rows)
     picked = neighbours(ids, torch.Size([1, rows, 3, 3]), stride=2, padding=1)
-    dtype = torch.get_default_dtype() if labels.extra is None else labels.extra.dtype
     count = torch.zeros(*picked.shape[:3], rows + 1, dtype=dtype, device=ids.device)
     count.scatter_add_(3, picked, torch.ones_like(picked, dtype=dtype))
     ones = torch.ones(1, 1, *ids.shape[-2:], dtype=dtype, device=ids.device)
