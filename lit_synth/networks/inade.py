@@ -81,6 +81,7 @@ class INADEGenerator(nn.Module):
         noise = noise.view(len(noise), self.slots, 2, self.noise_dim)
         height, width = start_size(ids, sum(self.enlarges), "INADEGenerator")
         x = self.start(z).view(len(z), -1, height, width)
+        ids = ids.clamp(max=self.num_classes)
         maps = torch.stack([ids, ids if instances is None else instances])
         for block, enlarge in zip(self.blocks, self.enlarges, strict=True):
             if enlarge:

@@ -65,7 +65,7 @@ class OASISGenerator(nn.Module):
             )
         enlarges = [number > 0 for number in range(len(self.blocks))]
         size = start_size(ids, sum(enlarges), "OASISGenerator")
-        labels = LabelMap(ids, noise)
+        labels = LabelMap(ids, noise).below(self.num_classes)
         x = through_blocks(self.start(labels.at(*size)), self.blocks, enlarges, labels)
         y = self.to_image(F.leaky_relu(x, SLOPE))
         return y.tanh() if self.tanh else y

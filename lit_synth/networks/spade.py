@@ -83,6 +83,7 @@ class SPADEGenerator(nn.Module):
     def forward(self, labels: LabelMap, z: Tensor | None = None) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1] of labels, and of latents (N, latent_dim)."""
         height, width = start_size(labels.ids, sum(self.enlarges), "SPADEGenerator")
+        labels = labels.below(self.num_classes)
         if z is None:
             x = self.start(labels.at(height, width))
         else:
@@ -220,7 +221,7 @@ class SPADEDiscriminator(nn.Module):
             images: (N, C, H, W).
             labels: Of as many images, or of a part, with N a multiple.
         """
-        seen: LabelMap | Tensor = labels
+        seen: LabelMap | Tensor = labels.below(self.num_classes)
         features = []
         for number, scale in enumerate(self.scales):
             if number:

@@ -22,6 +22,10 @@ class LabelMap:
     ids: Tensor
     extra: Tensor | None = None
 
+    def below(self, classes: int) -> "LabelMap":
+        """Return the maps with K, the number of classes, for all pixels of no class."""
+        return LabelMap(self.ids.clamp(max=classes), self.extra)
+
     def at(self, height: int, width: int) -> "LabelMap":
         """Return the maps at a size, by the nearest pixel to the top left."""
         if (height, width) == self.ids.shape[-2:]:
