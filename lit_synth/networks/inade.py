@@ -23,7 +23,7 @@ class INADEGenerator(nn.Module):
     Args:
         num_classes: Classes K of the labels.
         unknown: Is a pixel of no class (255) one more class? Otherwise its features are 0.
-        instances: Instances M that an image may have; 0 for one of each class.
+        instances: Instances M that an image may have; None: one of each class.
         image_channels: Channels of the images.
         image_size: Height and width.
         width: Channels w of the last block.
@@ -38,7 +38,7 @@ class INADEGenerator(nn.Module):
         self,
         num_classes: int,
         unknown: bool = False,
-        instances: int = 0,
+        instances: int | None = None,
         image_channels: int = 3,
         image_size: int = 256,
         width: int = 64,
@@ -71,11 +71,11 @@ class INADEGenerator(nn.Module):
             style: (N, style_dim).
             instances: int64 (N, H, W), below `instances`; greater is of none.
         """
-        if (instances is None) != (self.instances == 0):
+        if (instances is None) != (self.instances is None):
             raise InputError(
                 f"an INADEGenerator of {self.instances} instances got "
                 f"{'no' if instances is None else 'a'} map of instances: give it one just where "
-                "instances is not 0."
+                "instances is not null."
             )
         z, noise = style.split([self.latent_dim, style.shape[1] - self.latent_dim], dim=1)
         noise = noise.view(len(noise), self.slots, 2, self.noise_dim)

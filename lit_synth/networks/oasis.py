@@ -19,7 +19,7 @@ class OASISGenerator(nn.Module):
     """SPADE blocks that read labels joined with noise; nearest x2 before each but the first.
 
     Noise is the same at all pixels, or differs where an image is to vary from place to place. With
-    `noise_dim` 0 and `tanh` false it maps labels to logits of another labelling.
+    `noise_dim` null and `tanh` false it maps labels to logits of another labelling.
 
     Args:
         num_classes: Classes K of the labels.
@@ -29,7 +29,7 @@ class OASISGenerator(nn.Module):
         width: Channels w of the last block.
         multiples: Channels of each block over w.
         hidden: Channels between labels and a norm's scale and shift.
-        noise_dim: Channels of the noise; 0 for none.
+        noise_dim: Channels of the noise; None: there is none.
         tanh: End in tanh, as images do?
     """
 
@@ -42,15 +42,16 @@ class OASISGenerator(nn.Module):
         width: int = 64,
         multiples: Sequence[int] = (16, 16, 8, 4, 2, 1),
         hidden: int = 128,
-        noise_dim: int = 64,
+        noise_dim: int | None = 64,
         tanh: bool = True,
     ) -> None:
         super().__init__()
         self.num_classes, self.noise_dim, self.tanh = num_classes, noise_dim, tanh
         rows, widths = num_classes + unknown, [width * each for each in multiples]
-        self.start = LabelConv2d(rows, noise_dim, widths[0])
+        extra = noise_dim or 0
+        self.start = LabelConv2d(rows, extra, widths[0])
         self.blocks = nn.ModuleList(
-            SPADEBlock(c_in, c_out, rows, noise_dim, hidden)
+            SPADEBlock(c_in, c_out, rows, extra, hidden)
             for c_in, c_out in pairwise([widths[0], *widths])
         )
         self.to_image = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
@@ -58,10 +59,10 @@ class OASISGenerator(nn.Module):
 
     def forward(self, ids: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return images (N, C, H, W) of labels (N, H, W), int64, with noise (N, Z[, H, W])."""
-        if (noise is None) != (self.noise_dim == 0):
+        if (noise is None) != (self.noise_dim is None):
             raise InputError(
                 f"an OASISGenerator of noise_dim {self.noise_dim} got "
-                f"{'no' if noise is None else 'some'} noise: give it just where it is not 0."
+                f"{'no' if noise is None else 'some'} noise: give it just where that is not null."
             )
         enlarges = [number > 0 for number in range(len(self.blocks))]
         size = start_size(ids, sum(enlarges), "OASISGenerator")

@@ -38,11 +38,11 @@ class SPADEGenerator(nn.Module):
             Otherwise it is no class.
         edges: Are there maps of instances' edges?
         image_channels: Channels of the images.
-        image_size: Height and width, where there is a latent; else of any label map.
+        image_size: Height and width of the images.
         width: Channels w of the last block.
         multiples: Channels of each block over w.
         hidden: Channels between labels and a norm's scale and shift.
-        latent_dim: Length of the latent; 0 for none.
+        latent_dim: Length of the latent; None: there is none.
         norm: What normalises in SPADE.
         more: Enlarge between the two blocks in the middle too, as for 512x256 pixels?
     """
@@ -58,7 +58,7 @@ class SPADEGenerator(nn.Module):
         width: int = 64,
         multiples: Sequence[int] = (16, 16, 16, 8, 4, 2, 1),
         hidden: int = 128,
-        latent_dim: int = 0,
+        latent_dim: int | None = None,
         norm: Norm = "batch",
         more: bool = False,
     ) -> None:

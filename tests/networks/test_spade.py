@@ -120,7 +120,7 @@ def test_noise_may_differ_from_pixel_to_pixel():
 
 
 def test_without_noise_and_tanh_it_maps_labels_to_logits():
-    net = OASISGenerator(K, out_channels=7, width=2, multiples=(2, 1), noise_dim=0, tanh=False)
+    net = OASISGenerator(K, out_channels=7, width=2, multiples=(2, 1), noise_dim=None, tanh=False)
     assert net(some_ids()).shape == (2, 7, 8, 8)
     with pytest.raises(InputError, match="got some noise"):
         net(some_ids(), torch.randn(2, 3))

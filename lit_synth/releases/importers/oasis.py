@@ -93,7 +93,7 @@ def discriminator_part(init_args: dict[str, Any]) -> Part:
 
 def _of_labels(init_args: dict[str, Any]) -> Form:
     """Return the form of what reads noise, pixels of no class and classes, here in reverse."""
-    sizes = [init_args["noise_dim"], int(init_args["unknown"]), init_args["num_classes"]]
+    sizes = [init_args["noise_dim"] or 0, int(init_args["unknown"]), init_args["num_classes"]]
     return _moved(sizes, (2, 1, 0), dim=1)
 
 
@@ -115,12 +115,12 @@ def _moved(sizes: list[int], order: tuple[int, ...], dim: int) -> Form:
 
 def _generator_args(state: StateDict) -> dict[str, Any]:
     hidden, joined, *_ = (*state.shape("body.0.norm_0.mlp_shared.0.weight"), 0, 0)
-    noise = NOISE if joined > NOISE + 1 else 0
+    noise = NOISE if joined > NOISE + 1 else None
     blocks = numbers(state.tensors, "body.")
     widths = [(*state.shape(f"body.{i}.conv_1.bias"), 0)[0] for i in blocks]
     width = max(widths[-1], 1)
     return {
-        "num_classes": joined - noise - 1,
+        "num_classes": joined - (noise or 0) - 1,
         "unknown": True,
         "out_channels": (*state.shape("conv_img.bias"), 0)[0],
         "width": width,

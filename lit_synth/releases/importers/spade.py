@@ -167,7 +167,7 @@ def _generator_args(state: StateDict) -> dict[str, Any]:
     ups = [f"up_{i}" for i in numbers(state.tensors, "up_")]
     widths = [(*state.shape(f"{name}.conv_1.bias"), 0)[0] for name in (*BLOCKS, *ups)]
     start = state.shape("fc.weight")
-    latent_dim = start[1] if len(start) == 2 else 0
+    latent_dim = start[1] if len(start) == 2 else None
     image_size = 256
     if latent_dim and widths[0]:
         image_size = int((start[0] / widths[0]) ** 0.5) * 2 ** (1 + more + len(ups))
