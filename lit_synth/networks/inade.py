@@ -77,8 +77,8 @@ class INADEGenerator(nn.Module):
                 f"{'no' if instances is None else 'a'} map of instances: give it one just where "
                 "instances is not null."
             )
-        z, noise = style.split([self.latent_dim, style.shape[1] - self.latent_dim], dim=1)
-        noise = noise.view(len(noise), self.slots, 2, self.noise_dim)
+        z, noise = style[:, : self.latent_dim], style[:, self.latent_dim :]
+        noise = noise.reshape(len(noise), self.slots, 2, self.noise_dim)
         height, width = start_size(ids, sum(self.enlarges), "INADEGenerator")
         x = self.start(z).view(len(z), -1, height, width)
         ids = ids.clamp(max=self.num_classes)

@@ -114,7 +114,9 @@ class SPADENorm(nn.Module):
         """Return the scaled and shifted features (N, C, H, W) of what is normalised."""
         h = self.shared(labels).relu()
         weight = torch.cat([self.gamma.weight, self.beta.weight])
-        bias = torch.cat([self.gamma.bias + 1, self.beta.bias])
+        of_gamma, of_beta = self.gamma.bias, self.beta.bias
+        assert of_gamma is not None and of_beta is not None, "both have biases"
+        bias = torch.cat([of_gamma + 1, of_beta])
         gamma, beta = F.conv2d(h, weight, bias, padding=1).chunk(2, dim=1)
         return torch.addcmul(beta, normalised.to(beta.dtype), gamma)
 
@@ -208,9 +210,9 @@ class SPADEDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes, self.edges = num_classes, edges
-        rows, extra = num_classes + unknown, int(edges)
+        self.rows, extra = num_classes + unknown, int(edges)
         self.scales = nn.ModuleList(
-            _PatchScale(rows, extra, image_channels, widths) for _ in range(scales)
+            _PatchScale(self.rows, extra, image_channels, widths) for _ in range(scales)
         )
         init_xavier(self)
 
@@ -225,7 +227,7 @@ class SPADEDiscriminator(nn.Module):
         features = []
         for number, scale in enumerate(self.scales):
             if number:
-                images, seen = _pooled(images), _pooled_labels(seen, scale.rows, images.dtype)
+                images, seen = _pooled(images), _pooled_labels(seen, self.rows, images.dtype)
             features.append(scale(images, seen))
         return features
 

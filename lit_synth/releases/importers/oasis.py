@@ -103,11 +103,11 @@ def _moved(sizes: list[int], order: tuple[int, ...], dim: int) -> Form:
     moved = [sizes[i] for i in order]
 
     def to_own(t: torch.Tensor) -> torch.Tensor:
-        parts = t.split(sizes, dim)
+        parts = torch.split(t, sizes, dim)
         return torch.cat([parts[i] for i in order], dim)
 
     def to_public(t: torch.Tensor) -> torch.Tensor:
-        parts = t.split(moved, dim)
+        parts = torch.split(t, moved, dim)
         return torch.cat([parts[i] for i in back], dim)
 
     return Form(to_own, to_public)

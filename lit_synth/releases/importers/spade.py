@@ -1,6 +1,6 @@
 """SPADE's `*_net_G.pth`, `*_net_D.pth` and `*_net_E.pth`: a state dict each."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ NOTE = (
 
 def read(states: list[StateDict], options: Options) -> Found | None:
     """Take a file's state dicts for a SPADE's networks, as far as they are there."""
-    kinds = {
+    kinds: dict[str, Callable[[StateDict], Part]] = {
         "head_0.norm_0.mlp_shared.0.weight": lambda s: generator_part(_generator_args(s)),
         "discriminator_0.model0.0.weight": lambda s: discriminator_part(_discriminator_args(s)),
         "layer1.0.weight_orig": lambda s: encoder_part(_encoder_args(s)),
