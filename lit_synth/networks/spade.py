@@ -115,7 +115,8 @@ class SPADENorm(nn.Module):
         h = self.shared(labels).relu()
         weight = torch.cat([self.gamma.weight, self.beta.weight])
         of_gamma, of_beta = self.gamma.bias, self.beta.bias
-        assert of_gamma is not None and of_beta is not None, "both have biases"
+        assert of_gamma is not None, "has a bias"
+        assert of_beta is not None, "has a bias"
         bias = torch.cat([of_gamma + 1, of_beta])
         gamma, beta = F.conv2d(h, weight, bias, padding=1).chunk(2, dim=1)
         return torch.addcmul(beta, normalised.to(beta.dtype), gamma)
