@@ -12,7 +12,7 @@ def test_data_of_other_classes_than_the_networks_is_refused():
     data = TinyScenes()
     check_classes(data, "segmentation", 5)
     check_classes(None, "segmentation", 7)
-    with pytest.raises(InputError, match="have 5 classes, ids 0 to 4, .* built for 7"):
+    with pytest.raises(InputError, match=r"have 5 classes, ids 0 to 4, .* built for 7"):
         check_classes(data, "segmentation", 7)
     with pytest.raises(InputError, match="'rgb' is of kind 'image'"):
         check_classes(data, "rgb", 5)
