@@ -26,6 +26,7 @@ COMMANDS = {
     "check": "say what a folder of data is, what is wrong with it, and how to train on it",
     "evaluate": "compare two folders of images: FID, KID, precision, recall, memorisation",
     "rank-sources": "rank pretrained GANs for a target folder",
+    "presets": "compute gamma, batch, learning rate and half-life for a size of images",
     "import": "bring in a public GAN or translator: StyleGAN2, PGAN, BigGAN, DCGAN, CycleGAN, ...",
     "export": "write a release in a public layout, or as ONNX or torch.export",
     "sample": "draw images from a release's generator",

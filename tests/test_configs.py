@@ -1,5 +1,6 @@
 """Every training config that ships parses and builds its method through the real parser."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import lit_synth.methods
 from lit_synth.method import Method
 from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
 from lit_synth.networks import extractor, segnet
+from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.parts.pretrained import vgg_face_convolutions
+from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.releases.format import Release, load_release
 from lit_synth.runs import prepared
 from lit_synth.training.cli import SynthCLI
@@ -31,9 +35,27 @@ def parse(path):
         return SynthCLI.build(["fit", "--config", str(path)])
 
 
+def pgan_pair(*channels):
+    return {"generator": PGANGenerator(channels), "critic": PGANCritic(channels)}
+
+
+PGAN_256 = (512, 512, 512, 512, 256, 128, 64)
+PUBLIC = {  # what `lit-synth import` makes of the files that configs name
+    "pgan_celebahq_256": partial(pgan_pair, *PGAN_256),
+    "pgan_celebahq_1024": partial(pgan_pair, *PGAN_256, 32, 16),
+    "biggan_imagenet_128": lambda: {"generator": BigGANGenerator(), "critic": BigGANCritic()},
+    "stylegan2_ffhq_256": lambda: {
+        "generator": StyleGAN2Generator(),
+        "critic": StyleGAN2Discriminator(),
+    },
+}
+
+
 def promised_release(name):
-    """Return a release that exists, or the one that a run of a shipped config will leave."""
+    """Return a release that exists, or the one that an import or a shipped run will leave."""
     parts = Path(name).parts
+    if parts[0] == "releases":
+        return Release(Path(name), PUBLIC[parts[1]]())
     if parts[0] != "runs":
         return load_release(name)
     (config,) = CONFIGS.rglob(f"{parts[1]}.yaml")

@@ -37,14 +37,25 @@ TRANSFERGAN = {
         "stages": [{"name": "transfer", "iterations": 6}],
     },
 }
+LOGISTIC = {  # a game with lazy penalties, adaptive augmentation and running means
+    "class_path": "TransferGAN",
+    "init_args": {
+        **TRANSFERGAN["init_args"],
+        "game": {"class_path": "Logistic", "init_args": {"every": 2}},
+        "augment": {"class_path": "ADA", "init_args": {"p": 0.4, "kimg": 0.2, "interval": 2}},
+        "lecam": {"class_path": "lit_synth.losses.lecam.LeCam"},
+    },
+}
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, sources):
     home = tmp_path_factory.mktemp("ddp")
     MINEGAN["init_args"]["sources"] = [str(sources / "plain"), str(sources / "other")]
-    TRANSFERGAN["init_args"]["source"] = str(sources / "plain")
-    for name, model in (("minegan", MINEGAN), ("transfergan", TRANSFERGAN)):
+    for model in (TRANSFERGAN, LOGISTIC):
+        model["init_args"]["source"] = str(sources / "plain")
+    models = {"minegan": MINEGAN, "transfergan": TRANSFERGAN, "logistic": LOGISTIC}
+    for name, model in models.items():
         config = {
             "model": model,
             "data": {"class_path": "Digits", "init_args": {"limit": 30, "batch_size": 8}},
@@ -97,7 +108,7 @@ def last(home, name, run_id):
     return torch.load(path, weights_only=True)
 
 
-@pytest.mark.parametrize("name", ["transfergan", "minegan"])
+@pytest.mark.parametrize("name", ["transfergan", "minegan", "logistic"])
 def test_two_processes_give_the_gradients_of_one(home, name):
     paths = [home / f"{name}-{rank}.pt" for rank in ("one", 0, 1)]
     alone = start(home, name, "one", record_gradients=str(paths[0]))
@@ -123,6 +134,9 @@ def test_two_processes_give_the_gradients_of_one(home, name):
     if name == "minegan":
         for key in ("selector.shares", "selector.count"):
             assert torch.equal(other[key], state[key])
+    if name == "logistic":
+        assert torch.equal(other["augment.p"], state["augment.p"])
+        assert state["augment.p"] != 0.4
 
 
 def test_a_signal_to_one_process_stops_both_and_they_go_on_exactly(home):

@@ -1,1 +1,6 @@
-"""What is done to images or features in training."""
+"""What is done to images or features in training; importing it makes the names known to YAML."""
+
+from lit_synth.augment.ada import ADA
+from lit_synth.augment.diffaugment import DiffAugment
+
+__all__ = ["ADA", "DiffAugment"]

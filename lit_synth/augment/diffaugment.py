@@ -1,17 +1,14 @@
 """DiffAugment: augment what a critic sees, differentiably (Zhao et al. 2020, arXiv:2006.10738)."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_synth.augment.base import Augment, Rand
 from lit_synth.errors import InputError
 
-Rand = Callable[..., Tensor]
 
-
-class DiffAugment:
+class DiffAugment(Augment):
     """Augment whatever a critic sees, with gradients to the images.
 
     Strengths are the paper's: brightness +-.5, saturation x0 to x2, contrast x.5 to x1.5; shifts by
@@ -23,6 +20,7 @@ class DiffAugment:
     """
 
     def __init__(self, policy: str = "color,translation,cutout") -> None:
+        super().__init__()
         names = [name.strip() for name in policy.split(",") if name.strip()]
         for name in names:
             if name not in AUGMENTATIONS:
@@ -32,19 +30,15 @@ class DiffAugment:
                 )
         self.augmentations = [AUGMENTATIONS[name] for name in names]
 
-    def __call__(self, x: Tensor, rand: Rand) -> Tensor:
-        """Change every image in its own way.
-
-        Args:
-            x: Images (N, C, H, W) in [-1, 1].
-            rand: Draws `rand(n, *shape)` from U(0, 1) on the images' device.
-
-        Returns:
-            Images of the same shape; colours may leave [-1, 1].
-        """
+    def forward(self, x: Tensor, rand: Rand) -> Tensor:
         for augmentation in self.augmentations:
             x = augmentation(x, rand)
         return x
+
+
+def as_augment(given: str | Augment) -> Augment:
+    """Return an augmentation itself, or DiffAugment with a policy of that name."""
+    return DiffAugment(given) if isinstance(given, str) else given
 
 
 def color(x: Tensor, rand: Rand) -> Tensor:

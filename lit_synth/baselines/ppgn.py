@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
 from lit_synth.features.base import Extractor
-from lit_synth.features.classifier import ReleaseClassifier
-from lit_synth.features.targets import check_targets
+from lit_synth.features.targets import check_targets, released_with, settings_from_release
 from lit_synth.method import Method
 from lit_synth.networks.perceptron import Perceptron
-from lit_synth.releases.format import SELF, load_release
+from lit_synth.releases.format import load_release
 from lit_synth.stages import Stage
 
 
@@ -110,14 +109,11 @@ class PPGN(Method):
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
         """Return generator, denoiser and, if it is a release's, the classifier; and the classes."""
-        networks: dict[str, nn.Module] = {"generator": self.generator, "denoiser": self.denoiser}
-        facts: dict[str, Any] = {"target_classes": self.target_classes}
-        if isinstance(self.classifier, ReleaseClassifier):
-            networks["classifier"] = self.classifier.network
-            facts |= self.classifier.release.extra
-        return networks, facts
+        networks, facts = released_with(self.classifier)
+        return {"generator": self.generator, "denoiser": self.denoiser, **networks}, {
+            "target_classes": self.target_classes,
+            **facts,
+        }
 
     def released_settings(self) -> dict[str, Any]:
-        if isinstance(self.classifier, ReleaseClassifier):
-            return {"source": SELF, "classifier": ReleaseClassifier.spec(SELF)}
-        return {"source": SELF}
+        return settings_from_release(self.classifier)

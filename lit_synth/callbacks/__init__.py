@@ -8,6 +8,7 @@ from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.labels import Labels
 from lit_synth.callbacks.log_terms import LogTerms
 from lit_synth.callbacks.nan_sentinel import NaNSentinel
+from lit_synth.callbacks.overfitting import Overfitting
 from lit_synth.callbacks.prediction_writers import ImageWriter
 from lit_synth.callbacks.progress import TrainingProgress
 from lit_synth.callbacks.release_writer import ReleaseWriter
@@ -23,6 +24,7 @@ __all__ = [
     "Labels",
     "LogTerms",
     "NaNSentinel",
+    "Overfitting",
     "ReleaseWriter",
     "Report",
     "SampleGrid",

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 from lit_synth.callbacks.checkpoint import Checkpoint
 from lit_synth.callbacks.evaluate import Evaluate
 from lit_synth.callbacks.trainer_queries import callback_of, data_of
-from lit_synth.contracts.data import standing, translation_data
+from lit_synth.contracts.data import HasSplits, split_of, standing, translation_data
 from lit_synth.contracts.translator import Translator
 from lit_synth.method import Method
 from lit_synth.reports.run import FILE, render
@@ -51,7 +51,11 @@ class Report(pl.Callback):
         if isinstance(method, Translator):
             data = translation_data(data_of(trainer))
             translations = {way: standing(data, way) for way in method.translations()}
+        own = data_of(trainer)
+        known = isinstance(own, HasSplits) and own.has_split("train")
+        images = len(split_of(own, "train")) if known else None
         folder = Path(trainer.default_root_dir)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / FILE, render(folder, method, best, translations).encode())
+            page = render(folder, method, best, translations, images)
+            write_atomically(folder / FILE, page.encode())

@@ -1,6 +1,7 @@
 """`lit-synth import`: a public file of weights, as a release; nothing in it is executed."""
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--license is empty or of several lines: give its name or address.")
     imported = import_networks(args.file, Options(args.key, args.clamp, args.mbstd_group))
     names = read_names(args.class_names, imported.networks) if args.class_names else []
+    parent, file = args.out.absolute().parent, args.file.resolve().name
     with writing(args.out):
-        write_release(imported, args.file.name, args.license.strip(), args.out, names)
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as temporary:  # whole, or not at all
+            folder = Path(temporary) / "release"
+            write_release(imported, file, args.license.strip(), folder, names)
+            folder.replace(args.out)
     print("\n".join(summary(imported, args.out)))
     return 0
 

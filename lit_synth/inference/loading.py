@@ -21,7 +21,14 @@ from lit_synth.releases.format import NETWORKS, SELF, TRUST, find_release, read_
 from lit_synth.runs import prepared
 from lit_synth.runs.settings import CONFIG
 
-PACKAGES = ("lit_synth.methods", "lit_synth.baselines", NETWORKS, "lit_synth.features")
+PACKAGES = (
+    "lit_synth.methods",
+    "lit_synth.baselines",
+    NETWORKS,
+    "lit_synth.features",
+    "lit_synth.augment",
+    "lit_synth.losses",
+)
 
 CLASS_PATH = re.compile(r"[^\W\d]\w*(\.\w+)+")
 

@@ -111,3 +111,18 @@ def logistic_generator_loss(fake: Tensor) -> Tensor:
 def _mean_softplus(x: Tensor) -> Tensor:
     # -log s(x) = softplus(-x).
     return F.softplus(_widen(x)).mean()
+
+
+def relativistic_loss(scores: Tensor, others: Tensor) -> Tensor:
+    """E[softplus(-(D(x) - D(x'))], pair by pair (R3GAN, arXiv:2501.05441, eq 2).
+
+    The critic has it of real against generated images, the generator the other way round.
+
+    Args:
+        scores: Scores (N,) of the images that are to be taken for the more real ones.
+        others: Scores (N,) of those that each is paired with.
+
+    Returns:
+        Scalar, float32 or wider.
+    """
+    return _mean_softplus(others - scores)

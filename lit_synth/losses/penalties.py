@@ -75,3 +75,21 @@ def _gradient_norm(critic: Critic, x: Tensor) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+
+
+def path_lengths(images: Tensor, w: Tensor, y: Tensor) -> Tensor:
+    """||J_w^T y||_2, with y of the size that N(0, I) / sqrt(H W) has (StyleGAN2, arXiv:1912.04958).
+
+    Of a w for each layer, it is the root of the mean over layers of what their squares add up to.
+
+    Args:
+        images: Generated images (N, C, H, W), with their graph from w.
+        w: One for each layer (N, layers, w_dim), with gradients.
+        y: Standard normal, like the images.
+
+    Returns:
+        Lengths (N,), with their graph.
+    """
+    y = y / (images.size(2) * images.size(3)) ** 0.5
+    (gradient,) = torch.autograd.grad((images * y).sum(), w, create_graph=True)
+    return gradient.square().sum(dim=2).mean(dim=1).sqrt()

@@ -7,22 +7,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lit_synth.augment.base import Augment, alike
+from lit_synth.augment.diffaugment import as_augment
 from lit_synth.contracts.generator import (
     Generator,
     as_generator,
     mined_spaces,
 )
 from lit_synth.errors import InputError
-from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
-from lit_synth.losses.penalties import gradient_penalty
+from lit_synth.losses.games import Game
+from lit_synth.losses.lecam import LeCam
+from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.miner import MinedGenerator, Miner, Selector
 from lit_synth.networks.mining import check_spaces, miner_of_classes, miner_of_start, miner_of_w
-from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.initialising import freeze_lowest, without_labels
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.rebuilding import spec_of
-from lit_synth.releases.format import load_release
+from lit_synth.releases.format import Release, load_release
+from lit_synth.releases.games import game_of, played
 from lit_synth.stages import Stage
 
 MADE_ONCE = 2  # members whose images are all made with their graph: .92 of the time; of 3, 1.17
@@ -43,10 +47,12 @@ class MineGAN(Method):
     thesis mines BigGAN (table 3.2). With `mine_w` a source that maps z to w has one miner, of w,
     which its classes enter too. Sources may be of any families whose images have one shape.
 
-    Follows the thesis, chapter 3. Where its text is silent: the gradient penalty is taken between a
-    real image and the winner (as the released code does); the selector goes on in the second stage;
-    all generators are released in it. Generators stay in eval mode, also while they train: winners
-    are regrouped by generator, so one with batch norm should have running statistics.
+    Follows the thesis, chapter 3, whose game is that of the source. Where its text is silent:
+    penalties look at a real image and the winner (as the released code does); the images of a
+    supersample are augmented alike; the selector goes on in the second stage; all generators are
+    released in it. The path length, a penalty for training from scratch, is left out. Generators
+    stay in eval mode, also while they train: winners are regrouped by generator, so one with batch
+    norm should have running statistics.
 
     Args:
         sources: Releases with a `generator` and a `critic`: folders or bundled names, also of mined
@@ -63,12 +69,17 @@ class MineGAN(Method):
         semantic: Mine the features that those sources start from too? (released code: StyleGAN2's
             "semantic miner")
         window: Critic minibatches that the selector averages over (thesis: 1000).
-        lambda_gp: Weight of the gradient penalty.
+        lambda_gp: Weight of WGAN-GP's gradient penalty, where no game is given.
         n_critic: Critic minibatches per miner step.
         lr_miner: Adam learning rate of the miners.
         lr_critic: Adam learning rate of the critic.
         lr_generator: Adam learning rate of the generators where they are not frozen.
         betas: Adam's decay rates.
+        game: What critic and miners play for; None: the game that trained the source whose critic
+            is copied, else WGAN-GP.
+        augment: What is done to everything the critic sees: `ADA`, or a DiffAugment policy.
+        lecam: Keeps the critic's scores near their running means, if given.
+        freeze_d: Critic layers, counted from the image, that keep the source's weights.
     """
 
     def __init__(
@@ -91,6 +102,10 @@ class MineGAN(Method):
         lr_critic: float = 5e-4,
         lr_generator: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.9),
+        game: Game | None = None,
+        augment: str | Augment = "",
+        lecam: LeCam | None = None,
+        freeze_d: int = 0,
     ) -> None:
         super().__init__(stages)
         given = [source_of(source) for source in sources]
@@ -129,10 +144,14 @@ class MineGAN(Method):
             {name: miner_of_start(generators[i]) for name, i in mined if semantic and "w" in can[i]}
         )
         if critic is None:
-            critic = first_critic([critic for _, critic in given], critic_from)
+            critic = critic_of([release for _, release in given], critic_from)
         self.critic = uncoupled(critic).train()
+        freeze_lowest(critic, freeze_d)
+        played_by = given[critic_from][1] if critic_from < len(given) else None
+        self.game = game_of(game, played_by, lambda_gp, n_critic)
+        self.augment, self.lecam = as_augment(augment), lecam
         self.selector = Selector(len(self.members), window)
-        self.u_dim, self.lambda_gp, self.n_critic = u_dim, lambda_gp, n_critic
+        self.u_dim, self.n_critic = u_dim, n_critic
         self.lr_miner, self.lr_critic, self.lr_generator = lr_miner, lr_critic, lr_generator
         self.betas = betas
 
@@ -159,23 +178,27 @@ class MineGAN(Method):
         x = batch["image"]
         opt_m, opt_d = self.optimizers()
 
-        # Critic: score real images above each supersample's best (eq. 3.5).
+        # Critic: tell real images from each supersample's best (eq. 3.5).
         with self.toggled_optimizer(opt_d):
             u = self.randn(len(x), len(self.members), self.u_dim)
+            x = self.augment(x, self.rand)
             x_fake, winner = self.best_of(u)
             d_real, d_fake = score_apart(self.critic, x, x_fake)
-            d_adv = wasserstein_critic_loss(d_real, d_fake)
-            d_gp = gradient_penalty(self.critic, x, x_fake, self.rand(len(x), 1, 1, 1))
-            self.minimize(d_adv + self.lambda_gp * d_gp, opt_d)
+            d_adv = self.game.critic_loss(d_real, d_fake)
+            slope = self.game.penalty(self.critic, x, x_fake, self.rand, self.iteration)
+            d_lecam = {} if self.lecam is None else {"d_lecam": self.lecam(d_real, d_fake)}
+            self.minimize(total([d_adv, slope.loss, *d_lecam.values()]), opt_d)
         self.selector.update(winner)
         shares = {f"p_{i}": p for i, p in enumerate(self.selector.probabilities())}
-        self.track(d_adv=d_adv, d_gp=d_gp, **shares)
+        r_t = self.game.r_t(d_real, d_fake)
+        steered = self.augment.steer(r_t, len(x) * self.trainer.world_size)
+        self.track(d_adv=d_adv, **slope.terms, **d_lecam, r_t=r_t, **steered, **shares)
 
-        # Miners, and generators unless frozen: raise the winners' scores (eq. 3.6).
+        # Miners, and generators unless frozen: have the winners pass for real (eq. 3.6).
         if (self.iteration + 1) % self.n_critic == 0:
             with self.toggled_optimizer(opt_m):
                 u = self.randn(len(x), len(self.members), self.u_dim)
-                m_adv = wasserstein_generator_loss(self.winning_scores(u))
+                m_adv = self.game.generator_loss(self.winning_scores(u), lambda: self.critic(x))
                 self.minimize(m_adv, opt_m)
             self.track(m_adv=m_adv)
 
@@ -200,10 +223,13 @@ class MineGAN(Method):
     def best_of(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images (K, C, H, W) that win in K supersamples, and the winning members (K,).
 
+        Images are augmented, those of a supersample in one way.
+
         Args:
             u: Miner inputs (K, members, u_dim).
         """
         images = [self.mine(u[:, i], i) for i in range(len(self.members))]
+        images = alike(self.augment, images, self.rand)
         if len(images) == 1:
             return images[0], torch.zeros(len(u), dtype=torch.long, device=u.device)
         winner = torch.stack(score_apart(self.critic, *images)).argmax(dim=0)
@@ -220,8 +246,9 @@ class MineGAN(Method):
         """
         if len(self.members) > MADE_ONCE:
             _, winner = self.best_of(u)
-            return self.critic(self.decode_winners(u, winner))
-        scores = [self.critic(self.mine(u[:, i], i)) for i in range(len(self.members))]
+            return self.critic(self.augment(self.decode_winners(u, winner), self.rand))
+        images = [self.mine(u[:, i], i) for i in range(len(self.members))]
+        scores = [self.critic(each) for each in alike(self.augment, images, self.rand)]
         winner = torch.stack(scores).argmax(dim=0)
         won = [score[winner == i] for i, score in enumerate(scores)]
         return torch.cat([each for each in won if len(each)])  # no graph of a member without wins
@@ -243,14 +270,16 @@ class MineGAN(Method):
         return self.mined.decode(batch["u"], self.selector.pick(batch["r"]))
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-        """Return the mined `generator` and the critic; and the selector and members."""
+        """Return the mined `generator` and the critic; and the selector, members and game."""
         return {"generator": self.mined, "critic": self.critic}, {
             "selector": self.selector.probabilities().tolist(),
             "members": [list(member) for member in self.members],
+            **played(self.game, self.n_critic),
         }
 
     def released_settings(self) -> dict[str, Any]:
-        return {"sources": [spec_of(g) for g in self.generators], "critic": spec_of(self.critic)}
+        sources = [spec_of(generator) for generator in self.generators]
+        return {"sources": sources, "critic": spec_of(self.critic), "game": spec_of(self.game)}
 
     def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
         if any(name.startswith("generator.") for name in tensors):
@@ -265,28 +294,28 @@ class MineGAN(Method):
         self.selector.count.fill_(len(self.selector.shares))
 
 
-def source_of(source: str | nn.Module) -> tuple[Generator, nn.Module | None]:
-    """Return a source's generator, and its critic if it is a release that holds one."""
+def source_of(source: str | nn.Module) -> tuple[Generator, Release | None]:
+    """Return a source's generator, and its release if it is one."""
     if isinstance(source, nn.Module):
         return as_generator(source), None
     release = load_release(source)
-    return as_generator(release.network("generator")), release.networks.get("critic")
+    return as_generator(release.network("generator")), release
 
 
-def first_critic(critics: list[nn.Module | None], critic_from: int) -> nn.Module:
+def critic_of(releases: list[Release | None], critic_from: int) -> nn.Module:
     """Return the critic, without labels, of the source at a position; InputError if it has none."""
-    if not 0 <= critic_from < len(critics):
+    if not 0 <= critic_from < len(releases):
         raise InputError(
-            f"critic_from is {critic_from}, but there are {len(critics)} sources: "
-            f"expected 0 to {len(critics) - 1}."
+            f"critic_from is {critic_from}, but there are {len(releases)} sources: "
+            f"expected 0 to {len(releases) - 1}."
         )
-    critic = critics[critic_from]
-    if critic is None:
+    release = releases[critic_from]
+    if release is None or "critic" not in release.networks:
         raise InputError(
             f"the source at position {critic_from} brings no critic: choose another one with "
             "critic_from, or give a new one as critic, which starts from scratch."
         )
-    return without_labels(critic)
+    return without_labels(release.network("critic"))
 
 
 def check_same_images(sources: Sequence[str | nn.Module], generators: list[Generator]) -> None:

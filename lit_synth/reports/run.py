@@ -7,7 +7,7 @@ from lit_synth.contracts.classifier import Classifier
 from lit_synth.method import Method
 from lit_synth.metrics.card import Card, read_card
 from lit_synth.metrics.meanings import alignment_suffix, arrow, meaning
-from lit_synth.reports import translations
+from lit_synth.reports import overfitting, translations
 from lit_synth.reports.html import (
     bars,
     cells,
@@ -34,6 +34,7 @@ def render(
     method: Method,
     best: tuple[str, str] | None = None,
     standings: Standings | None = None,
+    images: int | None = None,
 ) -> str:
     """Return the report of the run in `folder` as HTML.
 
@@ -42,6 +43,7 @@ def render(
         method: What was trained.
         best: Column of `metrics.csv` whose `min` or `max` tells the best iteration.
         standings: What the method translates, and how it stands to the training sets.
+        images: How many training images there are, if known.
     """
     curves = read_curves(folder / METRICS_FILE)
     ends, total = [], 0
@@ -51,10 +53,12 @@ def render(
     title = f"{folder.parent.name}/{folder.name}: {type(method).__name__}"
     best_at = best_iteration(curves, best)
     cards = _cards(folder / "cards")
+    advice = overfitting.advice(curves, images)
     return page(
         title,
         {
-            "Result": _result(folder / "samples", best_at, cards, method, standings),
+            "Result": _result(folder / "samples", best_at, cards, method, standings)
+            + (f"<p>{advice}</p>" if advice else ""),
             "On the way": _on_the_way(folder / "samples", best_at, standings),
             "Numbers": _numbers(cards, method, standings),
             "Curves": _charts(curves, ends[:-1], method, standings),

@@ -77,7 +77,7 @@ def test_a_second_run_does_nothing_and_the_report_has_it(folders, capsys):
     report = Path(folders[-1]).parent / "RESULTS.md"
     assert main(["study", "report", *folders, "--report", str(report)]) == 0
     text = report.read_text()
-    assert f"## {QUICK}" in text
+    assert f"](results/{QUICK}.md)" in text
     assert f"![{QUICK}-samples](results/{QUICK}-samples.png)" in text
 
 

@@ -320,15 +320,25 @@ def test_it_ends_with_a_killed_parent_and_the_same_command_takes_over(home):
     assert (RUNS / "mine/seed0/release").is_dir()
 
 
-def test_a_run_that_another_process_trains_is_waited_for(commands, capsys):
+def test_a_run_that_another_process_trains_is_waited_for(commands, capsys, monkeypatch):
     folder = RUNS / "plain/seed0"
     held, hold = os.pipe()
+    seen, see = os.pipe()
+    say = prepared._say
+
+    def say_and_let_go(run, words):
+        say(run, words)
+        if "another process" in words:
+            os.write(see, b"seen")
+
+    monkeypatch.setattr(prepared, "_say", say_and_let_go)
     pid = os.fork()
     if pid == 0:
         claim_folder(folder, {})
         (folder / "config.yaml").unlink()  # of no settings: nothing to agree with
         os.write(hold, b"held")
-        time.sleep(1)
+        signal.alarm(60)
+        os.read(seen, 4)
         os._exit(0)
     assert os.read(held, 4) == b"held"
     assert fit() == 0

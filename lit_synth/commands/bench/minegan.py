@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lit_synth.commands.bench.timing import synchronise
 from lit_synth.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
+from lit_synth.losses.games import WGANGP
 from lit_synth.losses.penalties import gradient_penalty
 from lit_synth.methods import MineGAN
 
@@ -96,19 +97,25 @@ def _timed_gradient(
     return time.perf_counter() - start, torch.cat([g.flatten() for g in found])
 
 
+def lambda_gp(method: MineGAN) -> float:
+    """Return the weight of the gradient penalty of a method that plays WGAN-GP."""
+    assert isinstance(method.game, WGANGP)
+    return method.game.lambda_gp
+
+
 def critic_loss(method: MineGAN, draws: Draws) -> Tensor:
     """The critic's loss as the method computes it: of the winners alone (thesis eq. 3.5)."""
     x_fake, _ = method.best_of(draws.u)
     real, fake = method.critic(torch.cat([draws.x, x_fake])).chunk(2)
     penalty = gradient_penalty(method.critic, draws.x, x_fake, draws.alpha)
-    return wasserstein_critic_loss(real, fake) + method.lambda_gp * penalty
+    return wasserstein_critic_loss(real, fake) + lambda_gp(method) * penalty
 
 
 def full_critic_loss(method: MineGAN, draws: Draws) -> Tensor:
     """The critic's loss from the scores of all members' images, all with graph."""
     images, fake, winner = _best_of_all(method, draws.u)
     penalty = gradient_penalty(method.critic, draws.x, _pick(images, winner), draws.alpha)
-    return wasserstein_critic_loss(method.critic(draws.x), fake) + method.lambda_gp * penalty
+    return wasserstein_critic_loss(method.critic(draws.x), fake) + lambda_gp(method) * penalty
 
 
 def full_critic_loss_all_slopes(method: MineGAN, draws: Draws) -> Tensor:
@@ -120,7 +127,7 @@ def full_critic_loss_all_slopes(method: MineGAN, draws: Draws) -> Tensor:
     (gradient,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
     slope = torch.linalg.vector_norm(gradient.flatten(2), dim=2)
     penalty = (_pick(slope, winner) - 1).square().mean()
-    return wasserstein_critic_loss(method.critic(draws.x), fake) + method.lambda_gp * penalty
+    return wasserstein_critic_loss(method.critic(draws.x), fake) + lambda_gp(method) * penalty
 
 
 def miner_loss(method: MineGAN, draws: Draws) -> Tensor:

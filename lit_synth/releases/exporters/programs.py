@@ -95,7 +95,7 @@ def _onnx(
     program: torch.export.ExportedProgram, example: Inputs, shapes: tuple[Any, ...]
 ) -> tuple[Callable[[Path], None], Program]:
     try:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+        import onnxruntime  # type: ignore[import-not-found,import-untyped,unused-ignore]
         import onnxscript  # type: ignore[import-not-found,unused-ignore]  # noqa: F401 - torch needs it
     except ImportError as error:
         raise InputError(

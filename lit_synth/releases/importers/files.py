@@ -16,8 +16,14 @@ from torch import Tensor
 
 from lit_synth.errors import InputError
 from lit_synth.releases.importers.makers import makers
-from lit_synth.releases.importers.tensors import Budget, from_bytes, storage_type, whole
-from lit_synth.releases.importers.unpickling import BytesFile, Machine, Maker, RefusedError
+from lit_synth.releases.importers.tensors import from_bytes, storage_type, whole
+from lit_synth.releases.importers.unpickling import (
+    Budget,
+    BytesFile,
+    Machine,
+    Maker,
+    RefusedError,
+)
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -85,7 +91,7 @@ def _read(path: Path, data: mmap.mmap) -> Any:
             return _of_zip(archive, len(data), budget)
     if len(data) > 9 and data[8:9] == b"{" and struct.unpack("<Q", data[:8])[0] < len(data):
         return _nested(load_file(path))
-    first = Machine(data, makers(budget, _blobs(budget)), _no_ids).run()
+    first = Machine(data, makers(budget, _blobs(budget)), _no_ids, budget).run()
     if isinstance(first, int) and first == LEGACY_MAGIC:
         data.seek(0)
         return _of_legacy(data, len(data), budget, _blobs(budget))
@@ -133,7 +139,7 @@ def _of_zip(archive: zipfile.ZipFile, size: int, budget: Budget) -> Any:
         return storages[key]
 
     data = io.BytesIO(archive.read(pickles[0]))
-    return Machine(data, makers(budget, _blobs(budget)), persistent).run()
+    return Machine(data, makers(budget, _blobs(budget)), persistent, budget).run()
 
 
 def _blobs(budget: Budget) -> Maker:
@@ -156,7 +162,7 @@ def _of_legacy(file: BytesFile, size: int, budget: Budget, blob: Maker) -> Any:
     """Read magic number, protocol, system, the object, then the storages that it refers to."""
 
     def run(persistent: Callable[[Any], Any] = _no_ids) -> Any:
-        return Machine(file, makers(budget, blob), persistent).run()
+        return Machine(file, makers(budget, blob), persistent, budget).run()
 
     magic, protocol, system = run(), run(), run()
     if magic != LEGACY_MAGIC or protocol != LEGACY_PROTOCOL:

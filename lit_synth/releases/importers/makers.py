@@ -9,13 +9,12 @@ from torch import Tensor
 from lit_synth.releases.importers.tensors import (
     STORAGES,
     ArrayRecord,
-    Budget,
     DtypeRecord,
     array,
     scalar,
     view,
 )
-from lit_synth.releases.importers.unpickling import Maker, Name, Record, RefusedError
+from lit_synth.releases.importers.unpickling import Budget, Maker, Name, Record, RefusedError
 
 # Classes of which name and state are kept: nothing is made of them.
 RECORDS = (
@@ -64,6 +63,17 @@ def makers(budget: Budget, blob: Maker) -> Mapping[str, Maker]:
         cls, _, state = args
         return known[_path(cls)](() if state is None else (state,))
 
+    def an_array(args: tuple[Any, ...]) -> ArrayRecord:
+        if not args or args[0] != Name("numpy.ndarray"):
+            raise RefusedError("has an array of another class")
+        return ArrayRecord(budget)
+
+    def from_buffer(args: tuple[Any, ...]) -> ArrayRecord:
+        data, dtype, shape, order = args
+        found = ArrayRecord(budget)
+        found.tensor = array(data, dtype, shape, order == "F")
+        return found
+
     known: dict[str, Maker] = {
         **{name: partial(Record, name) for name in RECORDS},
         **dict.fromkeys(DICTS, _dict),
@@ -80,9 +90,9 @@ def makers(budget: Budget, blob: Maker) -> Mapping[str, Maker]:
         "_codecs.encode": _encoded,
         **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor"), reconstructed),
         **{f"{b}.{kind}": _members for b in BUILTINS for kind in ("set", "frozenset")},
-        **{f"numpy.{c}.multiarray._reconstruct": _array for c in CORE},
+        **{f"numpy.{c}.multiarray._reconstruct": an_array for c in CORE},
         **{f"numpy.{c}.multiarray.scalar": scalar for c in CORE},
-        **{f"numpy.{c}.numeric._frombuffer": _buffer for c in CORE},
+        **{f"numpy.{c}.numeric._frombuffer": from_buffer for c in CORE},
         "numpy.dtype": partial(DtypeRecord, "numpy.dtype"),
     }
     return known
@@ -124,16 +134,3 @@ def _encoded(args: tuple[Any, ...]) -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise RefusedError("encodes text")
     return text.encode("latin-1")
-
-
-def _array(args: tuple[Any, ...]) -> ArrayRecord:
-    if not args or args[0] != Name("numpy.ndarray"):
-        raise RefusedError("has an array of another class")
-    return ArrayRecord("numpy.ndarray")
-
-
-def _buffer(args: tuple[Any, ...]) -> ArrayRecord:
-    data, dtype, shape, order = args
-    found = ArrayRecord("numpy.ndarray")
-    found.tensor = array(data, dtype, shape, order == "F")
-    return found

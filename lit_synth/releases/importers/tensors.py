@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_synth.releases.importers.unpickling import Name, Record, RefusedError
+from lit_synth.releases.importers.unpickling import Budget, Name, Record, RefusedError
 
 STORAGES = {
     "FloatStorage": torch.float32,
@@ -33,23 +33,6 @@ NUMPY = {
     "b1": torch.bool,
 }
 MAX_DIMENSIONS = 8
-
-
-class Budget:
-    """Bytes that tensors may take: as many as the file has, and once more for those it shares.
-
-    Args:
-        file_bytes: Size of the file.
-    """
-
-    def __init__(self, file_bytes: int) -> None:
-        self.left = 2 * file_bytes + 2**20
-
-    def take(self, numel: int, dtype: torch.dtype) -> None:
-        """Count a tensor; RefusedError if all together are larger than the file can hold."""
-        self.left -= numel * dtype.itemsize
-        if self.left < 0:
-            raise RefusedError("says of its tensors that they are larger than the file")
 
 
 def from_bytes(data: bytes, dtype: torch.dtype) -> Tensor:
@@ -94,7 +77,7 @@ def view(storage: Any, offset: Any, size: Any, stride: Any, budget: Budget) -> T
         raise RefusedError(
             f"has a tensor of {numel} elements in a storage of {storage.numel()} elements"
         )
-    budget.take(numel, storage.dtype)
+    budget.take(numel * storage.dtype.itemsize)
     return storage.as_strided(size, stride, offset) if numel else storage.new_empty(0)
 
 
@@ -127,15 +110,23 @@ class DtypeRecord(Record):
 
 
 class ArrayRecord(Record):
-    """An array; its `tensor` is there once its state is."""
+    """An array; its `tensor` is there once its state is.
 
-    tensor: Tensor | None = None
+    Args:
+        budget: Of the file.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__("numpy.ndarray")
+        self.budget = budget
+        self.tensor: Tensor | None = None
 
     def build(self, state: Any) -> None:
         """Take version, shape, type, order and bytes."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise ValueError("the state of an array")
         _, shape, dtype, fortran, data = state
+        self.budget.take_for((data,))
         self.tensor = array(data, dtype, shape, fortran is True)
 
 

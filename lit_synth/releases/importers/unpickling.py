@@ -11,9 +11,10 @@ the file's reader, extension codes and out-of-band buffers are refused, and ever
 plain values between stack, memo and containers.
 
 `pickletools.genops` of the standard library splits the bytes into opcodes and arguments and
-executes none. What is read costs no more than in proportion to its bytes: an argument is at most as
-long as what is left of the file, the number of opcodes is bounded, a container refers to its
-parts without copying them, and keys are plain words or numbers, whose hashes are cheap.
+executes none. What is read costs no more than in proportion to its bytes: an argument is at most
+as long as what is left of the file, opcodes and what is made by calls are counted against a
+`Budget`, a container refers to its parts without copying them, and keys are plain words or
+numbers, whose hashes are cheap.
 """
 
 import pickletools
@@ -21,13 +22,45 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple, Protocol, cast
 
-MAX_OPCODES = 2_000_000  # some ten times what a large public file has
+MAX_OPCODES = 2_000_000  # of a file; some ten times what a large public one has
+A_REFERENCE = 64  # bytes that a part of a list or dict takes
 
 Maker = Callable[[tuple[Any, ...]], Any]
 
 
 class RefusedError(ValueError):
     """What a file asks for is not done; the message goes after the file's name."""
+
+
+class Budget:
+    """What reading a file may cost: memory in proportion to its bytes, and so many steps.
+
+    Args:
+        file_bytes: Size of the file.
+    """
+
+    def __init__(self, file_bytes: int) -> None:
+        self.bytes, self.steps = 4 * file_bytes + 2**20, MAX_OPCODES
+
+    def take(self, size: int) -> None:
+        """Count bytes; RefusedError if it all becomes larger than a file of this size can be."""
+        self.bytes -= size
+        if self.bytes < 0:
+            raise RefusedError("says of its tensors that they are larger than the file")
+
+    def take_for(self, args: tuple[Any, ...]) -> None:
+        """Count the bytes of what is made of arguments: a file may use one of them many times."""
+        for arg in args:
+            if isinstance(arg, str | bytes | bytearray):
+                self.take(len(arg))
+            elif isinstance(arg, list | tuple | dict):
+                self.take(len(arg) * A_REFERENCE)
+
+    def step(self) -> None:
+        """Count a step."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise RefusedError(f"has pickles of more than {MAX_OPCODES:,} steps")
 
 
 class BytesFile(Protocol):
@@ -81,6 +114,7 @@ class Machine:
         file: Bytes from the pickle's first on; afterwards they stand behind its last.
         makers: Name -> what is made of arguments; names that are not in it are refused.
         persistent: What is made of a persistent id.
+        budget: Of the file.
     """
 
     def __init__(
@@ -88,8 +122,10 @@ class Machine:
         file: "BytesFile",
         makers: Mapping[str, Maker],
         persistent: Callable[[Any], Any],
+        budget: Budget,
     ) -> None:
         self.file, self.makers, self.persistent = file, makers, persistent
+        self.budget = budget
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -100,9 +136,8 @@ class Machine:
             RefusedError: It names what is not known, or it is too long.
             ValueError, LookupError, TypeError: It is damaged.
         """
-        for count, (opcode, arg, _) in enumerate(pickletools.genops(cast("IO[bytes]", self.file))):
-            if count > MAX_OPCODES:
-                raise RefusedError(f"has a pickle of more than {MAX_OPCODES:,} steps")
+        for opcode, arg, _ in pickletools.genops(cast("IO[bytes]", self.file)):
+            self.budget.step()
             if opcode.name == "STOP":
                 return self.pop()
             if opcode.name not in _OPERATIONS:
@@ -136,6 +171,7 @@ class Machine:
             raise RefusedError(f"calls a {type(called).__name__}")
         if not isinstance(args, tuple):
             raise TypeError("arguments that are no tuple")
+        self.budget.take_for(args)
         return self.makers[called.path](args)
 
     def memoize(self, index: int | None) -> None:
