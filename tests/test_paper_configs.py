@@ -136,10 +136,10 @@ def write_sources(path, size=NARROW):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 43
+    assert len(CONFIGS) == 46
     assert len(OF_GANS) == 28
     assert len(OF_IMPORTED) == 4
-    assert len(OF_TRANSLATORS) >= 18
+    assert len(OF_TRANSLATORS) >= 21
     assert len(OF_EXTRACTORS) == 4
     assert {stem for stem, _ in LAUNCHES} == {path.stem for path in CONFIGS}
 

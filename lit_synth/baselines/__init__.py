@@ -5,11 +5,14 @@ from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
 from lit_synth.baselines.drit import DRIT
 from lit_synth.baselines.icgan import IcGAN
+from lit_synth.baselines.inade import INADE
 from lit_synth.baselines.latent_regression import LatentRegression
 from lit_synth.baselines.munit import MUNIT
+from lit_synth.baselines.oasis import OASIS
 from lit_synth.baselines.pix2pix import Pix2Pix
 from lit_synth.baselines.ppgn import PPGN
 from lit_synth.baselines.rejection import Rejection
+from lit_synth.baselines.spade import SPADE
 from lit_synth.baselines.stargan import StarGAN
 from lit_synth.baselines.stargan_modalities import StarGANModalities
 from lit_synth.baselines.two_pix2pix import TwoPix2Pix
@@ -20,8 +23,11 @@ __all__ = [
     "BSA",
     "DGNAM",
     "DRIT",
+    "INADE",
     "MUNIT",
+    "OASIS",
     "PPGN",
+    "SPADE",
     "VAE",
     "WGANGP",
     "CycleGAN",

@@ -9,7 +9,7 @@ from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasAttention, ReadsStyles, Translation, Translator
 from lit_synth.inference.ask import attention, read_styles, translate
-from lit_synth.inference.styles import STYLE
+from lit_synth.inference.styles import STYLE, beside
 
 
 class Styled:
@@ -39,7 +39,7 @@ class Styled:
         self.method, self.translation, self.given = method, translation, x[self.source]
         self.labels = x[ATTRIBUTES].to(self.given) if ATTRIBUTES in x else None
         self.attributes = [name for name in names if name != self.source]
-        self.styles = None if styles is None else styles.to(self.given)
+        self.styles = None if styles is None else beside(styles, self.given)
         self.n_styles = 1 if styles is None else len(styles)
         self._choice = torch.arange(first, first + len(self.given)) % self.n_styles
 

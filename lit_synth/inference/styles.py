@@ -9,4 +9,9 @@ def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
     return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
 
 
+def beside(styles: Tensor, data: Tensor) -> Tensor:
+    """Return styles on the device of a modality's data, in its type unless that is of labels."""
+    return styles.to(data) if data.is_floating_point() else styles.to(data.device)
+
+
 STYLE = "style"

@@ -13,6 +13,7 @@ from lit_synth.networks.drit import (
 )
 from lit_synth.networks.extractor import ConvBackbone, ImageNetBackbone, VGGFaceBackbone
 from lit_synth.networks.icgan import IcGANDiscriminator, IcGANEncoder, IcGANGenerator
+from lit_synth.networks.inade import INADEGenerator
 from lit_synth.networks.miner import Miner
 from lit_synth.networks.munit import (
     ContentEncoder,
@@ -20,6 +21,7 @@ from lit_synth.networks.munit import (
     StyleDecoder,
     StyleEncoder,
 )
+from lit_synth.networks.oasis import OASISDiscriminator, OASISGenerator
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
@@ -27,6 +29,7 @@ from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
+from lit_synth.networks.spade import SPADEDiscriminator, SPADEEncoder, SPADEGenerator
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
@@ -46,6 +49,7 @@ __all__ = [
     "DRITContentEncoder",
     "DRITGenerator",
     "DRITSharedLayer",
+    "INADEGenerator",
     "IcGANDiscriminator",
     "IcGANEncoder",
     "IcGANGenerator",
@@ -55,6 +59,8 @@ __all__ = [
     "MnistCritic",
     "MnistGenerator",
     "MultiScaleDiscriminator",
+    "OASISDiscriminator",
+    "OASISGenerator",
     "PGANCritic",
     "PGANGenerator",
     "PatchDiscriminator",
@@ -67,6 +73,9 @@ __all__ = [
     "SDITGenerator",
     "SNGANCritic",
     "SNGANGenerator",
+    "SPADEDiscriminator",
+    "SPADEEncoder",
+    "SPADEGenerator",
     "SegNet",
     "SegNetDecoder",
     "SegNetEncoder",

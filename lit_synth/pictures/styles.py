@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lit_synth.contracts.data import Batch, TranslationData
 from lit_synth.contracts.translator import HasAttention, HasStyles, Translation, Translator
 from lit_synth.inference.ask import attention, translate
-from lit_synth.inference.styles import fixed_styles
+from lit_synth.inference.styles import beside, fixed_styles
 from lit_synth.pictures.colours import Limits, coloured, depth_limits, heated
 from lit_synth.pictures.sheet import MOST_COLUMNS, Column
 from lit_synth.pictures.translations import words
@@ -77,7 +77,8 @@ def _columns(
     n = len(x[translation.sources[0]])
     each: list[tuple[tuple[str, ...], Batch]] = [((), x)]
     if isinstance(method, HasStyles):
-        styles = fixed_styles(n_styles, method.style_dim, seed).to(x[translation.sources[0]])
+        styles = fixed_styles(n_styles, method.style_dim, seed)
+        styles = beside(styles, x[translation.sources[0]])
         each = [
             ((f"style {k}",), {**x, "style": style.expand(n, -1)})
             for k, style in enumerate(styles, start=1)

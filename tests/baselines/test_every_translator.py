@@ -44,10 +44,13 @@ TURNS = {
         *2 * [{"encoder_z"}],
         *2 * [{"encoder_y"}],
     ],
+    "inade": 4 * [{"generator"}, {"discriminator"}],
     "mmnets_unpaired": 4 * [{"encoders", "decoders"}, {"discriminators"}],
     "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
+    "oasis": 4 * [{"generator"}, {"discriminator"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "udit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
@@ -55,7 +58,17 @@ TURNS = {
 }
 
 # Methods that judge real and made images in one pass: their discriminators must not couple images.
-IN_ONE_PASS = {"drit", "munit", "sdit", "stargan", "stargan_modalities", "udit"}
+IN_ONE_PASS = {
+    "drit",
+    "inade",
+    "munit",
+    "oasis",
+    "sdit",
+    "spade",
+    "stargan",
+    "stargan_modalities",
+    "udit",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)

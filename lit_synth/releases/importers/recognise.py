@@ -16,9 +16,11 @@ from lit_synth.releases.importers import (
     cyclegan,
     dcgan,
     munit,
+    oasis,
     pgan,
     pix2pix,
     rosinality,
+    spade,
     stylegan2_ada,
     stylegan2_tf,
 )
@@ -37,6 +39,8 @@ LAYOUTS = (
     cyclegan.LAYOUT,
     pix2pix.LAYOUT,
     munit.LAYOUT,
+    spade.LAYOUT,
+    oasis.LAYOUT,
 )
 ESTIMATED_FROM = 8192  # latents, of which the mean of w is taken where a file lacks it
 

@@ -4,7 +4,15 @@ import pytest
 import torch
 from public_files import manifest, shapes
 
-from lit_synth.releases.importers import biggan, munit, pgan, rosinality, stylegan2_ada
+from lit_synth.releases.importers import (
+    biggan,
+    munit,
+    oasis,
+    pgan,
+    rosinality,
+    spade,
+    stylegan2_ada,
+)
 from lit_synth.releases.importers.layout import Options, to_own, to_public
 from lit_synth.releases.importers.states import StateDict
 
@@ -17,6 +25,18 @@ FILES = {
     "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
     "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
     "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
+    **{
+        f"spade-{data}": (spade, {"G": f"spade_G_{data}", "D": f"spade_D_{data}"})
+        for data in ("ade20k", "coco")
+    },
+    "spade-cityscapes": (
+        spade,
+        {"G": "spade_G_cityscapes", "D": "spade_D_cityscapes", "E": "spade_E_256"},
+    ),
+    **{
+        f"oasis-{data}": (oasis, {"G": f"oasis_G_{data}", "D": f"oasis_D_{data}"})
+        for data in ("ade20k", "cityscapes", "coco")
+    },
 }
 W_AVG = "../latent_avg"
 
