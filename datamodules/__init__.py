@@ -15,6 +15,7 @@ from datamodules.paired import Paired
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
 from datamodules.worlds.opponents.world import Flowers, Opponents
 from datamodules.worlds.portraits.world import Portraits
@@ -30,6 +31,7 @@ __all__ = [
     "DataError",
     "Digits",
     "Disjoint",
+    "Eyes",
     "Flowers",
     "FreiburgForest",
     "LabelledImages",

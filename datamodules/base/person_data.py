@@ -1,62 +1,67 @@
-"""What data of masks and people share: pairs of mask and image, and each person's pool of images."""
+"""What data of masks and persons share: pairs, and a pool of images of each person."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Literal, cast, get_args
 
-import torch
 from torch import Tensor
 
 from datamodules.base.translation_data import HeldOut, TranslationData
 from datamodules.errors import DataError
+from datamodules.items.references import (
+    PERSON,
+    ReferencedScenes,
+    ReferencedStream,
+    References,
+)
 from datamodules.items.scenes import Scenes
-from datamodules.items.splits import Batch
-from datamodules.items.stream import Augment, Stream, StreamLoader, _Together, training_loader
+from datamodules.items.stream import StreamLoader, _Together, training_loader
 
-PAIRS = "pairs"  # the one training set
-MASK, IMAGE, STYLE, PERSON = "mask", "image", "style", "person"
-PartName = Literal["train", "val", "test"]
+PAIRS, MASK, IMAGE = "pairs", "mask", "image"  # the one training set and its modalities
+Part = Literal["train", "val", "test"]
+_LISTED = 5
 
 
 class PersonData(TranslationData):
-    """Pairs of a mask and an image of a person, who has a pool of further images: the styles.
+    """Pairs of a mask and an image of a person, who has a pool of images to take the style from.
 
-    Persons of `train`, `val` and `test` are different people. A pair has the field `person` (N,),
-    a number that pairs and pools of all splits share. With `style_images` a training batch has
-    `style` too, (N, style_images, C, H, W): images of the pair's person, never the pair's own one.
+    The persons of `train`, `val` and `test` are different people. A pair has the field `person`
+    (N,), a number that means the same in all splits. With `references` above 0, batches have
+    `references` (N, references, C, H, W) too: images of the pair's person, never its own; in
+    training drawn from all candidates, in `val` and `test` the first ones.
 
-    A subclass sets `modalities`, `mask` and `image`, and defines `load_pairs` and `load_pool`.
+    A subclass sets `modalities`, `mask` and `image`, and defines `load_pairs`, `load_pool` and
+    `person_name`.
 
     Args:
-        style_images: Images of its person that go with each training pair; 0: none.
+        references: Number of images of its person that come with a pair; 0: none, and no pool is
+            read.
         batch_size: Pairs per batch and process.
         num_workers: Processes that prepare batches.
-        seed: Of the orders of the pairs, of their styles and their augmentation.
-        augment: Changes mask and image of a pair alike.
+        seed: Seeds the orders of the pairs, their references and their augmentation.
     """
 
-    def __init__(
-        self,
-        style_images: int,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        augment: Augment | None = None,
-    ) -> None:
-        super().__init__({PAIRS: [MASK, IMAGE]}, batch_size, num_workers, seed, augment)
-        if style_images < 0:
-            raise DataError(f"style_images is {style_images}; give 0 or more.")
-        self.style_images = style_images
-        self._pools: dict[str, Pool] = {}
-        self._ranked: dict[str, Tensor] = {}
+    def __init__(self, references: int, batch_size: int, num_workers: int, seed: int) -> None:
+        super().__init__({PAIRS: [MASK, IMAGE]}, batch_size, num_workers, seed)
+        if references < 0:
+            raise DataError(f"references is {references}; give 0 or more.")
+        self.n_references = references
+        self._pools: dict[Part, Scenes] = {}
+        self._rankings: dict[Part, Tensor] = {}
+        self._references: dict[Part, References] = {}
 
     @abstractmethod
-    def load_pairs(self, part: PartName) -> Scenes:
+    def load_pairs(self, part: Part) -> Scenes:
         """Read or render the pairs of a split, with the field `person`."""
 
     @abstractmethod
-    def load_pool(self, part: PartName) -> "Pool":
-        """Read or render the pool of a split."""
+    def load_pool(self, part: Part) -> Scenes:
+        """Read or render the images of a split's persons, with the field `person`."""
+
+    @abstractmethod
+    def person_name(self, number: int) -> str:
+        """Return what a person is called in messages."""
 
     def load_set(self, name: str) -> Scenes:  # noqa: ARG002 - the only one
         return self.load_pairs("train")
@@ -64,59 +69,76 @@ class PersonData(TranslationData):
     def load_held_out(self, name: HeldOut) -> Scenes:
         return self.load_pairs(name)
 
-    def pairs(self, part: PartName) -> Scenes:
-        """Return the pairs of `train`, `val` or `test`."""
-        return self.training_set(PAIRS) if part == "train" else self.split(part)
+    def pairs(self, part: Part) -> Scenes:
+        """Return the pairs of a split, without references."""
+        return self.training_set(PAIRS) if part == "train" else super().split(part)
 
-    def pool(self, part: str) -> "Pool":
-        """Return the pool of `train`, `val` or `test`, read at first use and kept."""
-        if part not in get_args(PartName):
-            raise DataError(f"There is no pool {part!r}; there are train, val and test.")
+    def pool(self, part: Part) -> Scenes:
+        """Return the pool of a split, read at first use and kept."""
         if part not in self._pools:
             self._pools[part] = self.load_pool(part)
         return self._pools[part]
 
-    def candidates(self, part: PartName) -> list[Tensor]:
-        """Return, for each pair of a split, positions in the pool of images that may be its style.
+    def references(self, part: Part) -> References:
+        """Return which images of the pool may be references of each pair of a split."""
+        if part not in self._references:
+            found = References(self.pairs(part), self.pool(part), self._rankings.get(part))
+            self._references[part] = found
+        return self._references[part]
 
-        They are its person's, without the pair's own image: those that `use_ranking` was given, the
-        nearest first, or all in their order.
-        """
-        pairs, pool = self.pairs(part), self.pool(part)
-        if part in self._ranked:
-            return list(self._ranked[part])
-        of = pool.by_person()
-        return [
-            without(of.get(person, _NOBODY), pool.position_of(name))
-            for person, name in zip(pairs.fields[PERSON].tolist(), pairs.ids, strict=True)
-        ]
+    def use_ranking(self, part: Part, ranking: Tensor) -> None:
+        """Let the pool's images at positions `ranking` (N, k), nearest first, be the candidates."""
+        self._rankings[part] = ranking
+        self._references.pop(part, None)
+        self.references(part)
 
-    def use_ranking(self, part: PartName, index: Tensor) -> None:
-        """Take as candidates of each pair of a split the images at positions `index` (N, k)."""
-        pairs, pool = self.pairs(part), self.pool(part)
-        if len(index) != len(pairs) or not len(pool) > int(index.max()) >= int(index.min()) >= 0:
-            raise DataError(
-                f"The ranking of {part} is for {len(index)} pairs and a pool of "
-                f"{int(index.max()) + 1} or more; there are {len(pairs)} and {len(pool)}: rank anew."
-            )
-        strangers = pool.person[index] != pairs.fields[PERSON][:, None]
-        own = torch.tensor([pool.position_of(name) for name in pairs.ids])
-        if strangers.any() or (index == own[:, None]).any():
-            raise DataError(f"The ranking of {part} has images of others, or a pair's own; rank anew.")
-        self._ranked[part] = index
+    def split(self, name: str) -> Scenes:
+        pairs = super().split(name)
+        if not self.n_references:
+            return pairs
+        return ReferencedScenes(self.references(cast("HeldOut", name)), self.n_references)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if stage == "fit":
-            parts = [part for part in get_args(PartName) if part == "train" or self.has_split(part)]
-            self.refuse_shared_persons({part: self.pairs(part).fields[PERSON] for part in parts})
-            if self.style_images:
-                check_pool(self.candidates("train"), self.pairs("train").ids)
+        if stage != "fit":
+            return
+        parts = [part for part in get_args(Part) if part == "train" or self.has_split(part)]
+        people = {part: self.pairs(part).fields[PERSON].unique().tolist() for part in parts}
+        refuse_shared_persons(
+            {part: {self.person_name(number) for number in people[part]} for part in parts}
+        )
+        for part in parts if self.n_references else []:
+            self.references(part)
 
     def train_dataloader(self) -> StreamLoader:
-        pairs = self.training_set(PAIRS)
-        if not self.style_images:
+        if not self.n_references:
             return super().train_dataloader()
-        styles = Styles(self.pool("train"), self.candidates("train"), self.style_images)
-        stream = _StyledStream(pairs, self.seed, self.augment, styles)
+        stream = ReferencedStream(
+            self.references("train"), self.n_references, self.seed, self.augment
+        )
         return training_loader(self, _Together({PAIRS: stream}), self.batch_size, self.num_workers)
+
+    def describe(self) -> dict[str, object]:
+        pools = {part: self._pools[part] for part in get_args(Part) if part in self._pools}
+        return {
+            **super().describe(),
+            "references": self.n_references,
+            "pools": {
+                part: {"images": len(pool), "sha256": pool.sha256} for part, pool in pools.items()
+            },
+        }
+
+
+def refuse_shared_persons(parts: Mapping[str, set[str]]) -> None:
+    """Raise DataError, naming them, if people are in two splits.
+
+    Args:
+        parts: Name of a split -> names of its persons.
+    """
+    for (one, first), (other, second) in combinations(parts.items(), 2):
+        if shared := sorted(first & second):
+            more = f" and {len(shared) - _LISTED} more" if len(shared) > _LISTED else ""
+            raise DataError(
+                f"{one} and {other} share {len(shared)} persons: {', '.join(shared[:_LISTED])}"
+                f"{more}; give each person to one of them."
+            )

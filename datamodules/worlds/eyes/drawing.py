@@ -17,12 +17,12 @@ from datamodules.worlds.canvas.drawing import column
 CLASSES = ("background", "sclera", "iris", "pupil")
 
 _HALF = 0.45  # of the eye's width
-_IRIS = 0.19  # its radius
+_IRIS = 0.215  # its radius
 # Of each mode: scale of the eye and where its middle is, so that the mode shows in the mask.
 _SCALE, _ACROSS = torch.tensor([1.0, 0.84]), torch.tensor([0.035, -0.035])
 _WINDOW = torch.tensor([[0.70, 0.90], [0.415, 0.50]])  # half its width and height, in widths
 _LAMPS = ((-0.055, 0.06), (0.065, 0.045), (-0.03, -0.07), (0.075, -0.05))  # that glints show
-_BALL, _IRISES, _GLINTS = (-0.29, 0.45), (-0.29, 0.36), (-0.19, 0.23)  # heights that may show them
+_BALL, _IRISES, _GLINTS = (-0.29, 0.48), (-0.30, 0.37), (-0.19, 0.23)  # heights that may show them
 _LASHES, _ABOVE, _BELOW, _BROWS = (-0.40, 0.62), (-0.10, 0.62), (-0.45, 0.0), (0.22, 1.0)
 _DARK, _BRIGHT = torch.tensor([0.07]), torch.tensor([0.95])
 _SHEET_SIDES = (700, 460)  # more than of any picture
@@ -117,7 +117,7 @@ def _lids(p: Batch, w: Batch, place: _Place) -> _Lids:
     s = place.u / (_HALF * (0.94 + 0.06 * p["lid"]))
     k, q, bend = 0.5 * p["lid"] - 0.3, 1 - s.square(), 1 + 0.35 * s.square()
     opening = 0.5 + 0.5 * w["opening"]
-    upper = (0.27 + 0.04 * p["lid"] + 0.03 * w["gaze_y"]) * opening * q * (bend + k * s)
+    upper = (0.29 + 0.04 * p["lid"] + 0.03 * w["gaze_y"]) * opening * q * (bend + k * s)
     lower = -(0.155 - 0.025 * w["gaze_y"]) * (0.7 + 0.3 * opening) * q * (bend - 0.5 * k * s)
     return _Lids(upper, _cosine(upper, place), lower, _cosine(lower, place))
 
@@ -219,7 +219,9 @@ def _glints(ball: Tensor, p: Batch, w: Batch, place: _Place, dice: Dice) -> None
         down = 0.035 * w["gaze_y"] + 0.025 + high
         size = 0.014 + 0.006 * p["skin"] + 0.004 * column(dice.between(0, 1))
         there = column((number < shown).float())
-        spot = (1.4 * there - ((place.u - side) / size).square()) - ((place.high - down) / size).square()
+        spot = (1.4 * there - ((place.u - side) / size).square()) - (
+            (place.high - down) / size
+        ).square()
         torch.maximum(spots, spot, out=spots)
     ball.lerp_(_BRIGHT, spots.clamp_(max=1))
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from datamodules.augment.images import TransformSpec
 from datamodules.augment.scenes import build_joint_augment
-from datamodules.base.translation_data import HeldOut, TranslationData
+from datamodules.base.person_data import Part, PersonData
 from datamodules.errors import DataError
 from datamodules.items.modalities import Modality
 from datamodules.items.scenes import MemoryScenes
@@ -29,8 +29,8 @@ RARE = 3 / 29  # the share of people with glasses in the training set of Seg2Eye
 _SIDES = ((32, 640), (32, 400))  # heights, widths
 _PIXELS = 2**17  # at a time, so that intermediate results stay in a core's cache
 _IMAGES = 2**20  # that a person has
-_PEOPLE = 10**6  # that each part has for itself
-PARTS = ("train", "val", "test", "complete")
+_PEOPLE = 10**6  # numbers that each part has for itself
+_FIRST: dict[str, int] = {"train": 0, "val": _PEOPLE, "test": 2 * _PEOPLE, "complete": 3 * _PEOPLE}
 
 
 def render_eyes(
@@ -75,3 +75,125 @@ def _view(dice: Dice) -> Batch:
     """Roll what makes a picture."""
     gaze = {name: dice.between(-1, 1) for name in ("gaze_x", "gaze_y")}
     return {**gaze, **{n: dice.between(0, 1) for n in ("pupil", "opening")}, "mode": dice.below(2)}
+
+
+class Eyes(PersonData):
+    """Infrared close-ups of eyes with exact masks of sclera, iris and pupil.
+
+    The task is that of Seg2Eye (Buehler et al. 2019): draw the eye of a person with a given mask.
+    Picture j of person i is a pure function of `world_seed`, i and j. A person's first
+    `images_per_person` pictures are pairs, and the next `pool_per_person` are its pool, of which
+    nothing but the image is shown. Glasses are rare, as in the paper's training set.
+
+    Fields: see `render_eyes`; `person` is the number of the person.
+
+    Args:
+        size: Height and width in pixels, 32 to 640 and 32 to 400, the height being 1 to 1.6 times
+            the width.
+        persons: Number of persons of `train`.
+        val_persons: Number of persons of `val`.
+        test_persons: Number of persons of `test`.
+        images_per_person: Number of pairs of a person.
+        pool_per_person: Number of images in a person's pool.
+        glasses: Share of the persons who wear glasses.
+        held_out_glasses: The same of `val` and `test`; None: `glasses`.
+        world_seed: Names the world.
+        references: See `PersonData`.
+        batch_size: Pairs per batch and process.
+        augment: Joint transforms of a training pair, which its references take too.
+        num_workers: Processes that prepare batches; the pictures are in memory, so 0 is fastest.
+        seed: Seeds the orders of the pairs, their references and their augmentation.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (80, 64),
+        persons: int = 72,
+        val_persons: int = 20,
+        test_persons: int = 40,
+        images_per_person: int = 32,
+        pool_per_person: int = 32,
+        glasses: float = RARE,
+        held_out_glasses: float | None = None,
+        world_seed: int = 0,
+        references: int = 0,
+        batch_size: int = 16,
+        augment: list[TransformSpec] | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(references, batch_size, num_workers, seed)
+        self.modalities = dict(MODALITIES)
+        self.size, self.world_seed = (size[0], size[1]), world_seed
+        self.persons = {"train": persons, "val": val_persons, "test": test_persons}
+        self.images_per_person, self.pool_per_person = images_per_person, pool_per_person
+        held_out = glasses if held_out_glasses is None else held_out_glasses
+        self.glasses = {"train": glasses, "val": held_out, "test": held_out}
+        self._check_arguments()
+        if augment:
+            self.augment = build_joint_augment(augment, self.modalities)
+
+    def load_pairs(self, part: Part) -> MemoryScenes:
+        return self._load(part, self.persons[part], 0, self.images_per_person, [*MODALITIES])
+
+    def load_pool(self, part: Part) -> MemoryScenes:
+        first = self.images_per_person
+        return self._load(part, self.persons[part], first, self.pool_per_person, ["image"])
+
+    def complete_set(self, names: list[str]) -> MemoryScenes:
+        """Return as many pairs as `train` has, of people whom no split has, in modalities `names`.
+
+        They are for networks that judge a method, never for the method.
+        """
+        if unknown := [name for name in names if name not in MODALITIES]:
+            raise DataError(f"There is no modality {unknown[0]!r} among {', '.join(MODALITIES)}.")
+        return self._load("complete", self.persons["train"], 0, self.images_per_person, names)
+
+    def person_name(self, number: int) -> str:
+        return f"person-{number:07d}"
+
+    def describe(self) -> dict[str, object]:
+        return {
+            **super().describe(),
+            "size": list(self.size),
+            "persons": self.persons,
+            "glasses": self.glasses,
+            "world_seed": self.world_seed,
+        }
+
+    def _check_arguments(self) -> None:
+        height, width = self.size
+        inside = all(a <= n <= b for n, (a, b) in zip(self.size, _SIDES, strict=True))
+        if not inside or not width <= height <= 1.6 * width:
+            raise DataError(
+                f"size is {list(self.size)}; give a height of 32 to 640 and a width of 32 to 400 "
+                "pixels, the height 1 to 1.6 times the width."
+            )
+        for name, count, most in (
+            *((f"persons of {part}", count, _PEOPLE) for part, count in self.persons.items()),
+            ("images_per_person", self.images_per_person, _IMAGES // 2),
+            ("pool_per_person", self.pool_per_person, _IMAGES // 2),
+        ):
+            if not 1 <= count <= most:
+                raise DataError(f"{name} is {count}; give 1 to {most}.")
+        for share in self.glasses.values():
+            if not 0 <= share <= 1:
+                raise DataError(f"The share of glasses is {share}; give 0 to 1.")
+        if self.world_seed < 0:
+            raise DataError(f"world_seed is {self.world_seed}; give 0 or more.")
+
+    def _load(
+        self, part: str, persons: int, first: int, count: int, names: list[str]
+    ) -> MemoryScenes:
+        """Render pictures `first` to `first + count` of each person of a part."""
+        person = (_FIRST[part] + torch.arange(persons)).repeat_interleave(count)
+        number = (first + torch.arange(count)).repeat(persons)
+        glasses = self.glasses.get(part, self.glasses["test"])
+        drawn = render_eyes(self.world_seed, person, number, self.size, glasses)
+        stored = {name: drawn.pop(name) for name in MODALITIES}
+        ids = [
+            f"eye-{i:07d}-{j:06d}" for i, j in zip(person.tolist(), number.tolist(), strict=True)
+        ]
+        modalities = {name: MODALITIES[name] for name in names}
+        fields = {**drawn, "person": person}
+        return MemoryScenes(modalities, {name: stored[name] for name in names}, ids, fields)
