@@ -5,6 +5,7 @@ from datamodules.biased import Biased
 from datamodules.datasets.celeba import CelebA
 from datamodules.datasets.digits import Digits
 from datamodules.datasets.freiburg_forest import FreiburgForest
+from datamodules.datasets.openeds import OpenEDS
 from datamodules.datasets.scenenet import SceneNet
 from datamodules.datasets.sun_rgbd import SunRGBD
 from datamodules.disjoint import Disjoint
@@ -12,6 +13,7 @@ from datamodules.errors import DataError
 from datamodules.labelled.table import AttributeTable
 from datamodules.labelled_images import LabelledImages
 from datamodules.paired import Paired
+from datamodules.persons import Persons
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags.world import Bags
@@ -37,8 +39,10 @@ __all__ = [
     "LabelledImages",
     "ObjectColours",
     "Objects",
+    "OpenEDS",
     "Opponents",
     "Paired",
+    "Persons",
     "Portraits",
     "Rooms",
     "SceneNet",

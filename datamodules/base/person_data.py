@@ -31,8 +31,8 @@ class PersonData(TranslationData):
     `references` (N, references, C, H, W) too: images of the pair's person, never its own; in
     training drawn from all candidates, in `val` and `test` the first ones.
 
-    A subclass sets `modalities`, `mask` and `image`, and defines `load_pairs`, `load_pool` and
-    `person_name`.
+    A subclass sets `size` and `modalities`, `mask` and `image`, and defines `load_pairs`,
+    `load_pool` and `person_name`.
 
     Args:
         references: Number of images of its person that come with a pair; 0: none, and no pool is
@@ -40,7 +40,12 @@ class PersonData(TranslationData):
         batch_size: Pairs per batch and process.
         num_workers: Processes that prepare batches.
         seed: Seeds the orders of the pairs, their references and their augmentation.
+
+    Attributes:
+        size: Height and width in pixels.
     """
+
+    size: tuple[int, int]
 
     def __init__(self, references: int, batch_size: int, num_workers: int, seed: int) -> None:
         super().__init__({PAIRS: [MASK, IMAGE]}, batch_size, num_workers, seed)

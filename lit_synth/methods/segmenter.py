@@ -66,9 +66,7 @@ class Segmenter(Method):
         logits = self._logits(x)
         weights = torch.tensor(self.class_weights, device=x.device, dtype=torch.float32)
         known = mask != IGNORE
-        total = F.cross_entropy(
-            logits.float(), mask, weights, ignore_index=IGNORE, reduction="sum"
-        )
+        total = F.cross_entropy(logits.float(), mask, weights, ignore_index=IGNORE, reduction="sum")
         ce = total / share_of(weights[mask[known]].sum())
         self.minimize(ce, optimizer)
         right = (logits.argmax(1) == mask).sum() / share_of(known.sum())
@@ -87,7 +85,7 @@ class Segmenter(Method):
         if logits.shape[1:] != wanted:
             raise InputError(
                 f"the network makes {tuple(logits.shape[1:])} of images of {x.shape[2]}x"
-                f"{x.shape[3]} pixels: expected logits {wanted}, {wanted[0]} classes for each pixel."
+                f"{x.shape[3]} pixels: expected logits {wanted}."
             )
         return logits
 

@@ -1,4 +1,4 @@
-"""The score of the OpenEDS challenge for synthetic eyes (arXiv:1905.03702), as its winner used it."""
+"""The score of the OpenEDS challenge for synthetic eyes (Garbin et al. 2019, arXiv:1905.03702)."""
 
 import torch.nn.functional as F
 from torch import Tensor

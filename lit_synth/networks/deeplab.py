@@ -217,9 +217,7 @@ class _Pooling(nn.Module):
 class _Decoder(nn.Module):
     """Pooled features and those of the first layer to the output, at the latter's size."""
 
-    def __init__(
-        self, edges: int, low: int, pooled: int, out_channels: int, dropout: bool
-    ) -> None:
+    def __init__(self, edges: int, low: int, pooled: int, out_channels: int, dropout: bool) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(edges, low, 1, bias=False)
         self.bn1 = BatchNorm(low, running_stats=True)
