@@ -1,7 +1,7 @@
 """Masks ranked by their distance to others, for the references of Seg2Eye."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ from datamodules.errors import DataError
 TARGETS_AT_ONCE = 256
 
 
-class Ranking(NamedTuple):
+@dataclass(frozen=True)
+class Ranking:
     """The nearest masks of a pool to each target.
 
     Attributes:

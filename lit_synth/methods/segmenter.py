@@ -62,11 +62,12 @@ class Segmenter(Method):
         x, mask = pairs(batch, self.source, self.target)
         (optimizer,) = self.optimizers()
 
-        # Cross-entropy of all pixels of a class, in all processes (supplement, B.1).
+        # Cross-entropy of the pixels that have a class, in all processes (supplement, B.1).
         logits = self._logits(x)
-        weights = torch.tensor(self.class_weights, device=x.device, dtype=torch.float32)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        weights = torch.tensor(self.class_weights, device=x.device, dtype=logits.dtype)
         known = mask != IGNORE
-        total = F.cross_entropy(logits.float(), mask, weights, ignore_index=IGNORE, reduction="sum")
+        total = F.cross_entropy(logits, mask, weights, ignore_index=IGNORE, reduction="sum")
         ce = total / share_of(weights[mask[known]].sum())
         self.minimize(ce, optimizer)
         right = (logits.argmax(1) == mask).sum() / share_of(known.sum())

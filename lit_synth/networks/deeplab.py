@@ -282,7 +282,7 @@ def load_pretrained(network: DeepLab, source: str) -> None:
 
 def to_public(network: DeepLab) -> dict[str, Tensor]:
     """Return the weights in the layout of jfzhang95/pytorch-deeplab-xception."""
-    state = {}
+    state: dict[str, Tensor] = {}
     for name, module in network.named_modules():
         own = {f"{name}.{n}": x for n, x in module.named_parameters(recurse=False)}
         own |= {f"{name}.{n}": x for n, x in module.named_buffers(recurse=False) if name}

@@ -47,6 +47,7 @@ TURNS = {
     "mmnets_unpaired": 4 * [{"encoders", "decoders"}, {"discriminators"}],
     "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
+    "segmenter": 4 * [{"network"}],
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
