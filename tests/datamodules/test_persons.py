@@ -105,8 +105,10 @@ def test_a_class_that_no_mask_may_have_is_named(root):
     write(root, "train", "a", "1", ["mask"], label=7)
     said = message(root)
     assert "train/a/mask/1.png has the label" in said
-    assert "7; allowed are 0 to 3, 255" in said or "7 ...; allowed are 0 to 3, 255" in said or (
-        "allowed are 0 to 3, 255" in said
+    assert (
+        "7; allowed are 0 to 3, 255" in said
+        or "7 ...; allowed are 0 to 3, 255" in said
+        or ("allowed are 0 to 3, 255" in said)
     )
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from datamodules.errors import DataError
-from datamodules.items.references import ReferencedScenes, ReferencedStream, References
 from datamodules.items.modalities import Modality
+from datamodules.items.references import ReferencedScenes, ReferencedStream, References
 from datamodules.items.scenes import MemoryScenes
 from datamodules.worlds.eyes.world import Eyes
 
@@ -42,13 +42,14 @@ def test_draws_depend_on_their_number_alone_and_never_hold_the_pair():
     drawn, own = values(whole["references"]), whole["index"]
     assert (drawn != own[:, None]).all()
     assert (PEOPLE[drawn] == whole["person"][:, None]).all()
-    assert {tuple(sorted({*drawn[own == i].flatten().tolist()})) for i in (0, 5)} == {(1, 2), (3, 4)}
+    assert {tuple(sorted({*drawn[own == i].flatten().tolist()})) for i in (0, 5)} == {
+        (1, 2),
+        (3, 4),
+    }
 
 
 def test_a_flip_of_a_pair_is_one_of_its_references():
-    data = Eyes(
-        (40, 32), 2, 1, 1, 4, 3, references=2, augment=[{"class_path": "HorizontalFlip"}]
-    )
+    data = Eyes((40, 32), 2, 1, 1, 4, 3, references=2, augment=[{"class_path": "HorizontalFlip"}])
     batch = next(iter(data.train_dataloader()))["pairs"]
     pairs, pool = data.pairs("train").fetch(range(8)), data.pool("train").fetch(range(6))
     flips = []
