@@ -108,7 +108,7 @@ class PersonData(TranslationData):
         if stage != "fit":
             return
         parts = [part for part in get_args(Part) if part == "train" or self.has_split(part)]
-        people = {part: self.pairs(part).fields[PERSON].unique().tolist() for part in parts}
+        people = {part: set(self.pairs(part).fields[PERSON].tolist()) for part in parts}
         refuse_shared_persons(
             {part: {self.person_name(number) for number in people[part]} for part in parts}
         )

@@ -222,7 +222,7 @@ def _metres(data: bytes, per_metre: float) -> np.ndarray:
     return np.asarray(image).astype(np.float32) / np.float32(per_metre)
 
 
-def _load_array(data: bytes, kind: type[np.number[Any]], expected: str) -> np.ndarray:
+def _load_array(data: bytes, kind: type, expected: str) -> np.ndarray:
     """Return an array (H, W) of a kind of numbers, as it was stored."""
     try:
         if data.startswith(_NPZ):

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 
@@ -141,8 +141,7 @@ class PersonFolders(PersonData):
     @cached_property
     def _names(self) -> list[str]:
         """Names of all persons, sorted; their places are their numbers."""
-        there: list[Part] = ["train"]
-        there += [part for part in ("val", "test") if self.has_split(part)]  # type: ignore[misc]
+        there = [part for part in get_args(Part) if part == "train" or self.has_split(part)]
         return sorted({person.name for part in there for person in self.people(part)})
 
     def _load(

@@ -33,7 +33,7 @@ class References:
         if ranking is not None:
             self._check_ranking(ranking)
         people = pool.fields[PERSON]
-        self._of = {int(who): (people == who).nonzero().flatten() for who in people.unique()}
+        self._of = {who: (people == who).nonzero().flatten() for who in set(people.tolist())}
         self._check_people()
 
     def of(self, position: int) -> Tensor:
@@ -46,7 +46,7 @@ class References:
     def images(self, positions: Tensor) -> Tensor:
         """Return the pool's images at `positions` (N, k): (N, k, C, H, W) in [-1, 1]."""
         found = self.pool.fetch(positions.flatten().tolist())[IMAGE]
-        return found.unflatten(0, tuple(positions.shape))
+        return found.reshape(*positions.shape, *found.shape[1:])
 
     def nearest(self, index: Tensor, count: int) -> Tensor:
         """Return the images of the first `count` candidates of pairs: (N, count, C, H, W).

@@ -55,8 +55,9 @@ class Segmenter(Method):
         self.lr, self.weight_decay = lr, weight_decay
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        settings = {"momentum": 0.9, "weight_decay": self.weight_decay}
-        return [torch.optim.SGD(self.network.parameters(), self.lr, nesterov=True, **settings)]
+        weights = self.network.parameters()
+        decay = self.weight_decay
+        return [torch.optim.SGD(weights, self.lr, momentum=0.9, weight_decay=decay, nesterov=True)]
 
     def training_step(self, batch: Nested) -> None:
         x, mask = pairs(batch, self.source, self.target)

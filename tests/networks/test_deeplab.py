@@ -1,4 +1,4 @@
-"""DeepLab v3+: its size, the public layout to the last key, a plain forward pass, weights of files."""
+"""DeepLab v3+: its size, the public layout, a plain forward pass, weights of files."""
 
 import copy
 
@@ -200,7 +200,7 @@ def test_its_backbone_starts_from_torchvision(tmp_path):
 
 def test_files_that_do_not_fit_are_named(tmp_path):
     torch.save(to_public(deeplab(width=8)), tmp_path / "wider.pth")
-    with pytest.raises(InputError, match="does not fit this DeepLab .*size mismatch"):
+    with pytest.raises(InputError, match=r"does not fit this DeepLab .*size mismatch"):
         deeplab(pretrained=str(tmp_path / "wider.pth"))
     torch.save({"epoch": 1}, tmp_path / "empty.pth")
     with pytest.raises(InputError, match="no state dict"):

@@ -92,5 +92,5 @@ def test_what_is_missing_is_named(root):
     with pytest.raises(DataError, match="leave some for val"):
         OpenEDS(str(root), (16, 10), test_persons=3).setup("fit")
     (root / "OpenEDS_train_userID_mapping_to_images.json").unlink()
-    with pytest.raises(DataError, match="no list .*OpenEDS_train"):
+    with pytest.raises(DataError, match=r"no list .*OpenEDS_train"):
         OpenEDS(str(root), (16, 10)).setup("fit")
