@@ -21,7 +21,8 @@ _IRIS = 0.215  # its radius
 # Of each mode: scale of the eye and where its middle is, so that the mode shows in the mask.
 _SCALE, _ACROSS = torch.tensor([1.0, 0.84]), torch.tensor([0.035, -0.035])
 _WINDOW = torch.tensor([[0.70, 0.90], [0.415, 0.50]])  # half its width and height, in widths
-_LAMPS = ((-0.055, 0.06), (0.065, 0.045), (-0.03, -0.07), (0.075, -0.05))  # that glints show
+# To the right of and above the pupil: the lamps that glints show.
+_LAMPS = torch.tensor([(-0.055, 0.06), (0.065, 0.045), (-0.03, -0.07), (0.075, -0.05)])
 _BALL, _IRISES, _GLINTS = (-0.29, 0.48), (-0.30, 0.37), (-0.19, 0.23)  # heights that may show them
 _LASHES, _ABOVE, _BELOW, _BROWS = (-0.40, 0.62), (-0.10, 0.62), (-0.45, 0.0), (0.22, 1.0)
 _DARK, _BRIGHT = torch.tensor([0.07]), torch.tensor([0.95])
@@ -119,13 +120,14 @@ def _lids(p: Batch, w: Batch, place: _Place) -> _Lids:
     opening = 0.5 + 0.5 * w["opening"]
     upper = (0.29 + 0.04 * p["lid"] + 0.03 * w["gaze_y"]) * opening * q * (bend + k * s)
     lower = -(0.155 - 0.025 * w["gaze_y"]) * (0.7 + 0.3 * opening) * q * (bend - 0.5 * k * s)
-    return _Lids(upper, _cosine(upper, place), lower, _cosine(lower, place))
+    scales = _cosines(torch.stack([upper, lower]), place)
+    return _Lids(upper, scales[0], lower, scales[1])
 
 
-def _cosine(curve: Tensor, place: _Place) -> Tensor:
-    """Return 1 / sqrt(1 + slope^2) of a curve (N, 1, W) over u."""
-    slope = torch.gradient(curve, dim=2)[0] * place.pixels
-    return (1 + slope.square()).rsqrt_()
+def _cosines(curves: Tensor, place: _Place) -> Tensor:
+    """Return 1 / sqrt(1 + slope^2) of curves (n, N, 1, W) over u."""
+    slopes = torch.diff(curves, dim=3, append=curves[..., -1:]) * place.pixels
+    return (1 + slopes.square_()).rsqrt_()
 
 
 def _skin(p: Batch, place: _Place, lids: _Lids, dice: Dice) -> Tensor:
@@ -213,16 +215,17 @@ def _iris(p: Batch, across: Tensor, up: Tensor, radius: Tensor) -> Tensor:
 def _glints(ball: Tensor, p: Batch, w: Batch, place: _Place, dice: Dice) -> None:
     """Add the lamps' images: the cornea moves them half as far as the pupil."""
     shown = 2 + dice.below(3)
+    rolls = dice.several(2 * len(_LAMPS), 0, 1).T[:, :, None, None]
+    right, high = _LAMPS.T[:, :, None, None, None]
+    across = (0.065 * w["gaze_x"] - 0.012) + right + 0.024 * rolls[::2]
+    up = (0.035 * w["gaze_y"] + 0.025) + high
+    size = 1 / (0.014 + 0.006 * p["skin"] + 0.004 * rolls[1::2])
+    there = 1.4 * (torch.arange(len(_LAMPS))[:, None] < shown)[:, :, None, None]
+    beside = ((place.u - across) * size).square_()
+    above = there - ((place.high - up) * size).square_()
     spots = torch.zeros_like(ball)
-    for number, (right, high) in enumerate(_LAMPS):
-        side = 0.065 * w["gaze_x"] + right + 0.012 * column(dice.between(-1, 1))
-        down = 0.035 * w["gaze_y"] + 0.025 + high
-        size = 0.014 + 0.006 * p["skin"] + 0.004 * column(dice.between(0, 1))
-        there = column((number < shown).float())
-        spot = (1.4 * there - ((place.u - side) / size).square()) - (
-            (place.high - down) / size
-        ).square()
-        torch.maximum(spots, spot, out=spots)
+    for rows, columns in zip(above, beside, strict=True):
+        torch.maximum(spots, rows - columns, out=spots)
     ball.lerp_(_BRIGHT, spots.clamp_(max=1))
 
 
@@ -283,10 +286,10 @@ def _wave(phase: Tensor) -> Tensor:
 
 def _piece(dice: Dice, height: int, width: int) -> Tensor:
     """Return a piece of the sheet of noise for each picture, in [-1, 1] (N, H, W)."""
-    tops = dice.below(_SHEET_SIDES[0] - height).tolist()
-    lefts = dice.below(_SHEET_SIDES[1] - width).tolist()
-    places = zip(tops, lefts, strict=True)
-    return torch.stack([_SHEET[y : y + height, x : x + width] for y, x in places])
+    top, left = (
+        dice.below(side - n) for side, n in zip(_SHEET_SIDES, (height, width), strict=True)
+    )
+    return _SHEET.unfold(0, height, 1).unfold(1, width, 1)[top, left]
 
 
 def _blotches(dice: Dice, height: int, width: int) -> Tensor:

@@ -64,7 +64,7 @@ def render_eyes(
 def person_of(world_seed: int, person: Tensor, glasses: float = RARE) -> Batch:
     """Return what makes people (N,): the measures `PERSON`, and `glasses` 0 or 1."""
     dice = Dice(2 * world_seed, person)
-    measures = {name: dice.between(0, 1) for name in PERSON}
+    measures = dict(zip(PERSON, dice.several(len(PERSON), 0, 1).unbind(1), strict=True))
     # Of n consecutive people from a multiple of _PEOPLE, n times the share wear glasses.
     place = (person % _PEOPLE).double()
     worn = ((place + 1) * glasses + 1e-9).floor() - (place * glasses + 1e-9).floor()
@@ -73,8 +73,9 @@ def person_of(world_seed: int, person: Tensor, glasses: float = RARE) -> Batch:
 
 def _view(dice: Dice) -> Batch:
     """Roll what makes a picture."""
-    gaze = {name: dice.between(-1, 1) for name in ("gaze_x", "gaze_y")}
-    return {**gaze, **{n: dice.between(0, 1) for n in ("pupil", "opening")}, "mode": dice.below(2)}
+    x, y = dice.several(2, -1, 1).unbind(1)
+    pupil, opening = dice.several(2, 0, 1).unbind(1)
+    return dict(zip(VIEW, (x, y, pupil, opening, dice.below(2)), strict=True))
 
 
 class Eyes(PersonData):
