@@ -6,6 +6,7 @@ from datamodules.datasets.celeba import CelebA
 from datamodules.datasets.digits import Digits
 from datamodules.datasets.freiburg_forest import FreiburgForest
 from datamodules.datasets.openeds import OpenEDS
+from datamodules.datasets.openeds_file import OpenEDSFile
 from datamodules.datasets.scenenet import SceneNet
 from datamodules.datasets.sun_rgbd import SunRGBD
 from datamodules.disjoint import Disjoint
@@ -40,6 +41,7 @@ __all__ = [
     "ObjectColours",
     "Objects",
     "OpenEDS",
+    "OpenEDSFile",
     "Opponents",
     "Paired",
     "Persons",
