@@ -99,6 +99,11 @@ class DeepLab(nn.Module):
         dropout: bool,
         imagenet_input: bool,
     ) -> None:
+        if len(blocks) != 3 or min(blocks) < 1 or not multi_grid or len(rates) != 3:
+            raise InputError(
+                f"DeepLab has the blocks {blocks}, the multi_grid {multi_grid} and the rates "
+                f"{rates}: expected three numbers of blocks, one dilation or more, three rates."
+            )
         self.backbone = _ResNet(blocks, multi_grid, width, stem_stride)
         self.aspp = _Pooling(8 * EXPANSION * width, pooled, rates, dropout)
         self.decoder = _Decoder(EXPANSION * width, low, pooled, out_channels, dropout)
@@ -191,8 +196,6 @@ class _Pooling(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, rates: list[int], dropout: bool) -> None:
         super().__init__()
-        if len(rates) != 3:
-            raise InputError(f"rates are {rates}: expected three dilations.")
         self.aspp1 = _Branch(c_in, c_out, 1)
         self.aspp2, self.aspp3, self.aspp4 = (_Branch(c_in, c_out, rate) for rate in rates)
         self.global_avg_pool = nn.Sequential(

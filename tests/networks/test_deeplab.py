@@ -162,6 +162,14 @@ def test_a_batch_of_one_is_no_training():
         deeplab()(torch.zeros(1, 3, 32, 32))
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"blocks": [1, 1]}, {"blocks": [1, 0, 1]}, {"multi_grid": []}, {"rates": [6]}]
+)
+def test_other_numbers_of_parts_are_refused(wrong):
+    with pytest.raises(InputError, match="expected three numbers of blocks"):
+        deeplab(**wrong)
+
+
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_it_starts_from_a_public_checkpoint(tmp_path, wrapped):
     other = randomised(deeplab())
