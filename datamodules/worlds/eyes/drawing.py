@@ -19,12 +19,13 @@ CLASSES = ("background", "sclera", "iris", "pupil")
 _HALF = 0.45  # of the eye's width
 _IRIS = 0.215  # its radius
 # Of each mode: scale of the eye and where its middle is, so that the mode shows in the mask.
-_SCALE, _ACROSS = torch.tensor([1.0, 0.84]), torch.tensor([0.035, -0.035])
+_SCALE = torch.tensor([1.0, 0.84])
+_ACROSS, _UP = torch.tensor([0.045, -0.045]), torch.tensor([0.05, -0.05])
 _WINDOW = torch.tensor([[0.70, 0.90], [0.415, 0.50]])  # half its width and height, in widths
 # To the right of and above the pupil: the lamps that glints show.
 _LAMPS = torch.tensor([(-0.055, 0.06), (0.065, 0.045), (-0.03, -0.07), (0.075, -0.05)])
-_BALL, _IRISES, _GLINTS = (-0.29, 0.48), (-0.30, 0.37), (-0.19, 0.23)  # heights that may show them
-_LASHES, _ABOVE, _BELOW, _BROWS = (-0.40, 0.62), (-0.10, 0.62), (-0.45, 0.0), (0.22, 1.0)
+_BALL, _IRISES, _GLINTS = (-0.34, 0.53), (-0.35, 0.42), (-0.24, 0.28)  # heights that may show them
+_LASHES, _ABOVE, _BELOW, _BROWS = (-0.45, 0.67), (-0.15, 0.67), (-0.50, 0.05), (0.17, 1.0)
 _DARK, _BRIGHT = torch.tensor([0.07]), torch.tensor([0.95])
 _SHEET_SIDES = (700, 460)  # more than of any picture
 # Noise in [-1, 1], of which each picture shows a piece.
@@ -109,7 +110,7 @@ def _place(p: Batch, mode: Tensor, dice: Dice, size: tuple[int, int]) -> _Place:
     scale = column(_SCALE[mode] * dice.between(0.98, 1.02))
     side = 1.0 - 2.0 * column(mode.float())  # one camera looks at each eye
     u = (x - column(_ACROSS[mode] + dice.between(-0.01, 0.01))) / scale * side
-    high = (y[:, None] - column(dice.between(-0.03, 0.03))) / scale
+    high = (y[:, None] - column(_UP[mode] + dice.between(-0.02, 0.02))) / scale
     return _Place(u, high - (0.16 * p["slant"] - 0.04) * u, high, x, y, scale * width)
 
 
@@ -273,7 +274,7 @@ def _through_window(picture: Tensor, mode: Tensor, place: _Place, dice: Dice) ->
     """Return the picture, dark where a camera does not see: corners, or in mode 1 a wide border."""
     half = _WINDOW[mode] * (1 + dice.several(2, -0.03, 0.03))
     x = (place.x - column(0.7 * _ACROSS[mode])) / column(half[:, 0])
-    y = place.y[:, None] / column(half[:, 1])
+    y = (place.y[:, None] - column(0.7 * _UP[mode])) / column(half[:, 1])
     # 1 up to a level x^4 + y^4 of 0.88, 0 from 1.12.
     seen = (1.12 - x.square().square()) / 0.24 - y.square().square() / 0.24
     return torch.lerp(_DARK.mul(0.4), picture, seen.clamp_(0, 1))
