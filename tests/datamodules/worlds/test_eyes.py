@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from datamodules.errors import DataError
+from datamodules.items.nearest_masks import rank_masks
 from datamodules.worlds.eyes import drawing, world
 from datamodules.worlds.eyes.world import RARE, VIEW, Eyes, person_of, render_eyes
 
@@ -92,6 +93,15 @@ def test_the_mode_shows_in_the_border_and_in_the_mask(many):
     middle = (shown * columns).sum(1) / shown.sum(1)
     read = (widths < 53).float() + (middle < 31.5).float()
     assert ((read > 1) == (many["mode"] == 1)).float().mean() > 0.95
+
+
+def test_masks_that_are_near_are_of_one_mode():
+    number = torch.arange(64)
+    for person in range(4):
+        eyes = render_eyes(0, torch.full_like(number, person), number, SIZE)
+        nearest = rank_masks(eyes["mask"][:32], [eyes["mask"][32:]], 4, 10).index
+        same = eyes["mode"][32:][nearest] == eyes["mode"][:32, None]
+        assert same.float().mean() > 0.9
 
 
 def test_glasses_are_rare_on_purpose():
