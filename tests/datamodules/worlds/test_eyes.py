@@ -99,7 +99,8 @@ def test_masks_that_are_near_are_of_one_mode():
     number = torch.arange(64)
     for person in range(4):
         eyes = render_eyes(0, torch.full_like(number, person), number, SIZE)
-        nearest = rank_masks(eyes["mask"][:32], [eyes["mask"][32:]], 4, 10).index
+        # Five: a person's pool of 32 may have fewer than ten of one mode.
+        nearest = rank_masks(eyes["mask"][:32], [eyes["mask"][32:]], 4, 5).index
         same = eyes["mode"][32:][nearest] == eyes["mode"][:32, None]
         assert same.float().mean() > 0.9
 
