@@ -5,6 +5,8 @@ from datamodules.biased import Biased
 from datamodules.datasets.celeba import CelebA
 from datamodules.datasets.digits import Digits
 from datamodules.datasets.freiburg_forest import FreiburgForest
+from datamodules.datasets.openeds import OpenEDS
+from datamodules.datasets.openeds_file import OpenEDSFile
 from datamodules.datasets.scenenet import SceneNet
 from datamodules.datasets.sun_rgbd import SunRGBD
 from datamodules.disjoint import Disjoint
@@ -12,9 +14,11 @@ from datamodules.errors import DataError
 from datamodules.labelled.table import AttributeTable
 from datamodules.labelled_images import LabelledImages
 from datamodules.paired import Paired
+from datamodules.persons import Persons
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
 from datamodules.worlds.opponents.world import Flowers, Opponents
 from datamodules.worlds.portraits.world import Portraits
@@ -30,13 +34,17 @@ __all__ = [
     "DataError",
     "Digits",
     "Disjoint",
+    "Eyes",
     "Flowers",
     "FreiburgForest",
     "LabelledImages",
     "ObjectColours",
     "Objects",
+    "OpenEDS",
+    "OpenEDSFile",
     "Opponents",
     "Paired",
+    "Persons",
     "Portraits",
     "Rooms",
     "SceneNet",

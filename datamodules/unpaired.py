@@ -9,7 +9,7 @@ from datamodules.augment.images import TransformSpec
 from datamodules.base.translation_data import HeldOut
 from datamodules.errors import DataError
 from datamodules.files.archives import is_clutter
-from datamodules.files.decoding import Resize
+from datamodules.files.decoding import Resize, Size
 from datamodules.files.modalities import ModalitySpec
 from datamodules.files.scenes import (
     FileScenes,
@@ -124,15 +124,15 @@ class Unpaired(TranslationFolders):
 
 
 def read_folder(
-    folder: Path, modalities: Mapping[str, Modality], size: int, resize: Resize = "crop"
+    folder: Path, modalities: Mapping[str, Modality], size: Size, resize: Resize = "crop"
 ) -> FileScenes:
     """Return the scenes of a folder that is to be translated, all files checked.
 
     Args:
         folder: Holds `<modality>/<stem>.<ext>`; or, of a single modality, `<stem>.<ext>`.
         modalities: Name -> what it is.
-        size: Side in pixels.
-        resize: How other shapes become square.
+        size: Side in pixels, or height and width.
+        resize: How pictures of other shapes get this one.
 
     Returns:
         The scenes in the order of their stems, which are their ids.

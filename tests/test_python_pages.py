@@ -36,6 +36,7 @@ RUNS = {
     "stargan": ("translation/stargan", {"domains": DOMAINS}),
     "icgan": ("translation/icgan", {"domains": DOMAINS}),
     "mmnets_recolour": ("translation/mmnets_unpaired", {"domains": DOMAINS, "anchor": "blue"}),
+    "segmenter": ("translation/segmenter", {"source": "image", "target": "mask"}),
     "mmnets": ("translation/mmnets", {}),
     "pix2pix": (
         "translation/pix2pix",

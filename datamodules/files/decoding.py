@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 Resize = Literal["crop", "stretch"]
+Size = int | tuple[int, int]  # the side of a square, or height and width, in pixels
 Kind = Literal["grey", "16-bit grey", "colour", "transparent"]
 
 RESIZE_RULES: dict[Resize, str] = {
@@ -57,22 +58,28 @@ def kind_of(image: Image.Image) -> Kind:
     return "grey" if image.mode in ("1", "L") else "colour"
 
 
-def to_pixels(image: Image.Image, size: int, channels: int, resize: Resize) -> Tensor:
-    """Return uint8 pixels (C, size, size).
+def sides(size: Size) -> tuple[int, int]:
+    """Return height and width in pixels."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def to_pixels(image: Image.Image, size: Size, channels: int, resize: Resize) -> Tensor:
+    """Return uint8 pixels (C, H, W), `size` large.
 
     Transparent pixels show white; 16-bit values are divided by 257; colour becomes grey by
     Rec. 601 luma and grey becomes colour by repetition.
     """
     flat = flatten(image).convert("L" if channels == 1 else "RGB")
     lanczos = Image.Resampling.LANCZOS
-    if flat.size == (size, size):
+    height, width = sides(size)
+    if flat.size == (width, height):
         fitted = flat
     elif resize == "crop":
-        fitted = ImageOps.fit(flat, (size, size), lanczos)
+        fitted = ImageOps.fit(flat, (width, height), lanczos)
     else:
-        fitted = flat.resize((size, size), lanczos)
+        fitted = flat.resize((width, height), lanczos)
     pixels = torch.from_numpy(np.array(fitted))
-    return pixels.reshape(size, size, channels).permute(2, 0, 1).contiguous()
+    return pixels.reshape(height, width, channels).permute(2, 0, 1).contiguous()
 
 
 def flatten(image: Image.Image) -> Image.Image:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.files.archives import MOST_BYTES, read_file
-from datamodules.files.decoding import Resize, UnreadableError, open_image, to_pixels
+from datamodules.files.decoding import Resize, Size, UnreadableError, open_image, sides, to_pixels
 from datamodules.items.modalities import IGNORE, UNKNOWN, Kind, Modality
 
 ModalitySpec = dict[str, Any]  # {kind, channels, ...}: what a YAML file can say
@@ -97,7 +97,7 @@ def read_modality(
     file: Path | bytes,
     name: str,
     modality: Modality,
-    size: int,
+    size: Size,
     resize: Resize = "crop",
 ) -> Tensor:
     """Read one picture in the form in which `MemoryScenes` stores it.
@@ -106,12 +106,12 @@ def read_modality(
         file: A path, or what the file holds.
         name: What messages call it.
         modality: What the picture is.
-        size: Side in pixels; images are resized by Lanczos, depth and labels by nearest neighbour.
+        size: Side in pixels, or height and width; images are resized by Lanczos, depth and
+            labels by nearest neighbour.
         resize: `crop` takes the central square, `stretch` the whole picture.
 
     Returns:
-        uint8 (C, size, size) of an image, float32 (1, size, size) metres of depth, uint8
-        (size, size) of labels.
+        uint8 (C, H, W) of an image, float32 (1, H, W) metres of depth, uint8 (H, W) of labels.
 
     Raises:
         DataError: The file cannot be used; the message says why.
@@ -139,15 +139,16 @@ def decode(data: bytes, modality: Modality) -> Image.Image:
     return open_image(data)
 
 
-def fit(picture: Image.Image, modality: Modality, size: int, resize: Resize) -> Tensor:
-    """Return a decoded picture at `size` pixels, in the form in which `MemoryScenes` stores it."""
+def fit(picture: Image.Image, modality: Modality, size: Size, resize: Resize) -> Tensor:
+    """Return a decoded picture at a size, in the form in which `MemoryScenes` stores it."""
     if modality.kind == "image":
         return to_pixels(picture, size, modality.channels, resize)
     nearest = Image.Resampling.NEAREST
+    height, width = sides(size)
     if resize == "crop":
-        fitted = ImageOps.fit(picture, (size, size), nearest)
+        fitted = ImageOps.fit(picture, (width, height), nearest)
     else:
-        fitted = picture.resize((size, size), nearest)
+        fitted = picture.resize((width, height), nearest)
     values = torch.from_numpy(np.array(fitted))
     return values[None] if modality.kind == "depth" else values
 
@@ -208,7 +209,7 @@ def _decode_depth(data: bytes, modality: Modality) -> Image.Image:
 def _metres(data: bytes, per_metre: float) -> np.ndarray:
     """Return the depths (H, W) of a file, float32."""
     if data.startswith((_NPY, _NPZ)):
-        return _array(data)
+        return _load_array(data, np.floating, "depth in metres as floats").astype(np.float32)
     floats = _floats(data)
     if floats is not None:
         return floats
@@ -221,7 +222,8 @@ def _metres(data: bytes, per_metre: float) -> np.ndarray:
     return np.asarray(image).astype(np.float32) / np.float32(per_metre)
 
 
-def _array(data: bytes) -> np.ndarray:
+def _load_array(data: bytes, kind: type, expected: str) -> np.ndarray:
+    """Return an array (H, W) of a kind of numbers, as it was stored."""
     try:
         if data.startswith(_NPZ):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -234,17 +236,19 @@ def _array(data: bytes) -> np.ndarray:
     if len(arrays) != 1:
         raise UnreadableError(f"holds {len(arrays)} arrays; give one")
     array = arrays[0]
-    if not np.issubdtype(array.dtype, np.floating):
-        raise UnreadableError(f"holds {array.dtype}; give depth in metres as floats")
+    if not np.issubdtype(array.dtype, kind):
+        raise UnreadableError(f"holds {array.dtype}; give {expected}")
     for axis in (0, -1):
         if array.ndim == 3 and array.shape[axis] == 1:
             array = array.squeeze(axis)
     if array.ndim != 2:
-        raise UnreadableError(f"has the shape {array.shape}; give one depth per pixel (H, W)")
-    return array.astype(np.float32)
+        raise UnreadableError(f"has the shape {array.shape}; give one value per pixel (H, W)")
+    return array
 
 
 def _decode_labels(data: bytes, modality: Modality) -> Image.Image:
+    if data.startswith(_NPY):
+        return _classes(_load_array(data, np.integer, "labels as whole numbers"), modality)
     image = open_image(data)
     if image.mode not in ("1", "L", "P", *_SIXTEEN_BITS):
         raise UnreadableError(
@@ -253,7 +257,11 @@ def _decode_labels(data: bytes, modality: Modality) -> Image.Image:
         )
     if Image.open(io.BytesIO(data)).format in _LOSSY:
         raise UnreadableError("is compressed with loss, which changes labels; give a PNG")
-    return Image.fromarray(_mapped(np.asarray(image), {IGNORE: IGNORE, **_label_map(modality)}))
+    return _classes(np.asarray(image), modality)
+
+
+def _classes(labels: np.ndarray, modality: Modality) -> Image.Image:
+    return Image.fromarray(_mapped(labels, {IGNORE: IGNORE, **_label_map(modality)}))
 
 
 def _label_map(modality: Modality) -> Mapping[int, int]:

@@ -1,6 +1,7 @@
 """Scenes whose pictures lie in files: found by their names, checked as a whole, decoded."""
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.files.archives import ARRAY_SUFFIXES, IMAGE_SUFFIXES, Directory, read_file
-from datamodules.files.decoding import Resize, UnreadableError
+from datamodules.files.decoding import Resize, Size, UnreadableError, sides
 from datamodules.files.modalities import FileModality, decode, fit
 from datamodules.files.scan_cache import Facts, ScanCache
 from datamodules.items.modalities import Modality
@@ -85,9 +86,10 @@ class FileScenes(Scenes):
         modalities: Name -> what it is.
         found: Modality -> its pictures, one per scene.
         ids: See `Scenes`.
-        size: Side in pixels.
-        resize: How other shapes become square.
+        size: Side in pixels, or height and width.
+        resize: How pictures of other shapes get this one.
         verdicts: Modality -> what `scan` said of each picture.
+        fields: See `Split`.
     """
 
     def __init__(
@@ -95,11 +97,12 @@ class FileScenes(Scenes):
         modalities: Mapping[str, Modality],
         found: Found,
         ids: Sequence[str],
-        size: int,
+        size: Size,
         resize: Resize,
         verdicts: Verdicts,
+        fields: Batch | None = None,
     ) -> None:
-        super().__init__({name: modalities[name] for name in found}, ids, {})
+        super().__init__({name: modalities[name] for name in found}, ids, fields or {})
         self.found, self.size, self.resize, self.verdicts = found, size, resize, verdicts
 
     @cached_property
@@ -118,7 +121,7 @@ class FileScenes(Scenes):
             _BYTES[m.kind] * (m.channels if m.kind == "image" else 1)
             for m in self.modalities.values()
         )
-        return len(self) * per_pixel * self.size**2
+        return len(self) * per_pixel * math.prod(sides(self.size))
 
     def pictures(self, index: Tensor) -> Batch:
         chosen = index.tolist()
@@ -132,7 +135,7 @@ class FileScenes(Scenes):
             name: torch.stack(_in_threads(partial(self._read, name), range(len(self))))
             for name in self.found
         }
-        return MemoryScenes(self.modalities, stored, self.ids, sha256=self.sha256)
+        return MemoryScenes(self.modalities, stored, self.ids, self.fields, self.sha256)
 
     def _read(self, name: str, position: int) -> Tensor:
         picture, modality = self.found[name][position], self.modalities[name]

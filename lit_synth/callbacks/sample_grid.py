@@ -169,8 +169,9 @@ def _scenes(data: TranslationData, n: int) -> tuple[Batch, bool]:
         found = data.training_set(name).fetch(range(n))
         for modality in modalities:
             pictures = found[modality]
-            size = data.image_size if isinstance(data, HasImageSize) else pictures.shape[-1]
-            x.setdefault(modality, middle(pictures, size))
+            if isinstance(data, HasImageSize):
+                pictures = middle(pictures, data.image_size)
+            x.setdefault(modality, pictures)
         if ATTRIBUTES in found:
             x[ATTRIBUTES] = found[ATTRIBUTES]
     return x, False

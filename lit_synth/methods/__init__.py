@@ -4,6 +4,7 @@ from lit_synth.methods.minegan import MineGAN
 from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.sdit import SDIT
+from lit_synth.methods.segmenter import Segmenter
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.methods.udit import UDIT
@@ -15,6 +16,7 @@ __all__ = [
     "MMNets",
     "MMNetsUnpaired",
     "MineGAN",
+    "Segmenter",
     "SemanticExtractor",
     "TransferACGAN",
     "TransferGAN",

@@ -4,6 +4,7 @@ from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
 from lit_synth.networks.dcgan_mnist import MnistCritic, MnistGenerator
+from lit_synth.networks.deeplab import DeepLab
 from lit_synth.networks.drit import (
     DRITAttributeEncoder,
     DRITContentDiscriminator,
@@ -49,6 +50,7 @@ __all__ = [
     "DRITContentEncoder",
     "DRITGenerator",
     "DRITSharedLayer",
+    "DeepLab",
     "INADEGenerator",
     "IcGANDiscriminator",
     "IcGANEncoder",

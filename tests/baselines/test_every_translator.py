@@ -49,6 +49,7 @@ TURNS = {
     "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "oasis": 4 * [{"generator"}, {"discriminator"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
+    "segmenter": 4 * [{"network"}],
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],

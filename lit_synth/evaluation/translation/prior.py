@@ -26,8 +26,9 @@ def priors(data: TranslationData) -> dict[str, Tensor]:
         if modality.kind == "image" or not sets:
             continue
         parts = [part for own in sets for part in _spread(data.training_set(own), name)]
-        size = data.image_size if isinstance(data, HasImageSize) else parts[0].shape[-1]
-        maps = middle(torch.cat(parts), size)
+        maps = torch.cat(parts)
+        if isinstance(data, HasImageSize):
+            maps = middle(maps, data.image_size)
         labels = modality.kind == "labels"
         found[name] = majority(maps, modality.channels) if labels else median_depth(maps)
     return found

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from datamodules.files.decoding import Resize
+from datamodules.files.decoding import Resize, Size
 from datamodules.files.modalities import read_modality
 from datamodules.files.scenes import find
 from datamodules.items.modalities import Modality
@@ -101,7 +101,7 @@ def choose_styles(
     domain: str,
     asked: AskedStyles,
     modality: Modality,
-    size: int,
+    size: Size,
     resize: Resize,
 ) -> StyleChoice:
     """Find out which styles are asked for.
@@ -111,8 +111,8 @@ def choose_styles(
         domain: Their target.
         asked: What the command line says.
         modality: What the target is.
-        size: Side of its pictures in pixels.
-        resize: How references of other shapes become square.
+        size: Side of its pictures in pixels, or height and width.
+        resize: How references of other shapes get this one.
 
     Raises:
         InputError: If the method cannot do that, or what is asked for does not fit together.

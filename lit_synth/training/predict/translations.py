@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from datamodules.base.person_data import PersonData
 from datamodules.base.translation_data import TranslationData
-from datamodules.files.decoding import Resize
+from datamodules.files.decoding import Resize, Size
 from datamodules.files.modalities import write_modality
 from datamodules.unpaired import read_folder
 from lit_synth.batches.labels import ATTRIBUTES, HasLabels, check_data
@@ -85,8 +86,10 @@ def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> J
     return Job(translation, steps, split, [f"{index:06d}" for index in range(n)], keep, styles)
 
 
-def _size(data: TranslationData) -> int:
-    """Return the side of the pictures of a data module in pixels."""
+def _size(data: TranslationData) -> Size:
+    """Return the side of the pictures of a data module in pixels, or their height and width."""
+    if isinstance(data, PersonData):
+        return data.size
     for knows in (data, getattr(data, "source", None)):
         size: int | None = getattr(knows, "image_size", None)
         if size is not None:
