@@ -22,7 +22,7 @@ from lit_synth.stages import Stage
 class Blur(nn.Module):
     """A generator of soft noise around one brightness; its classes differ in brightness."""
 
-    latent_dim = 256
+    latent_dim, image_size, image_channels = 256, 16, 1
 
     def __init__(self, brightness, num_classes=0):
         super().__init__()
