@@ -5,8 +5,10 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bad_input import refused
+from PIL import Image
 from scene_trees import write_image
 
 from lit_synth.cli import main
@@ -48,6 +50,9 @@ COMMANDS = documented()
 
 def folder(config):
     """Write the folder that the config is documented for."""
+    if config == "segmenter":
+        people()
+        return
     parts = {"pix2pix": ["train/a", "train/b"], "udit_extractor": ["flat", "textured"]}
     letters = config in ("cyclegan", "munit", "udit", "drit")
     several = [f"{part}/{name}" for part in ("train", "test") for name in ("cat", "dog", "fox")]
@@ -56,6 +61,17 @@ def folder(config):
     for number, name in enumerate(names):
         for i in range(n):
             write_image(Path("own data", name, f"{i}.png"), n * number + i, (34, 33))
+
+
+def people():
+    """Write pictures and masks of three people, one for each part of the data."""
+    ids = np.arange(80 * 64).reshape(80, 64) % 4
+    for number, person in enumerate(("train/ann", "val/ben", "test/cem")):
+        for i in range(2):
+            write_image(Path("own data", person, "image", f"{i}.png"), 2 * number + i, (64, 80))
+            mask = Path("own data", person, "mask", f"{i}.png")
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(ids.astype(np.uint8)).save(mask)
 
 
 @pytest.fixture(autouse=True)

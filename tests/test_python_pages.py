@@ -38,6 +38,9 @@ RUNS = {
     "mmnets_recolour": ("translation/mmnets_unpaired", {"domains": DOMAINS, "anchor": "blue"}),
     "segmenter": ("translation/segmenter", {"source": "image", "target": "mask"}),
     "mmnets": ("translation/mmnets", {}),
+    "spade": ("translation/spade", {}),
+    "oasis": ("translation/oasis", {}),
+    "inade": ("translation/inade", {}),
     "pix2pix": (
         "translation/pix2pix",
         {"source": "a", "target": "b", "generator": SIDE, **CODINGS},
@@ -94,6 +97,8 @@ def pictures(workdir):
     for k in range(4):
         depth = torch.randint(500, 5000, (16, 16), generator=rng).to(torch.uint16)
         Image.fromarray(depth.numpy()).save(workdir / f"depth{k}.png")
+        ids = torch.randint(5, (16, 16), generator=rng).to(torch.uint8)
+        Image.fromarray(ids.numpy()).save(workdir / f"labels{k}.png")
     return workdir
 
 

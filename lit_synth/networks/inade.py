@@ -78,7 +78,8 @@ class INADEGenerator(nn.Module):
                 "instances is not null."
             )
         z, noise = style[:, : self.latent_dim], style[:, self.latent_dim :]
-        noise = noise.reshape(len(noise), self.slots, 2, self.noise_dim)
+        # One matrix product: of strided rows its last bits would depend on where they lie.
+        noise = noise.contiguous().view(len(noise), self.slots, 2, self.noise_dim)
         height, width = start_size(ids, sum(self.enlarges), "INADEGenerator")
         x = self.start(z).view(len(z), -1, height, width)
         ids = ids.clamp(max=self.num_classes)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,23 @@ def check_same_settings(folder: Path, config: dict[str, Any]) -> None:
 
 
 def changed_settings(folder: Path, config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that decide a run's results and differ: name -> before and now."""
+    """Return the settings that decide a run's results and differ: name -> before and now.
+
+    A setting that the run had no word for, as it is of an older version, differs where it is on.
+    """
     if not (folder / CONFIG).exists():
         return {}
     before, now = _settings(settings_of(folder)), _settings(config)
     return {
         name: (before.get(name), now.get(name))
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and not _is_new_and_off(name, before, now)
     }
+
+
+def _is_new_and_off(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    is_member = name.rpartition(".")[2].isdigit()  # of a list, which is longer now
+    return name not in before and not is_member and not now[name]
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,14 @@ CONFIGS = {
         "images": 8,
     },
     "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
+    "Eyes": {"size": [40, 32], "persons": 4, "images_per_person": 2},
+    "Persons": {
+        "root": "people",
+        "image_size": [40, 32],
+        "mask": {"channels": 4, "class_names": ["skin", "sclera", "iris", "pupil"]},
+    },
+    "OpenEDS": {"root": "openeds", "image_size": [80, 64], "leave_out": ["U111"]},
+    "OpenEDSFile": {"file": "openeds.h5", "size": [80, 64]},
 }
 
 

@@ -127,6 +127,16 @@ def test_other_settings_are_refused_by_name(folder, changed, name):
     assert (folder / "config.yaml").read_bytes() == before
 
 
+def test_a_run_of_a_version_without_a_setting_goes_on_where_that_is_off(folder):
+    claim_folder(folder, settings(classes=[1, 0]))
+    put(folder)
+    claim_folder(folder, settings(classes=[1, 0], shuffle=False, note=""))
+    with pytest.raises(InputError, match=r"data.init_args.limit = None, but now it is 7"):
+        claim_folder(folder, settings(classes=[1, 0], limit=7))
+    with pytest.raises(InputError, match=r"data.init_args.classes.2 = None, but now it is 0"):
+        claim_folder(folder, settings(classes=[1, 0, 0]))
+
+
 def test_other_settings_are_fine_before_anything_is_saved(folder):
     claim_folder(folder, settings())
     claim_folder(folder, settings(lr=0.2))
