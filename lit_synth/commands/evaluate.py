@@ -1,6 +1,7 @@
-"""`lit-synth evaluate`: compare a folder of generated images with a folder of real ones."""
+"""`lit-synth evaluate`: compare generated images, or a release's, with a folder of real ones."""
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "evaluate", help="compare two folders of images", description=__doc__
     )
     parser.add_argument("real", help="folder or zip of real images, best unseen by the generator")
-    parser.add_argument("fake", help="folder or zip of generated images")
+    parser.add_argument(
+        "fake",
+        help="folder or zip of generated images; or a release, of which --n images are drawn "
+        "(default: as many as there are real ones)",
+    )
     parser.add_argument(
         "--extractor",
         default="auto",
@@ -61,15 +66,39 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print and, with `--out`, write."""
+    from datamodules.files.archives import open_source
+    from lit_synth.commands.sample import write_samples
+
+    if not is_release(args.fake):
+        return measure_folders(args, args.fake)
+    n = len(open_source(Path(args.real)).names) if args.n is None else args.n
+    with tempfile.TemporaryDirectory() as folder:
+        write_samples(args.fake, Path(folder), n, args.seed)
+        return measure_folders(args, folder)
+
+
+def is_release(name: str) -> bool:
+    """Is it a release folder, or the name of a bundled release?"""
+    from lit_synth.releases.format import find_release
+
+    try:
+        find_release(name)
+    except InputError:
+        return False
+    return True
+
+
+def measure_folders(args: argparse.Namespace, fakes: str) -> int:
+    """Measure the images of a folder, print and, with `--out`, write."""
     import torch
 
     from lit_synth.features.base import extract
     from lit_synth.features.choice import load_extractor
     from lit_synth.metrics.card import Card, write_card
 
-    size = args.resize or side_of_first(args.fake)
+    size = args.resize or side_of_first(fakes)
     real, data_sha256 = read_images(args.real, size, args.n, args.seed)
-    fake, _ = read_images(args.fake, size, args.n, args.seed)
+    fake, _ = read_images(fakes, size, args.n, args.seed)
     train = read_images(args.train, size, None, args.seed)[0] if args.train else None
 
     extractor = load_extractor(args.extractor)

@@ -29,33 +29,48 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Draw and write; images do not depend on the batch size."""
+    from lit_synth.errors import InputError
+
+    if args.n < 1 or args.batch_size < 1:
+        raise InputError(f"--n is {args.n}, --batch_size {args.batch_size}: give 1 or more.")
+    if args.out.is_dir() and any(args.out.iterdir()):
+        raise InputError(f"{args.out} is not empty: give another --out.")
+    write_samples(
+        args.release, args.out, args.n, args.seed, args.truncation, args.classes, args.batch_size
+    )
+    print(f"{args.out}: {args.n} images of {args.release}, truncation {args.truncation:g}.")
+    return 0
+
+
+def write_samples(
+    release_name: str,
+    out: Path,
+    n: int,
+    seed: int = 0,
+    truncation: float = 1.0,
+    classes: str = "",
+    batch_size: int = 16,
+) -> None:
+    """Draw `n` images of a release's generator, and write them to a folder as PNG files."""
     import torch
 
-    from lit_synth.errors import InputError
     from lit_synth.pictures.grid import png
     from lit_synth.releases.format import load_release
     from lit_synth.releases.sampling import sample
     from lit_synth.runs.files import writing
     from lit_synth.tensors.pixels import as_uint8
 
-    if args.n < 1 or args.batch_size < 1:
-        raise InputError(f"--n is {args.n}, --batch_size {args.batch_size}: give 1 or more.")
-    if args.out.is_dir() and any(args.out.iterdir()):
-        raise InputError(f"{args.out} is not empty: give another --out.")
-    release = load_release(args.release)
+    release = load_release(release_name)
     generator = release.network("generator")
-    classes = numbers_of(args.classes, release.extra.get("class_names", []))
+    numbers = numbers_of(classes, release.extra.get("class_names", []))
     generator.to("cuda" if torch.cuda.is_available() else "cpu")
-    batches = sample(generator, args.n, args.seed, args.batch_size, args.truncation, classes)
     written = 0
-    with writing(args.out):
-        args.out.mkdir(parents=True, exist_ok=True)
-        for images in batches:
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for images in sample(generator, n, seed, batch_size, truncation, numbers):
             for pixels in as_uint8(images.cpu()):
-                (args.out / f"{written:06d}.png").write_bytes(png(pixels))
+                (out / f"{written:06d}.png").write_bytes(png(pixels))
                 written += 1
-    print(f"{args.out}: {written} images of {args.release}, truncation {args.truncation:g}.")
-    return 0
 
 
 def numbers_of(given: str, names: list[str]) -> list[int]:

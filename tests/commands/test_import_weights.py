@@ -129,7 +129,11 @@ def test_sources_are_ranked_and_those_without_a_critic_named(tmp_path, release, 
     assert said.index("Without a critic") < said.index("a fresh one")
     fakes = tmp_path / "fakes"
     assert main(["sample", other, "--n", "8", "--out", str(fakes)]) == 0
-    assert main(["evaluate", str(target), str(fakes), "--extractor", "random"]) == 0
+    words = ["--extractor", "random", "--out"]
+    assert main(["evaluate", str(target), str(fakes), *words, str(tmp_path / "a.json")]) == 0
+    assert main(["evaluate", str(target), other, *words, str(tmp_path / "b.json")]) == 0
+    of_folder, of_release = (json.loads((tmp_path / f"{each}.json").read_text()) for each in "ab")
+    assert of_release["values"] == of_folder["values"]
 
 
 def test_older_releases_are_sampled_too(tmp_path):
