@@ -31,6 +31,7 @@ def cluster(tmp_path, monkeypatch):
     program(programs, "scontrol", f'echo "$@" >> {tmp_path}/scontrol.log')
     program(programs, "lit-synth", f'printf "%s\\n" "$@" > {tmp_path}/command')
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("VENV", str(tmp_path / "none"))  # one here would put its own programs first
     return tmp_path
 
 
