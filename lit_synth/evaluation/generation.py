@@ -90,7 +90,8 @@ class GenerationEvaluation:
             self.extractor, self.method, images, settings.n_fake, settings.batch_size, settings.seed
         )
         train = self._real("train", unseen=False) if testing else None
-        names = list(dict.fromkeys([*settings.metrics, *(TEST_METRICS if testing else ())]))
+        tested = (*TEST_METRICS, *self.extractor.metrics) if testing else ()
+        names = list(dict.fromkeys([*settings.metrics, *tested]))
         if train is not None and len(train.features) < 2:
             names.remove("fid_floor")  # one image has no covariance
         if fake.classes_are_judged and "accuracy" not in names:
