@@ -191,8 +191,8 @@ class SISUGMapper(Method):
         """Let S learn the labels of annotated images, mirrored or not, from their features."""
         if self.segmenter is None or self.labels is None:
             raise InputError(
-                f"the stage '{self.stage.name}' freezes the mapper, which leaves the part segmenter "
-                "to train, but a reader stands in its place: leave the stage out."
+                f"the stage '{self.stage.name}' freezes the mapper, so it is to train the part "
+                "segmenter, but a reader stands in its place: leave the stage out."
             )
         opt_s = self.optimizers()[2]
         with self.toggled_optimizer(opt_s):
@@ -240,7 +240,7 @@ class SISUGMapper(Method):
 
     def inverted(self, images: Tensor) -> Tensor:
         """Return w of every layer (N, layers, w_dim) from which the generator makes images."""
-        rng = torch.Generator().manual_seed(int(self.seed.clamp(min=0)))
+        rng = torch.Generator().manual_seed(0)
         z = torch.randn(CANDIDATES, self.generator.latent_dim, generator=rng)
         candidates = self.generator.to_w(z.to(self.generator.w_avg))
         steps, synthesis = self.inversion_steps, self.generator.synthesis
@@ -275,7 +275,7 @@ class SISUGMapper(Method):
         return self
 
     def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
-        """Return all networks, those of the rearranger's release among them; the split, the game."""
+        """Return all networks, those of the rearranger's release too; the split and the game."""
         networks = dict(self.named_children())
         networks.pop("game")
         if self.reader is not None:
@@ -319,6 +319,6 @@ class SISUGMapper(Method):
         missing = [str(name) for k, name in enumerate(names) if not (ids == k).any()]
         if missing:
             warn(
-                f"none of the {self.annotated} annotated images has {', '.join(missing)}: images of "
-                "labels with them will not show them; annotate an image that does."
+                f"none of the {self.annotated} annotated images has {', '.join(missing)}: the "
+                "images of labels with them will not show them; annotate an image that does."
             )

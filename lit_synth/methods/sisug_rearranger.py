@@ -1,4 +1,4 @@
-"""SISUG's rearranger: the style of one image in the layout of another (Chae et al. 2023, NeurIPS)."""
+"""SISUG's rearranger: the style of one image in the layout of another (Chae et al. 2023)."""
 
 import copy
 from collections.abc import Mapping
@@ -179,8 +179,8 @@ class SISUGRearranger(Method):
         """Let the labeler learn the proxy masks of the source's own images."""
         if self.labeler is None:
             raise InputError(
-                f"the stage '{self.stage.name}' freezes the rearranger, which leaves the labeler to "
-                "train, but there is none: give one, or leave the stage out."
+                f"the stage '{self.stage.name}' freezes the rearranger, so it is to train the "
+                "labeler, but there is none: give one, or leave the stage out."
             )
         opt_t = self.optimizers()[2]
         with self.toggled_optimizer(opt_t):

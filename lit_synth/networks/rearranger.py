@@ -1,4 +1,4 @@
-"""The rearranger of SISUG: features of one image, laid out as the mask of another (Chae et al. 2023)."""
+"""SISUG's rearranger: features of one image, laid out as a mask of another (Chae et al. 2023)."""
 
 import math
 from typing import Literal
@@ -57,7 +57,8 @@ class Rearranger(nn.Module):
         self.before = ResidualFour(hidden, hidden)
         self.query, self.key = nn.Conv2d(hidden, dim, 1), nn.Conv2d(channels, dim, 1)
         self.after = ResidualFour(channels + image_channels, hidden)
-        nn.init.zeros_(self.after.convs[-1].weight)
+        for start in self.after.convs[-1].parameters():
+            nn.init.zeros_(start)
 
     def forward(self, f: Tensor, skip: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features (N, C, h, w) and the skip (N, 3, h, w), laid out as the mask.

@@ -41,7 +41,7 @@ MEASURES = {
 }
 HEAD = "head"  # marked as attributes are: where the head shows
 
-# What a pixel can show, and a colour for each. Lenses are of the glasses, ears and neck of the skin.
+# What a pixel can show, and its colour. Lenses belong to the glasses, ears and neck to the skin.
 PARTS = {
     "background": (0, 0, 0),
     "skin": (230, 180, 150),
@@ -110,8 +110,8 @@ class Painter:
         colour: Of the skin, the hair and what the style rolls: name -> (N, 3).
         head: Coordinates of the head.
         features: The same, moved to where the face looks.
-        shares: How much of each pixel each of `PARTS` makes up so far (len(PARTS), N, H, W), changed
-            in place; None: nobody asks.
+        shares: How much of each pixel each of `PARTS` makes up so far, (len(PARTS), N, H, W); None:
+            nobody asks.
     """
 
     canvas: Tensor
