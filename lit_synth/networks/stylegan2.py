@@ -20,6 +20,7 @@ from lit_synth.networks.parts.minibatch import MinibatchDeviation
 from lit_synth.networks.parts.modulated import Noise, StyledConv, ToRGB
 from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.parts.resampling import LowPass
+from lit_synth.networks.parts.waves import waves
 from lit_synth.tensors.processes import gathered
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
@@ -83,6 +84,8 @@ class StyleGAN2Generator(nn.Module):
         noise: Which noise the layers add: `random`, `const`, its constant maps, or `none`.
         clamp: Keep features within +-clamp, as NVIDIA's networks that were trained in float16 do
             (256); None to let them be.
+        mapping_lr: Factor of the mapping network's learning rate.
+        harmonics: Waves of each coordinate of z that join it, see `waves`; 0 for none.
     """
 
     w_avg: Tensor
@@ -100,12 +103,16 @@ class StyleGAN2Generator(nn.Module):
         num_classes: int = 0,
         noise: Noise = "random",
         clamp: float | None = None,
+        mapping_lr: float = MAPPING_LR,
+        harmonics: int = 0,
     ) -> None:
         super().__init__()
         channels = _channels_from_4px(image_size, channel_base, channel_max)
         self.image_size, self.image_channels = image_size, image_channels
         self.latent_dim, self.num_classes, self.w_dim = latent_dim, num_classes, w_dim
-        self.mapping = MappingNetwork(latent_dim, w_dim, mapping_layers, num_classes)
+        self.mapping = MappingNetwork(
+            latent_dim, w_dim, mapping_layers, num_classes, mapping_lr, harmonics
+        )
         self.register_buffer("w_avg", torch.zeros(w_dim))
         self.synthesis = SynthesisNetwork(channels, image_channels, w_dim, noise, clamp)
 
@@ -164,16 +171,27 @@ class MappingNetwork(nn.Module):
         w_dim: Length of w, of the classes' vectors, and of the features between.
         layers: How many FC layers; with none the normalised input is w.
         num_classes: Classes, 0 for none.
+        lr_multiplier: Factor of the layers' learning rate.
+        harmonics: Waves of each coordinate of z that join it before it is normalised.
     """
 
-    def __init__(self, latent_dim: int, w_dim: int, layers: int, num_classes: int) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        w_dim: int,
+        layers: int,
+        num_classes: int,
+        lr_multiplier: float = MAPPING_LR,
+        harmonics: int = 0,
+    ) -> None:
         super().__init__()
-        self.normalise = PixelNorm()
+        self.normalise, self.harmonics = PixelNorm(), harmonics
         if num_classes:
             self.class_embedding = EqualisedLinear(num_classes, w_dim)
-        widths = [latent_dim + (w_dim if num_classes else 0), *[w_dim] * layers]
+        first = latent_dim * (1 + 2 * harmonics) + (w_dim if num_classes else 0)
+        widths = [first, *[w_dim] * layers]
         self.body = nn.Sequential(
-            *(EqualisedLinear(*pair, lr_multiplier=MAPPING_LR) for pair in pairwise(widths))
+            *(EqualisedLinear(*pair, lr_multiplier=lr_multiplier) for pair in pairwise(widths))
         )
 
     def forward(self, z: Tensor | None, label: Tensor | None) -> Tensor:
@@ -185,6 +203,7 @@ class MappingNetwork(nn.Module):
         """
         if label is not None and not label.is_floating_point():
             label = F.embedding(label, self.class_vectors())
+        z = None if z is None else waves(z, self.harmonics)
         parts = [part for part in (z, label) if part is not None]
         with torch.autocast(parts[0].device.type, enabled=False):
             wide = [part.to(torch.promote_types(part.dtype, torch.float32)) for part in parts]
