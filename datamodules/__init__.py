@@ -15,6 +15,7 @@ from datamodules.labelled.table import AttributeTable
 from datamodules.labelled_images import LabelledImages
 from datamodules.paired import Paired
 from datamodules.persons import Persons
+from datamodules.segmented import Segmented
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags.world import Bags
@@ -48,6 +49,7 @@ __all__ = [
     "Portraits",
     "Rooms",
     "SceneNet",
+    "Segmented",
     "SunRGBD",
     "Unconditional",
     "Unpaired",

@@ -41,6 +41,7 @@ RUNS = {
     "spade": ("translation/spade", {}),
     "oasis": ("translation/oasis", {}),
     "inade": ("translation/inade", {}),
+    "sisug": ("translation/sisug_mapper", {}),
     "pix2pix": (
         "translation/pix2pix",
         {"source": "a", "target": "b", "generator": SIDE, **CODINGS},

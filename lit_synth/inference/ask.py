@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_synth.contracts.data import Batch
+from lit_synth.contracts.generator import HasLayouts
 from lit_synth.contracts.translator import (
     HasAttention,
     HasLatents,
@@ -54,6 +55,13 @@ def latents(method: HasLatents, x: Batch) -> Batch:
     """Return the latents of scenes `x`, modality -> (N, ...)."""
     with _own_randomness(_device(x)):
         return method.latents(x)
+
+
+@torch.no_grad()
+def layouts(method: HasLayouts, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the images (N, C, H, W) of latents, and the labels (N, h, w) of their layouts."""
+    with _own_randomness(z.device):
+        return method.layouts(z)
 
 
 @torch.no_grad()

@@ -5,6 +5,8 @@ from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.sdit import SDIT
 from lit_synth.methods.segmenter import Segmenter
+from lit_synth.methods.sisug_mapper import SISUGMapper
+from lit_synth.methods.sisug_rearranger import SISUGRearranger
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.methods.udit import UDIT
@@ -16,6 +18,8 @@ __all__ = [
     "MMNets",
     "MMNetsUnpaired",
     "MineGAN",
+    "SISUGMapper",
+    "SISUGRearranger",
     "Segmenter",
     "SemanticExtractor",
     "TransferACGAN",

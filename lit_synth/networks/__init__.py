@@ -23,8 +23,11 @@ from lit_synth.networks.munit import (
     StyleEncoder,
 )
 from lit_synth.networks.oasis import OASISDiscriminator, OASISGenerator
+from lit_synth.networks.part_segmenter import PartSegmenter
 from lit_synth.networks.patchgan import PatchDiscriminator
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.proxy_masks import ProxyMasks
+from lit_synth.networks.rearranger import Rearranger
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
 from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
@@ -34,6 +37,7 @@ from lit_synth.networks.spade import SPADEDiscriminator, SPADEEncoder, SPADEGene
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
+from lit_synth.networks.unet_mapper import UNetMapper
 from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
@@ -65,7 +69,10 @@ __all__ = [
     "OASISGenerator",
     "PGANCritic",
     "PGANGenerator",
+    "PartSegmenter",
     "PatchDiscriminator",
+    "ProxyMasks",
+    "Rearranger",
     "ResNetCritic",
     "ResNetDecoder",
     "ResNetEncoder",
@@ -91,5 +98,6 @@ __all__ = [
     "StyleGAN2Discriminator",
     "StyleGAN2Generator",
     "UNet",
+    "UNetMapper",
     "VGGFaceBackbone",
 ]

@@ -274,7 +274,16 @@ class SynthesisNetwork(nn.Module):
                 f"{', '.join(self.blocks)}."
             )
         x = self.const[None] if start is None else start
-        return self._pass(x, None, w, 4, size)
+        return self._pass(x, None, w, 4, size)[-1]
+
+    def pyramid(self, w: Tensor) -> list[Tensor]:
+        """Return the features (N, C, r, r) of every block, r = 4, 8, ...
+
+        Args:
+            w: One for all layers (N, w_dim), or one for each (N, layers, w_dim).
+        """
+        last = 4 * 2 ** (len(self.blocks) - 1)
+        return [x for x, _ in self._pass(self.const[None], None, w, 4, last)]
 
     def images(self, features: Tensor, image: Tensor, w: Tensor) -> Tensor:
         """Go on from what `features` returned, changed or not; return images (N, C, H, W).
@@ -285,20 +294,24 @@ class SynthesisNetwork(nn.Module):
             w: One for all layers (N, w_dim), or one for each (N, layers, w_dim).
         """
         last = 4 * 2 ** (len(self.blocks) - 1)
-        return self._pass(features, image, w, 2 * features.size(2), last)[1]
+        if features.size(2) == last:
+            return image
+        return self._pass(features, image, w, 2 * features.size(2), last)[-1][1]
 
     def _pass(
         self, x: Tensor, image: Tensor | None, w: Tensor, first: int, last: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return features and image of each block from one size to another."""
         noise = self.noise
         if noise == "random" and not self.training:
             noise = "const"
         ws = w[:, None].expand(-1, self.layers, -1) if w.dim() == 2 else w
+        passed: list[tuple[Tensor, Tensor]] = []
         for i, (size, block) in enumerate(self.blocks.items()):
             if first <= int(size) <= last:
                 x, image = block(x, image, ws[:, max(2 * i - 1, 0) : 2 * i + 2], noise)
-        assert image is not None
-        return x, image
+                passed.append((x, image))
+        return passed
 
 
 class SynthesisBlock(nn.Module):

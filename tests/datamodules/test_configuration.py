@@ -46,6 +46,10 @@ CONFIGS = {
         "attributes": ["hat", "hair=blond"],
         "images": 8,
     },
+    "Segmented": {
+        "source": {"class_path": "Portraits", "init_args": {"parts": True}},
+        "images": 8,
+    },
     "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
     "Eyes": {"size": [40, 32], "persons": 4, "images_per_person": 2},
     "Persons": {
