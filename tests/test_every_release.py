@@ -28,7 +28,7 @@ AVERAGED = {  # what an average is kept of, where it is not all networks by defa
     "translation/sdit": ["generator"],
     "translation/udit": ["content_encoders", "style_encoders", "decoders"],
 }
-RELEASES = ["classifier", "extractor", "other", "plain"]
+RELEASES = ["classifier", "extractor", "other", "plain", "segmenter"]
 MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "bsa": ["classifier", "plain"],
     "dgn_am": ["classifier", "plain"],
@@ -37,6 +37,7 @@ MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "rejection": ["classifier", "plain"],
     "transfer_acgan": ["plain"],
     "transfergan": ["plain"],
+    "translation/seg2eye_refiner": ["segmenter"],
     "translation/udit": ["extractor"],
 }
 
