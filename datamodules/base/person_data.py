@@ -1,7 +1,7 @@
 """What data of masks and persons share: pairs, and a pool of images of each person."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Literal, cast, get_args
 
@@ -55,6 +55,7 @@ class PersonData(TranslationData):
         self._pools: dict[Part, Scenes] = {}
         self._rankings: dict[Part, Tensor] = {}
         self._references: dict[Part, References] = {}
+        self._rank: Callable[[Part, References], Tensor] | None = None
 
     @abstractmethod
     def load_pairs(self, part: Part) -> Scenes:
@@ -87,9 +88,15 @@ class PersonData(TranslationData):
     def references(self, part: Part) -> References:
         """Return which images of the pool may be references of each pair of a split."""
         if part not in self._references:
-            found = References(self.pairs(part), self.pool(part), self._rankings.get(part))
-            self._references[part] = found
+            pairs, pool, ranking = self.pairs(part), self.pool(part), self._rankings.get(part)
+            if ranking is None and self._rank is not None:
+                ranking = self._rank(part, References(pairs, pool))
+            self._references[part] = References(pairs, pool, ranking)
         return self._references[part]
+
+    def rank_by(self, rank: Callable[[Part, References], Tensor]) -> None:
+        """Let `rank` be asked for the ranking of each split that has none, when it is needed."""
+        self._rank = rank
 
     def use_ranking(self, part: Part, ranking: Tensor) -> None:
         """Let the pool's images at positions `ranking` (N, k), nearest first, be the candidates."""

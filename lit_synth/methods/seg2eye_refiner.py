@@ -110,8 +110,8 @@ class Seg2EyeRefiner(Method):
 
     def _grey(self, ids: Tensor, like: Tensor) -> Tensor:
         """Return the grey level of each pixel's class, (N, 1, H, W) in [-1, 1]; 0 for none."""
-        levels = torch.tensor([*self.greys, 127.5]).to(like) / 127.5 - 1
-        return levels[ids.clamp(max=len(self.greys))][:, None]
+        levels = torch.tensor([*self.greys, 127.5], dtype=like.dtype) / 127.5 - 1
+        return levels.to(like.device)[ids.clamp(max=len(self.greys))][:, None]
 
     def train(self, mode: bool = True) -> "Seg2EyeRefiner":
         """Switch the network alone: the segmenter's statistics must stay."""

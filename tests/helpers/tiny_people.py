@@ -52,7 +52,7 @@ class TinyPeople(PersonData):
 
 
 def batch(n=3, references=2):
-    """Return a nested training batch of the first n pairs."""
-    data = TinyPeople(references)
-    shown = data.references("train").nearest(torch.arange(n), references)
-    return {"pairs": {**data.pairs("train").fetch(range(n)), "references": shown}}
+    """Return a nested training batch of a pair of each of the first n people."""
+    data, first = TinyPeople(references), 4 * torch.arange(n)
+    shown = data.references("train").nearest(first, references)
+    return {"pairs": {**data.pairs("train").fetch(first.tolist()), "references": shown}}
