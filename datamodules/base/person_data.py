@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Literal, cast, get_args
 
+import torch
 from torch import Tensor
 
 from datamodules.base.translation_data import HeldOut, TranslationData
@@ -21,6 +22,7 @@ from datamodules.items.stream import StreamLoader, _Together, training_loader
 PAIRS, MASK, IMAGE = "pairs", "mask", "image"  # the one training set and its modalities
 Part = Literal["train", "val", "test"]
 _LISTED = 5
+_AT_ONCE = 64  # images of a pool
 
 
 class PersonData(TranslationData):
@@ -103,6 +105,20 @@ class PersonData(TranslationData):
         self._rankings[part] = ranking
         self._references.pop(part, None)
         self.references(part)
+
+    def person_means(self, split: str, index: Tensor) -> Tensor:
+        """Return the mean image (N, C, H, W) of the pools of the people of pairs (N,)."""
+        pairs, pool = self.pairs(cast("Part", split)), self.pool(cast("Part", split))
+        people, places = pairs.fields[PERSON][index].unique(return_inverse=True)
+        members = [(pool.fields[PERSON] == who).nonzero().flatten() for who in people.tolist()]
+        means = [self._mean_of(pool, own) for own in members]
+        return torch.stack(means)[places]
+
+    @staticmethod
+    def _mean_of(pool: Scenes, members: Tensor) -> Tensor:
+        """Return the mean (C, H, W) of images of a pool, of which a few are read at a time."""
+        sums = [pool.fetch(some.tolist())[IMAGE].sum(0) for some in members.split(_AT_ONCE)]
+        return torch.stack(sums).sum(0) / len(members)
 
     def split(self, name: str) -> Scenes:
         pairs = super().split(name)

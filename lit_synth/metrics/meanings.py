@@ -69,6 +69,8 @@ OF_TRANSLATION = {
     "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
     "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
+    "openeds": Meaning(DOWN, "Score of the OpenEDS challenge: 2.907 to a grey level of RMSE."),
+    "sharpness": Meaning("→ 1", "Energy of the gradients of made images, over that of true ones."),
 }
 OF_STYLES = {
     "misclassified": Meaning(

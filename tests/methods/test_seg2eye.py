@@ -25,6 +25,8 @@ def seg2eye(**settings):
     rng = torch.Generator().manual_seed(1)
     for network in (*networks, judge):
         tiny.randomise(network, rng)
+    with torch.no_grad():
+        generator.to_image.weight.mul_(0.02)  # so that no pixel is at its limit
     return Seg2Eye(*networks, judge, [Stage("train", 1)], **settings)
 
 

@@ -32,8 +32,9 @@ class ByBrightness(nn.Module):
 
 
 def colourised(ids):
-    pixels = torch.tensor([[GREYS[i] for i in row] for image in ids for row in image])
-    return pixels.reshape(len(ids), 1, *ids.shape[1:]).double() / 127.5 - 1
+    rows = [[GREYS[i] for i in row] for image in ids for row in image]
+    pixels = torch.tensor(rows, dtype=torch.float64)
+    return pixels.reshape(len(ids), 1, *ids.shape[1:]) / 127.5 - 1
 
 
 def test_loss_and_gradient_equal_the_formula():
