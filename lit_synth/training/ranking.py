@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,29 +49,17 @@ def rank_references(data: object, wanted: Ranking) -> None:
     """Have the references of data ranked, split by split, when they are needed.
 
     Raises:
-        InputError: The data has no people, or the release is of no segmenter for it.
+        InputError: The data has no people.
     """
     if not isinstance(data, PersonData):
         raise InputError(
             f"ranking sorts images of people, and {type(data).__name__} has none: set ranking to "
             "null, or give data of people, such as Persons."
         )
-    segmenter = load_method(wanted.segmenter)
-    if not isinstance(segmenter, Segmenter):
-        raise InputError(
-            f"ranking.segmenter {wanted.segmenter} is a {type(segmenter).__name__}: expected the "
-            "release of a Segmenter."
-        )
-    classes, known = data.modalities[MASK].channels, segmenter.coding.channels
-    if classes != known:
-        raise InputError(
-            f"ranking.segmenter {wanted.segmenter} knows {known} classes, and the masks have "
-            f"{classes}: train one on this data."
-        )
-    data.rank_by(partial(_ranked, segmenter, wanted))
+    data.rank_by(partial(_ranked, data.modalities[MASK].channels, wanted))
 
 
-def _ranked(segmenter: Segmenter, wanted: Ranking, part: Part, references: References) -> Tensor:
+def _ranked(classes: int, wanted: Ranking, part: Part, references: References) -> Tensor:
     """Return the ranking of a split, from the cache where the same was ever made."""
     facts = [
         f"pairs {references.pairs.sha256}",
@@ -81,18 +70,29 @@ def _ranked(segmenter: Segmenter, wanted: Ranking, part: Part, references: Refer
     place = cache_folder() / f"ranking-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
     with contextlib.suppress(OSError, SafetensorError, KeyError):  # damaged: made anew
         return load_file(place / FILE)["index"].long()
+    segment = _segmenting(wanted.segmenter, classes)
     print(f"lit-synth: ranking the images of {part} by their masks, kept in {place}.", flush=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter.to(device)
-    way = Translation((segmenter.source,), (segmenter.target,))
-
-    def segment(images: Tensor) -> Tensor:
-        return translate(segmenter, {segmenter.source: images.to(device)}, way).cpu()
-
-    found = rank_people(references, MASK, segment, segmenter.coding.channels, wanted.candidates)
+    found = rank_people(references, MASK, segment, classes, wanted.candidates)
     tensors = {"index": found.index.int(), "distance": found.distance}
     _keep(place, tensors, _card(part, facts, references, found.distance))
     return found.index
+
+
+def _segmenting(release: str, classes: int) -> Callable[[Tensor], Tensor]:
+    """Return what makes masks (N, H, W) of images; InputError unless it knows these classes."""
+    segmenter = load_method(release)
+    if not isinstance(segmenter, Segmenter) or segmenter.coding.channels != classes:
+        what = type(segmenter).__name__
+        if isinstance(segmenter, Segmenter):
+            what += f" of {segmenter.coding.channels} classes"
+        raise InputError(
+            f"ranking.segmenter {release} is a {what}, and the masks have {classes} classes: give "
+            "the release of a Segmenter of these."
+        )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    on_device = segmenter.to(device)
+    way = Translation((segmenter.source,), (segmenter.target,))
+    return lambda images: translate(on_device, {way.sources[0]: images.to(device)}, way).cpu()
 
 
 def _keep(place: Path, tensors: dict[str, Tensor], card: str) -> None:

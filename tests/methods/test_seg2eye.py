@@ -4,7 +4,6 @@ import pytest
 import tiny
 import tiny_people
 import torch
-import torch.nn.functional as F
 
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -117,8 +116,9 @@ def test_a_style_that_was_read_is_that_of_the_references():
     from_style = method.translate({"mask": x["mask"], "style": w}, WAY)
     assert torch.equal(method.translate(x, WAY), from_style)
     other = method.translate({**x, "references": x["references"].flip(0)}, WAY)
-    assert not torch.allclose(other, from_style)
-    assert F.l1_loss(other[1], from_style[1]) < 1e-6  # the middle one's person stays
+    apart = (other - from_style).abs().amax((1, 2, 3))
+    assert apart[[0, 2]].min() > 1e-3
+    assert apart[1] < 1e-5  # the middle one's person stays
 
 
 def test_without_images_of_a_person_it_says_what_to_do():
