@@ -1,10 +1,9 @@
 """All that is measured of methods that translate: each translation, styles, bias, other runs."""
 
-from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
+from lit_synth.contracts.data import HasIdentities, HasJudges, HasPools, TranslationData
 from lit_synth.contracts.translator import (
     HasAttention,
     HasStyles,
-    TakesReferences,
     Translator,
 )
 from lit_synth.errors import InputError
@@ -48,7 +47,8 @@ class TranslationEvaluation:
         self.data, self.method, self.settings = data, method, settings
         beside = settings.beside or {}
         self.others = {name: self._other(name, folder) for name, folder in beside.items()}
-        self.styles, self.people = self._style_measures(), PeopleMeasures(data)
+        self.styles = self._style_measures()
+        self.people = PeopleMeasures(data, settings.segmenter)
         extractor = None
         if settings.metrics or settings.extractor is not None:
             extractor = load_extractor(settings.extractor or "auto").to(method.device)
@@ -143,8 +143,9 @@ class TranslationEvaluation:
 
 
 def _scored(method: Translator, data: TranslationData) -> bool:
-    """Tell whether a method makes the grey images of people that OpenEDS scores."""
-    if not isinstance(method, TakesReferences):
+    """Tell whether a method makes grey images of people, which OpenEDS scores, of masks."""
+    ways = method.translations()
+    if not isinstance(data, HasPools) or len(ways) != 1 or len(ways[0].sources) != 1:
         return False
-    (way,) = method.translations()
-    return data.modalities[way.target].channels == 1
+    source, target = data.modalities[ways[0].sources[0]], data.modalities[ways[0].target]
+    return source.kind == "labels" and (target.kind, target.channels) == ("image", 1)
