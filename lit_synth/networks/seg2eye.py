@@ -34,6 +34,8 @@ class Seg2EyeGenerator(nn.Module):
         norm: What normalises in SPADE.
         normalised: Does AdaIN normalise what it scales?
         sequential: Does SPADE follow AdaIN? Otherwise a norm is the mean of both.
+        mask_in_norms: Do norms read the mask? Otherwise it is read at the start alone, and norms
+            are AdaIN's: what SPADE is for is seen by that.
     """
 
     @records_init_args
@@ -48,14 +50,16 @@ class Seg2EyeGenerator(nn.Module):
         norm: Norm = "batch",
         normalised: bool = True,
         sequential: bool = False,
+        mask_in_norms: bool = True,
     ) -> None:
         super().__init__()
         self.num_classes, self.style_dim = num_classes, style_dim
         self.enlarges = [False, True, False, *[True] * (len(multiples) - 3)]
         widths = [width * each for each in multiples]
         self.start = LabelConv2d(num_classes, 0, widths[0])
+        forms = (norm, normalised, sequential, mask_in_norms)
         self.blocks = nn.ModuleList(
-            StyleBlock(c_in, c_out, num_classes, hidden, style_dim, norm, normalised, sequential)
+            StyleBlock(c_in, c_out, num_classes, hidden, style_dim, *forms)
             for c_in, c_out in pairwise([widths[0], *widths])
         )
         self.to_image = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
@@ -71,7 +75,7 @@ class Seg2EyeGenerator(nn.Module):
 
 
 class StyleNorm(nn.Module):
-    """(SPADE(x, m) + AdaIN(x, w)) / 2, or SPADE(AdaIN(x, w), m).
+    """(SPADE(x, m) + AdaIN(x, w)) / 2, or SPADE(AdaIN(x, w), m), or AdaIN(x, w) alone.
 
     AdaIN is (1 + s) x^ + b, with (s, b) a LeakyReLU .2 of one linear layer of the style w, and x^
     normalised over the pixels of each image, or x itself.
@@ -84,6 +88,7 @@ class StyleNorm(nn.Module):
         norm: What normalises in SPADE.
         normalised: Does AdaIN normalise?
         sequential: Does SPADE follow AdaIN?
+        reads_mask: Is there a SPADE?
     """
 
     def __init__(
@@ -95,10 +100,13 @@ class StyleNorm(nn.Module):
         norm: Norm,
         normalised: bool,
         sequential: bool,
+        reads_mask: bool,
     ) -> None:
         super().__init__()
-        (self.statistics,) = statistics(norm, channels)
-        self.spade = SPADENorm(channels, rows, 0, hidden)
+        self.reads_mask = reads_mask
+        if reads_mask:
+            (self.statistics,) = statistics(norm, channels)
+            self.spade = SPADENorm(channels, rows, 0, hidden)
         self.adain = nn.Linear(style_dim, 2 * channels)
         self.normalised, self.sequential = normalised, sequential
 
@@ -109,6 +117,8 @@ class StyleNorm(nn.Module):
             styled = adaptive_instance_norm(x, 1 + scale, shift)
         else:
             styled = x * (1 + scale[..., None, None]) + shift[..., None, None]
+        if not self.reads_mask:
+            return styled
         if self.sequential:
             return self.spade(self.statistics(styled), labels)
         return (self.spade(self.statistics(x), labels) + styled) / 2
@@ -129,6 +139,7 @@ class StyleBlock(nn.Module):
         norm: What normalises in SPADE.
         normalised: Does AdaIN normalise?
         sequential: Does SPADE follow AdaIN?
+        reads_mask: Is there a SPADE in norms?
     """
 
     def __init__(
@@ -141,10 +152,11 @@ class StyleBlock(nn.Module):
         norm: Norm = "batch",
         normalised: bool = True,
         sequential: bool = False,
+        reads_mask: bool = True,
     ) -> None:
         super().__init__()
         middle = min(in_channels, out_channels)
-        rest = (rows, hidden, style_dim, norm, normalised, sequential)
+        rest = (rows, hidden, style_dim, norm, normalised, sequential, reads_mask)
         self.norm1, self.norm2 = StyleNorm(in_channels, *rest), StyleNorm(middle, *rest)
         self.conv1 = spectral_norm(nn.Conv2d(in_channels, middle, 3, padding=1))
         self.conv2 = spectral_norm(nn.Conv2d(middle, out_channels, 3, padding=1))

@@ -10,7 +10,8 @@ from lit_synth.networks.parts.label_maps import LabelMap
 from lit_synth.networks.seg2eye import StyleBlock
 
 K, STYLE = 5, 3
-FORMS = [(True, False), (False, False), (True, True)]  # is AdaIN normalised, does SPADE follow it
+# Is AdaIN normalised, does SPADE follow it, is there one?
+FORMS = [(True, False, True), (False, False, True), (True, True, True), (True, False, False)]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def of_each_image(x):
     return (x - mean) / ((x - mean).square().mean((2, 3), keepdim=True) + 1e-5).sqrt()
 
 
-def style_norm(norm, x, m, w, normalised_adain, sequential):
+def style_norm(norm, x, m, w, normalised_adain, sequential, reads_mask):
     """(SPADE + AdaIN) / 2, image by image; the style's first half scales, the other shifts."""
     rows = []
     for image, style in zip(of_each_image(x) if normalised_adain else x, w, strict=True):
@@ -35,6 +36,8 @@ def style_norm(norm, x, m, w, normalised_adain, sequential):
         scale, shift = y[: len(y) // 2], y[len(y) // 2 :]
         rows.append(image * (1 + scale[:, None, None]) + shift[:, None, None])
     styled = torch.stack(rows)
+    if not reads_mask:
+        return styled
     if sequential:
         return spade_norm(norm.spade, styled, m)
     return (spade_norm(norm.spade, x, m) + styled) / 2

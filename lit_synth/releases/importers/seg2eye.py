@@ -159,6 +159,7 @@ def _generator_args(state: StateDict) -> dict[str, Any]:
         "norm": "batch" if statistics else "instance",
         "normalised": False,
         "sequential": False,
+        "mask_in_norms": True,
     }
 
 
