@@ -29,7 +29,7 @@ AVERAGED = {  # what an average is kept of, where it is not all networks by defa
     "translation/sdit": ["generator"],
     "translation/udit": ["content_encoders", "style_encoders", "decoders"],
 }
-RELEASES = ["classifier", "extractor", "other", "plain", "rearranger", "stylegan2"]
+RELEASES = ["classifier", "extractor", "other", "plain", "rearranger", "segmenter", "stylegan2"]
 MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "bsa": ["classifier", "plain"],
     "dgn_am": ["classifier", "plain"],
@@ -39,6 +39,7 @@ MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "sisug_rearranger": ["stylegan2"],
     "transfer_acgan": ["plain"],
     "transfergan": ["plain"],
+    "translation/seg2eye_refiner": ["segmenter"],
     "translation/sisug_mapper": ["rearranger"],
     "translation/udit": ["extractor"],
 }

@@ -27,6 +27,7 @@ SMALL = {
     "udit": [f"{network}.init_args.width=4" for network in ("content_encoder", "decoder")],
     "sdit": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
     "stargan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
+    "seg2eye": ["generator.init_args.hidden=4", "encoder.init_args.widths=[4, 4]"],
     "icgan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
 }  # fmt: skip
 SIZE = {"pix2pix": 16, "cyclegan": 16, "munit": 16, "mmnets_recolour": 16}
@@ -50,7 +51,7 @@ COMMANDS = documented()
 
 def folder(config):
     """Write the folder that the config is documented for."""
-    if config == "segmenter":
+    if config in ("segmenter", "seg2eye"):
         people()
         return
     parts = {"pix2pix": ["train/a", "train/b"], "udit_extractor": ["flat", "textured"]}

@@ -37,6 +37,7 @@ RUNS = {
     "icgan": ("translation/icgan", {"domains": DOMAINS}),
     "mmnets_recolour": ("translation/mmnets_unpaired", {"domains": DOMAINS, "anchor": "blue"}),
     "segmenter": ("translation/segmenter", {"source": "image", "target": "mask"}),
+    "seg2eye": ("translation/seg2eye", {}),
     "mmnets": ("translation/mmnets", {}),
     "spade": ("translation/spade", {}),
     "oasis": ("translation/oasis", {}),
@@ -77,7 +78,7 @@ def release(run, conf, overrides):
     """Write the run folder of a tiny method that was not trained, with its release."""
     model = yaml.safe_load((tiny.CONF / f"{conf}.yaml").read_text())["model"]
     model["init_args"] |= overrides
-    if not {"mmnets", "stargan_modalities"} & {Path(conf).stem}:
+    if not {"mmnets", "seg2eye", "stargan_modalities"} & {Path(conf).stem}:
         model = in_colour(model)
     parser = ArgumentParser()
     parser.add_subclass_arguments(Method, "model")

@@ -182,6 +182,14 @@ class HasTrueStyles(Protocol):
         """Return images in [-1, 1] (N, n, C, H, W) of the scenes of `fields` in a domain."""
 
 
+@runtime_checkable
+class HasPools(Protocol):
+    """Translation data of people, of each of whom there is a pool of images."""
+
+    def person_means(self, split: str, index: Tensor) -> Tensor:
+        """Return the mean image (N, C, H, W) of the pools of the people of pairs (N,)."""
+
+
 def split_of(data: object, name: str) -> Images:
     """Return the split `name` of a run's data; InputError if there is none."""
     if not isinstance(data, HasSplits) or not data.has_split(name):

@@ -98,6 +98,29 @@ class ReadsStyles(Protocol):
 
 
 @runtime_checkable
+class TakesReferences(Protocol):
+    """A translator that is shown images of a person beside its input.
+
+    Attributes:
+        references: Name of these images (N, R, C, H, W) in what `translate` is given.
+    """
+
+    @property
+    def references(self) -> str: ...
+
+
+@runtime_checkable
+class ReadsPeople(Protocol):
+    """A translator that has one style for all that it is shown of a person.
+
+    Its `translate` reads `x["style"]`, (N, style_dim), where that is given instead of references.
+    """
+
+    def read_people(self, references: Tensor) -> Tensor:
+        """Return the styles (N, style_dim) of people of whom there are R images (N, R, C, H, W)."""
+
+
+@runtime_checkable
 class HasAttention(Protocol):
     """A translator that decides where an image changes."""
 

@@ -4,6 +4,8 @@ from lit_synth.methods.minegan import MineGAN
 from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.sdit import SDIT
+from lit_synth.methods.seg2eye import Seg2Eye
+from lit_synth.methods.seg2eye_refiner import Seg2EyeRefiner
 from lit_synth.methods.segmenter import Segmenter
 from lit_synth.methods.sisug_mapper import SISUGMapper
 from lit_synth.methods.sisug_rearranger import SISUGRearranger
@@ -20,6 +22,8 @@ __all__ = [
     "MineGAN",
     "SISUGMapper",
     "SISUGRearranger",
+    "Seg2Eye",
+    "Seg2EyeRefiner",
     "Segmenter",
     "SemanticExtractor",
     "TransferACGAN",

@@ -69,6 +69,9 @@ OF_TRANSLATION = {
     "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
     "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
+    "openeds": Meaning(DOWN, "Score of the OpenEDS challenge: 2.907 to a grey level of RMSE."),
+    "mask_miou": Meaning(UP, "Overlap of the mask given and the one that a segmenter reads off."),
+    "sharpness": Meaning("→ 1", "Energy of the gradients of made images, over that of true ones."),
 }
 OF_STYLES = {
     "misclassified": Meaning(
@@ -132,6 +135,10 @@ _NAMED = (
     (
         re.compile(r"disagreement_.+"),
         Meaning(DOWN, "Share of translations in which the judges read different values."),
+    ),
+    (
+        re.compile(r"grey_.+"),
+        Meaning(UP, "Correlation of this class's mean grey, made and true, over images."),
     ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
 )

@@ -30,6 +30,7 @@ from lit_synth.networks.proxy_masks import ProxyMasks
 from lit_synth.networks.rearranger import Rearranger
 from lit_synth.networks.resnet_translator import ResNetDecoder, ResNetEncoder, ResNetTranslator
 from lit_synth.networks.sdit import SDITDiscriminator, SDITGenerator
+from lit_synth.networks.seg2eye import Seg2EyeEncoder, Seg2EyeGenerator
 from lit_synth.networks.segnet import ImageDecoder, SegNet, SegNetDecoder, SegNetEncoder
 from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
@@ -85,6 +86,8 @@ __all__ = [
     "SPADEDiscriminator",
     "SPADEEncoder",
     "SPADEGenerator",
+    "Seg2EyeEncoder",
+    "Seg2EyeGenerator",
     "SegNet",
     "SegNetDecoder",
     "SegNetEncoder",

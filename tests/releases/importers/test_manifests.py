@@ -6,10 +6,12 @@ from public_files import manifest, shapes
 
 from lit_synth.releases.importers import (
     biggan,
+    deeplab,
     munit,
     oasis,
     pgan,
     rosinality,
+    seg2eye,
     spade,
     stylegan2_ada,
 )
@@ -24,7 +26,9 @@ FILES = {
     "rosinality-1024": (rosinality, {"g_ema": "rosinality_G_1024", "d": "rosinality_D_1024"}),
     "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
     "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
+    "deeplab": (deeplab, {"state_dict": "deeplab_resnet101_voc21"}),
     "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
+    "seg2eye": (seg2eye, {"G": "seg2eye_G", "E": "seg2eye_E", "D": "seg2eye_D"}),
     **{
         f"spade-{data}": (spade, {"G": f"spade_G_{data}", "D": f"spade_D_{data}"})
         for data in ("ade20k", "coco")

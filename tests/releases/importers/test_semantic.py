@@ -3,9 +3,18 @@
 import torch
 from public_files import filled
 
-from lit_synth.networks import OASISDiscriminator, OASISGenerator, SPADEEncoder, SPADEGenerator
-from lit_synth.releases.importers import oasis, spade
+from lit_synth.networks import (
+    OASISDiscriminator,
+    OASISGenerator,
+    Seg2EyeEncoder,
+    Seg2EyeGenerator,
+    SPADEDiscriminator,
+    SPADEEncoder,
+    SPADEGenerator,
+)
+from lit_synth.releases.importers import oasis, seg2eye, spade
 from lit_synth.releases.importers.layout import Options, to_own, to_public
+from lit_synth.releases.importers.recognise import import_networks
 from lit_synth.releases.importers.states import StateDict
 
 K, NOISE = 5, 64
@@ -59,3 +68,30 @@ def test_oasis_has_noise_first_then_pixels_of_no_class_then_classes():
     last = public["D"]["layer_up_last.weight"]
     assert torch.equal(last[:2], judge.head.weight[[0, K + 1]])
     assert torch.equal(last[2:], judge.head.weight[1 : K + 1])
+
+
+def of_seg2eye():
+    generator = Seg2EyeGenerator(4, 1, 2, (2, 2, 2, 1), 3, 3, normalised=False)
+    encoder = Seg2EyeEncoder(1, (2, 3), 3, activations=False)
+    judge = SPADEDiscriminator(4, image_channels=1, widths=(2, 3))
+    networks = {"generator": generator, "encoder": encoder, "discriminator": judge}
+    return {name: filled(network) for name, network in networks.items()}
+
+
+def test_seg2eye_comes_back_with_its_encoder():
+    found = read_again(seg2eye, of_seg2eye())
+    assert found.notes == [seg2eye.NOTE]
+    assert found.parts.keys() == {"G", "E", "D"}
+
+
+def test_the_last_epoch_of_a_folder_becomes_a_method(tmp_path):
+    networks = of_seg2eye()
+    for name, tensors in written(seg2eye, networks).items():
+        torch.save(tensors, tmp_path / f"12_net_{name}.pth")
+        torch.save({key: 0 * each for key, each in tensors.items()}, tmp_path / f"9_net_{name}.pth")
+    imported = import_networks(tmp_path, Options())
+    for name, network in networks.items():
+        for key, tensor in imported.networks[name].state_dict().items():
+            assert torch.equal(tensor, network.state_dict()[key]), key
+    assert imported.method["class_path"].endswith(".Seg2Eye")
+    assert not imported.method["init_args"]["generator"]["init_args"]["normalised"]
