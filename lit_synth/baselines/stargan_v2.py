@@ -80,6 +80,9 @@ class StarGANv2(Method):
     partners of the other half and get its target domain, so that they can be mixed. Without a model
     of faces' landmarks, no mask is found: a generator with `high_pass` is asked without one.
 
+    A stage with `weights: {identity: w}` warms up: G and E alone learn G(x, E_y(x)) = x, an L1 of
+    weight w.
+
     Args:
         generator: Maps images and styles to images.
         mapping: Maps latents to styles of domains.
@@ -123,10 +126,11 @@ class StarGANv2(Method):
         mixup: MixUp | None = None,
     ) -> None:
         super().__init__(stages)
-        check_weights(stages, [])
+        check_weights(stages, ["identity"])
         check_networks(domains, generator, mapping, style_encoder, discriminator)
         self.generator, self.mapping = generator, mapping
         self.style_encoder, self.discriminator = style_encoder, discriminator
+        self.to(memory_format=torch.channels_last)
         self.domains, self.exclusive, self.exclusive_groups = domains, True, list[list[str]]()
         self.lambda_sty, self.lambda_ds, self.lambda_cyc = lambda_sty, lambda_ds, lambda_cyc
         self.ds_iterations, self.lambda_r1 = ds_iterations or self.total_iterations, lambda_r1
@@ -134,7 +138,9 @@ class StarGANv2(Method):
         self.augment, self.remix, self.mixup = as_augment(augment), remix, mixup
 
     @classmethod
-    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - of any stage
+    def players_at(cls, iteration: int, stage: Stage, settings: Mapping[str, Any]) -> list[str]:  # noqa: ARG003 - all are alike
+        if "identity" in stage.weights:
+            return ["generator"]
         return 2 * ["critic"] + 2 * ["generator"]
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -146,6 +152,21 @@ class StarGANv2(Method):
 
     def training_step(self, batch: Nested) -> None:
         x, y = self.images(batch)
+        if "identity" in self.stage.weights:
+            self.warm_up(x, y)
+        else:
+            self.play(x, y)
+
+    def warm_up(self, x: Tensor, y: Tensor) -> None:
+        """Have G and E learn to remake images (N, C, H, W) of domains (N,) in their own styles."""
+        opt_g, _ = self.optimizers()
+        with self.toggled_optimizer(opt_g):
+            g_identity = F.l1_loss(self.generator(x, self.style_encoder(x, y)), x)
+            self.minimize(self.stage.weights["identity"] * g_identity, opt_g)
+        self.track(g_identity=g_identity)
+
+    def play(self, x: Tensor, y: Tensor) -> None:
+        """Take the four steps of the game with images (N, C, H, W) of domains (N,)."""
         plan = self.plan(y)
         if self.mixup and (lam := self.mixup.shares(len(x), self.rand, self.draws)) is not None:
             x = mixed(x, plan.partner, lam)

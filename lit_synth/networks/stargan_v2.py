@@ -34,6 +34,8 @@ class StarGANv2Generator(nn.Module):
         style_dim: Length of s.
         high_pass: Weight w of the path that hands edges of the input on where a mask lets it, with
             a kernel of 1 / w; 0: no such path, as published for animals.
+        fold: Side of the squares of pixels that a network takes as the channels of one, so that all
+            layers are as many times smaller; 1: none, as published.
     """
 
     @records_init_args
@@ -45,14 +47,15 @@ class StarGANv2Generator(nn.Module):
         max_width: int = 512,
         style_dim: int = 64,
         high_pass: float = 0.0,
+        fold: int = 1,
     ) -> None:
         super().__init__()
-        self.image_size, self.style_dim, self.high_pass = image_size, style_dim, high_pass
-        n_down = _halvings(image_size, CODE_PX) + (high_pass > 0)
+        self.image_size, self.style_dim, self.fold = image_size, style_dim, fold
+        n_down = _halvings(image_size, fold, CODE_PX) + (high_pass > 0)
         widths = _widths(image_size, width, max_width, n_down)
         ways = [*pairwise(widths)]
         wide, plain = widths[-1], high_pass == 0
-        self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.first = nn.Conv2d(channels * fold**2, widths[0], 3, padding=1)
         self.encoder = nn.ModuleList(
             [ResidualBlock(i, o, down=True, norm=True) for i, o in ways]
             + [ResidualBlock(wide, wide, down=False, norm=True) for _ in range(2)]
@@ -62,8 +65,11 @@ class StarGANv2Generator(nn.Module):
             + [StyledBlock(o, i, style_dim, up=True, shortcut=plain) for i, o in reversed(ways)]
         )
         self.norm = AffineInstanceNorm(widths[0])
-        self.last = nn.Conv2d(widths[0], channels, 1)
+        self.last = nn.Conv2d(widths[0], channels * fold**2, 1)
         self.apply(init_he)
+        # The pixels of a square start alike, lest they draw a chequered pattern.
+        first = self.last.weight.detach()[:: fold**2]
+        self.last.weight.data.copy_(first.repeat_interleave(fold**2, dim=0))
         if high_pass:
             kernel = torch.full((3, 3), -1.0).index_put_((torch.tensor(1),) * 2, torch.tensor(8.0))
             self.register_buffer("edges", kernel / high_pass)
@@ -90,7 +96,7 @@ class StarGANv2Generator(nn.Module):
             InputError: If the images have another size.
         """
         check_image_size(x, self.image_size)
-        h, kept = self.first(x), {}
+        h, kept = self.first(F.pixel_unshuffle(x, self.fold)), {}
         for block in self.encoder:
             if keep and h.shape[2] in MASKED_PX:
                 kept[h.shape[2]] = h
@@ -112,7 +118,7 @@ class StarGANv2Generator(nn.Module):
                 size = h.shape[2]
                 share = F.interpolate(mask[size > MASKED_PX[0]], size=size, mode="bilinear")
                 h = h + self._edges_of(share * kept[size])
-        return self.last(F.leaky_relu(self.norm(h), SLOPE))
+        return F.pixel_shuffle(self.last(F.leaky_relu(self.norm(h), SLOPE)), self.fold)
 
     def _edges_of(self, h: Tensor) -> Tensor:
         kernel = self.get_buffer("edges").expand(h.shape[1], 1, 3, 3)
@@ -155,6 +161,8 @@ class StarGANv2Encoder(nn.Module):
         width: Channels of the first layer; None: 2^14 / image_size, as published.
         max_width: Most channels that a layer has.
         style_dim: Length of s.
+        fold: Side of the squares of pixels that a network takes as the channels of one, so that all
+            layers are as many times smaller; 1: none, as published.
     """
 
     @records_init_args
@@ -166,10 +174,11 @@ class StarGANv2Encoder(nn.Module):
         width: int | None = None,
         max_width: int = 512,
         style_dim: int = 64,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         self.image_size, self.n_domains, self.style_dim = image_size, n_domains, style_dim
-        self.shared, wide = _trunk(channels, image_size, width, max_width)
+        self.shared, wide = _trunk(channels, image_size, width, max_width, fold)
         self.domains = nn.ModuleList([nn.Linear(wide, style_dim) for _ in range(n_domains)])
         self.apply(init_he)
 
@@ -196,6 +205,8 @@ class StarGANv2Discriminator(nn.Module):
         n_domains: Domains.
         width: Channels of the first layer; None: 2^14 / image_size, as published.
         max_width: Most channels that a layer has.
+        fold: Side of the squares of pixels that a network takes as the channels of one, so that all
+            layers are as many times smaller; 1: none, as published.
     """
 
     @records_init_args
@@ -206,10 +217,11 @@ class StarGANv2Discriminator(nn.Module):
         n_domains: int = 3,
         width: int | None = None,
         max_width: int = 512,
+        fold: int = 1,
     ) -> None:
         super().__init__()
         self.image_size, self.n_domains = image_size, n_domains
-        self.trunk, wide = _trunk(channels, image_size, width, max_width)
+        self.trunk, wide = _trunk(channels, image_size, width, max_width, fold)
         self.domains = nn.Conv2d(wide, n_domains, 1)
         self.apply(init_he)
 
@@ -319,12 +331,13 @@ def check_image_size(x: Tensor, image_size: int) -> None:
         )
 
 
-def _halvings(image_size: int, end: int) -> int:
-    """Return how many halvings lead from an image to `end` pixels."""
-    n = int(math.log2(max(image_size, 1) / end)) if image_size >= end else -1
-    if n < 0 or end * 2**n != image_size:
+def _halvings(image_size: int, fold: int, end: int) -> int:
+    """Return how many halvings lead from an image of folded pixels to `end` of them."""
+    n = (image_size // (end * max(fold, 1))).bit_length() - 1
+    if n < 0 or fold < 1 or fold * end * 2**n != image_size:
         raise InputError(
-            f"image_size is {image_size}: expected a power of two from {end} on, such as 64 or 256."
+            f"image_size is {image_size} and fold {fold}: expected fold times a power of two from "
+            f"{end} on, such as 64 or 256 px and fold 1 or 2."
         )
     return n
 
@@ -336,14 +349,15 @@ def _widths(image_size: int, width: int | None, max_width: int, n: int) -> list[
 
 
 def _trunk(
-    channels: int, image_size: int, width: int | None, max_width: int
+    channels: int, image_size: int, width: int | None, max_width: int, fold: int
 ) -> tuple[nn.Sequential, int]:
     """Return the layers that lead to one pixel, and their channels."""
-    widths = _widths(image_size, width, max_width, _halvings(image_size, 8) + 1)
+    widths = _widths(image_size, width, max_width, _halvings(image_size, fold, 8) + 1)
     ways = pairwise(widths)
     wide = widths[-1]
     return nn.Sequential(
-        nn.Conv2d(channels, widths[0], 3, padding=1),
+        nn.PixelUnshuffle(fold),
+        nn.Conv2d(channels * fold**2, widths[0], 3, padding=1),
         *(ResidualBlock(i, o, down=True, norm=False) for i, o in ways),
         nn.LeakyReLU(SLOPE),
         nn.Conv2d(wide, wide, 4),
