@@ -341,6 +341,11 @@ class StarGANv2(Method):
         facts = {"domains": self.domains, "parameters": count}
         return {**used, "discriminator": self.discriminator}, facts
 
+    def restore(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
+        own = {f"discriminator.{k}": t for k, t in self.discriminator.state_dict().items()}
+        held = any(key in tensors for key in own)  # not in the files that the authors release
+        super().restore(tensors if held else {**tensors, **own}, extra)
+
 
 def domains_of(x: Tensor, k: int) -> Tensor:
     """Return k for each of the images x (N, ...): (N,)."""

@@ -71,8 +71,7 @@ class StarGANv2Generator(nn.Module):
         first = self.last.weight.detach()[:: fold**2]
         self.last.weight.data.copy_(first.repeat_interleave(fold**2, dim=0))
         if high_pass:
-            kernel = torch.full((3, 3), -1.0).index_put_((torch.tensor(1),) * 2, torch.tensor(8.0))
-            self.register_buffer("edges", kernel / high_pass)
+            self.register_buffer("edges", edges_kernel(high_pass))
 
     def forward(self, x: Tensor, s: Tensor, mask: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """Map images (N, C, H, W) and styles (N, style_dim) to images.
@@ -312,6 +311,13 @@ class StyledNorm(nn.Module):
     def forward(self, x: Tensor, s: Tensor) -> Tensor:
         gamma, beta = self.affine(s).chunk(2, dim=1)
         return adaptive_instance_norm(x, 1 + gamma, beta)
+
+
+def edges_kernel(w: float) -> Tensor:
+    """Return the kernel (3, 3) that is left of an image by edges alone, weighted by 1 / w."""
+    kernel = torch.full((3, 3), -1.0)
+    kernel[1, 1] = 8.0
+    return kernel / w
 
 
 def init_he(layer: nn.Module) -> None:

@@ -21,6 +21,7 @@ from lit_synth.releases.importers import (
     pix2pix,
     rosinality,
     spade,
+    stargan_v2,
     stylegan2_ada,
     stylegan2_tf,
 )
@@ -35,6 +36,7 @@ LAYOUTS = (
     rosinality.LAYOUT,
     biggan.LAYOUT,
     pgan.LAYOUT,
+    stargan_v2.LAYOUT,
     dcgan.LAYOUT,
     cyclegan.LAYOUT,
     pix2pix.LAYOUT,
