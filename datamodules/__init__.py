@@ -19,6 +19,7 @@ from datamodules.segmented import Segmented
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
 from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.creatures.world import Creatures
 from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
 from datamodules.worlds.opponents.world import Flowers, Opponents
@@ -32,6 +33,7 @@ __all__ = [
     "Bags",
     "Biased",
     "CelebA",
+    "Creatures",
     "DataError",
     "Digits",
     "Disjoint",

@@ -27,6 +27,7 @@ AVERAGED = {  # what an average is kept of, where it is not all networks by defa
     "transfergan": ["generator"],
     "translation/mmnets": ["encoders", "decoders"],
     "translation/sdit": ["generator"],
+    "translation/stargan_v2": ["generator", "mapping", "style_encoder"],
     "translation/udit": ["content_encoders", "style_encoders", "decoders"],
 }
 RELEASES = ["classifier", "extractor", "other", "plain", "rearranger", "segmenter", "stylegan2"]

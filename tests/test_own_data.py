@@ -29,6 +29,8 @@ SMALL = {
     "stargan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
     "seg2eye": ["generator.init_args.hidden=4", "encoder.init_args.widths=[4, 4]"],
     "icgan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
+    "stargan_v2": [f"{network}.init_args.width=4" for network in
+                   ("generator", "style_encoder", "discriminator")],
 }  # fmt: skip
 SIZE = {"pix2pix": 16, "cyclegan": 16, "munit": 16, "mmnets_recolour": 16}
 
@@ -111,7 +113,7 @@ def extractor():
 def test_commands_are_found():
     assert {config for config, _ in COMMANDS} >= {
         "pix2pix", "cyclegan", "munit", "drit", "udit", "udit_extractor", "sdit", "stargan",
-        "icgan", "mmnets_recolour",
+        "icgan", "mmnets_recolour", "stargan_v2",
     }  # fmt: skip
 
 

@@ -34,6 +34,8 @@ RUNS = {
     "drit": ("translation/drit", BETWEEN_BAGS),
     "sdit": ("translation/sdit", {"domains": DOMAINS}),
     "stargan": ("translation/stargan", {"domains": DOMAINS}),
+    "stargan_v2": ("translation/stargan_v2", {"domains": ["cat", "dog", "rabbit"]}),
+    "remix": ("translation/remix", {"domains": ["cat", "dog", "rabbit"]}),
     "icgan": ("translation/icgan", {"domains": DOMAINS}),
     "mmnets_recolour": ("translation/mmnets_unpaired", {"domains": DOMAINS, "anchor": "blue"}),
     "segmenter": ("translation/segmenter", {"source": "image", "target": "mask"}),

@@ -2,5 +2,6 @@
 
 from lit_synth.augment.ada import ADA
 from lit_synth.augment.diffaugment import DiffAugment
+from lit_synth.augment.feature_mix import MixUp, ReMix
 
-__all__ = ["ADA", "DiffAugment"]
+__all__ = ["ADA", "DiffAugment", "MixUp", "ReMix"]

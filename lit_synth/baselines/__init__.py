@@ -15,6 +15,7 @@ from lit_synth.baselines.rejection import Rejection
 from lit_synth.baselines.spade import SPADE
 from lit_synth.baselines.stargan import StarGAN
 from lit_synth.baselines.stargan_modalities import StarGANModalities
+from lit_synth.baselines.stargan_v2 import StarGANv2
 from lit_synth.baselines.two_pix2pix import TwoPix2Pix
 from lit_synth.baselines.vae import VAE
 from lit_synth.baselines.wgan_gp import WGANGP
@@ -37,5 +38,6 @@ __all__ = [
     "Rejection",
     "StarGAN",
     "StarGANModalities",
+    "StarGANv2",
     "TwoPix2Pix",
 ]

@@ -91,10 +91,14 @@ class HasStyles(Protocol):
 
 @runtime_checkable
 class ReadsStyles(Protocol):
-    """A translator that can tell the style of an image."""
+    """A translator that can tell the style of an image.
+
+    Its `translate` takes what it reads as `x["style"]` too, be it of another length than what is
+    drawn.
+    """
 
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
-        """Return the styles (N, style_dim) of images (N, C, H, W) of a domain."""
+        """Return the styles (N, D) of images (N, C, H, W) of a domain."""
 
 
 @runtime_checkable

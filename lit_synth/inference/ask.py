@@ -74,7 +74,7 @@ def attention(method: HasAttention, x: Batch, translation: Translation) -> Tenso
 
 @torch.no_grad()
 def read_styles(method: ReadsStyles, images: Tensor, domain: str) -> Tensor:
-    """Return the styles (N, style_dim) of images of a domain, on the method's device."""
+    """Return the styles (N, D) of images of a domain, on the method's device."""
     with _own_randomness(images.device):
         return method.read_styles(images, domain)
 

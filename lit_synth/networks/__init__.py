@@ -36,6 +36,12 @@ from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
 from lit_synth.networks.spade import SPADEDiscriminator, SPADEEncoder, SPADEGenerator
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
+from lit_synth.networks.stargan_v2 import (
+    StarGANv2Discriminator,
+    StarGANv2Encoder,
+    StarGANv2Generator,
+    StarGANv2Mapping,
+)
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
 from lit_synth.networks.unet_mapper import UNetMapper
@@ -96,6 +102,10 @@ __all__ = [
     "SmallGenerator",
     "StarGANDiscriminator",
     "StarGANGenerator",
+    "StarGANv2Discriminator",
+    "StarGANv2Encoder",
+    "StarGANv2Generator",
+    "StarGANv2Mapping",
     "StyleDecoder",
     "StyleEncoder",
     "StyleGAN2Discriminator",

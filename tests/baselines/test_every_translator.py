@@ -29,6 +29,13 @@ DRIT = {
     "shared_generator",
 }
 
+STARGAN_V2 = [
+    {"discriminator"},
+    {"discriminator"},
+    {"generator", "mapping", "style_encoder"},
+    {"generator"},
+]
+
 # The networks that each call of `minimize` may move, in order, over a whole tiny run.
 TURNS = {
     "cyclegan": 4 * GENERATORS_FIRST,
@@ -52,11 +59,13 @@ TURNS = {
     "seg2eye": 4 * [{"generator", "encoder"}, {"discriminator"}],
     "seg2eye_refiner": 4 * [{"network"}],
     "segmenter": 4 * [{"network"}],
+    "remix": 4 * STARGAN_V2,
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "sisug_mapper": 4 * [{"mapper"}, {"critic"}],
     "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "stargan_v2": 4 * STARGAN_V2,
     "udit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "two_pix2pix": 4 * [{"discriminators"}, {"generators"}, {"generators"}],
 }
@@ -121,7 +130,7 @@ def test_each_player_moves_only_its_own_weights_on_its_own_turn(name, trained):
     method, start, record = trained
     assert record.moved == TURNS[name]
     outside = tiny.changed_networks(start, tiny.state(method)) - set().union(*TURNS[name])
-    assert outside <= {"pool_a", "pool_b", "pools", "seed", "annotated_w"}
+    assert outside <= {"annotated_w", "pool_a", "pool_b", "pools", "remix", "seed"}
 
 
 @pytest.mark.parametrize("name", [*TURNS, "mmnets"])

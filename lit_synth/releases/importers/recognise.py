@@ -23,6 +23,7 @@ from lit_synth.releases.importers import (
     rosinality,
     seg2eye,
     spade,
+    stargan_v2,
     stylegan2_ada,
     stylegan2_tf,
 )
@@ -37,6 +38,7 @@ LAYOUTS = (
     rosinality.LAYOUT,
     biggan.LAYOUT,
     pgan.LAYOUT,
+    stargan_v2.LAYOUT,
     dcgan.LAYOUT,
     deeplab.LAYOUT,
     cyclegan.LAYOUT,

@@ -13,6 +13,7 @@ from lit_synth.releases.importers import (
     rosinality,
     seg2eye,
     spade,
+    stargan_v2,
     stylegan2_ada,
 )
 from lit_synth.releases.importers.layout import Options, to_own, to_public
@@ -41,6 +42,18 @@ FILES = {
         f"oasis-{data}": (oasis, {"G": f"oasis_G_{data}", "D": f"oasis_D_{data}"})
         for data in ("ade20k", "cityscapes", "coco")
     },
+}
+STARGAN_V2 = {
+    "mapping_network": "stargan2_mapping_3dom",
+    "style_encoder": "stargan2_style_256_3dom",
+    "discriminator": "stargan2_disc_256_3dom",
+}
+FILES |= {
+    f"stargan-v2{which}": (
+        stargan_v2,
+        {"generator": f"stargan2_generator_256{which}", **STARGAN_V2},
+    )
+    for which in ("", "_hpf1")
 }
 W_AVG = "../latent_avg"
 
@@ -89,6 +102,18 @@ def test_sizes_are_read_from_shapes():
         "class_dim": 128,
         "attention": [64],
     }
+
+
+def test_counts_of_stargan_v2_are_those_that_its_authors_tell():
+    places = FILES["stargan-v2_hpf1"][1]
+    found = stargan_v2.read([state_of(name, place) for place, name in places.items()], Options())
+    counts = []
+    for part in found.parts.values():
+        ((cls, init_args),) = part.networks.values()
+        with torch.device("meta"):
+            network = cls(**init_args | ({"n_domains": 2} if "n_domains" in init_args else {}))
+        counts.append(sum(p.numel() for p in network.parameters()))
+    assert counts == [43_467_395, 2_438_272, 20_916_928, 20_852_290]
 
 
 def test_counts_of_parameters_are_those_that_the_authors_code_prints():
