@@ -1,5 +1,10 @@
 """Architectures, one file per family, injected into methods by class path."""
 
+from lit_synth.networks.bicyclegan import (
+    BicycleGANDiscriminator,
+    BicycleGANEncoder,
+    BicycleGANGenerator,
+)
 from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
@@ -38,6 +43,9 @@ from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
 __all__ = [
+    "BicycleGANDiscriminator",
+    "BicycleGANEncoder",
+    "BicycleGANGenerator",
     "BigGANCritic",
     "BigGANGenerator",
     "ContentEncoder",

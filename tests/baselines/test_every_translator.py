@@ -31,6 +31,7 @@ DRIT = {
 
 # The networks that each call of `minimize` may move, in order, over a whole tiny run.
 TURNS = {
+    "bicyclegan": 4 * [{"generator", "encoder"}, {"discriminators"}],
     "cyclegan": 4 * GENERATORS_FIRST,
     "drit": 2
     * [
@@ -60,6 +61,7 @@ TURNS = {
 
 # Methods that judge real and made images in one pass: their discriminators must not couple images.
 IN_ONE_PASS = {
+    "bicyclegan",
     "drit",
     "inade",
     "munit",

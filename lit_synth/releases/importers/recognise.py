@@ -12,6 +12,7 @@ from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
     cyclegan,
     dcgan,
@@ -39,6 +40,7 @@ LAYOUTS = (
     cyclegan.LAYOUT,
     pix2pix.LAYOUT,
     munit.LAYOUT,
+    bicyclegan.LAYOUT,
     spade.LAYOUT,
     oasis.LAYOUT,
 )

@@ -5,6 +5,7 @@ import torch
 from public_files import manifest, shapes
 
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
     munit,
     oasis,
@@ -24,6 +25,10 @@ FILES = {
     "rosinality-1024": (rosinality, {"g_ema": "rosinality_G_1024", "d": "rosinality_D_1024"}),
     "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
     "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
+    "bicyclegan": (
+        bicyclegan,
+        {"G": "bicycle_G_unet256", "E": "bicycle_E_resnet256", "D": "bicycle_D_256multi"},
+    ),
     "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
     **{
         f"spade-{data}": (spade, {"G": f"spade_G_{data}", "D": f"spade_D_{data}"})
