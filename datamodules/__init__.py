@@ -17,6 +17,7 @@ from datamodules.paired import Paired
 from datamodules.persons import Persons
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
+from datamodules.worlds.bags.pairs import BagEdges
 from datamodules.worlds.bags.world import Bags
 from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
@@ -28,6 +29,7 @@ from datamodules.worlds.vehicles.world import Vehicles
 __all__ = [
     "AttributeTable",
     "Attributes",
+    "BagEdges",
     "Bags",
     "Biased",
     "CelebA",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -150,6 +150,12 @@ class BicycleGAN(Method):
     @torch.no_grad()
     def read_styles(self, images: Tensor, domain: str) -> Tensor:  # noqa: ARG002 - of the target
         return self.encoder(images)[0]
+
+    def release(self) -> tuple[dict[str, nn.Module], dict[str, Any]]:
+        """Return generator and encoder, and the number of their parameters."""
+        networks = {"generator": self.generator, "encoder": self.encoder}
+        counts = [p.numel() for network in networks.values() for p in network.parameters()]
+        return networks, {"parameters": sum(counts)}
 
 
 def check_halves(n: int) -> None:

@@ -37,6 +37,12 @@ from lit_synth.networks.small import SmallCritic, SmallGenerator
 from lit_synth.networks.sngan import SNGANCritic, SNGANGenerator
 from lit_synth.networks.spade import SPADEDiscriminator, SPADEEncoder, SPADEGenerator
 from lit_synth.networks.stargan import StarGANDiscriminator, StarGANGenerator
+from lit_synth.networks.step import (
+    StEPDiscriminator,
+    StEPEncoder,
+    StEPGenerator,
+    StEPMapper,
+)
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
 from lit_synth.networks.vae import ConvEncoder
@@ -92,6 +98,10 @@ __all__ = [
     "SmallClassifier",
     "SmallCritic",
     "SmallGenerator",
+    "StEPDiscriminator",
+    "StEPEncoder",
+    "StEPGenerator",
+    "StEPMapper",
     "StarGANDiscriminator",
     "StarGANGenerator",
     "StyleDecoder",
