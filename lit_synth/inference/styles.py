@@ -3,10 +3,22 @@
 import torch
 from torch import Tensor
 
+from lit_synth.contracts.translator import HasStyles, MakesStyles
 
-def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
-    """Return the styles (n, style_dim) of a seed."""
+
+def fixed_styles(method: HasStyles, n: int, seed: int) -> Tensor:
+    """Return the styles (n, style_dim) that a method has for a seed."""
+    return styles_of(method, fixed_noise(n, method.style_dim, seed))
+
+
+def fixed_noise(n: int, style_dim: int, seed: int) -> Tensor:
+    """Return the standard normal noise (n, style_dim) of a seed."""
     return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def styles_of(method: object, noise: Tensor) -> Tensor:
+    """Return what standard normal noise is as a method's styles: itself, or made of it."""
+    return method.styles_of(noise) if isinstance(method, MakesStyles) else noise
 
 
 def beside(styles: Tensor, data: Tensor) -> Tensor:

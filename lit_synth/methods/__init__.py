@@ -5,6 +5,7 @@ from lit_synth.methods.mmnets import MMNets
 from lit_synth.methods.mmnets_unpaired import MMNetsUnpaired
 from lit_synth.methods.sdit import SDIT
 from lit_synth.methods.segmenter import Segmenter
+from lit_synth.methods.step import StEP
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.methods.udit import UDIT
@@ -18,6 +19,7 @@ __all__ = [
     "MineGAN",
     "Segmenter",
     "SemanticExtractor",
+    "StEP",
     "TransferACGAN",
     "TransferGAN",
 ]

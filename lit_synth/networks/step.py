@@ -207,8 +207,9 @@ class StEPDiscriminator(nn.Module):
 class StEPMapper(nn.Module):
     """Maps noise to codes: linear layers with tanh, the last one without.
 
-    It knows the mean and the standard deviation of the codes too, to compare with: see
-    `independent`. Weights start as Glorot's uniform ones, biases from 0.
+    It knows the mean and the standard deviation of the codes too, to compare with (see
+    `independent`), and whether its training has begun. Weights start as Glorot's uniform ones,
+    biases from 0.
 
     Args:
         style_dim: Length of a code, and of the noise.
@@ -218,6 +219,7 @@ class StEPMapper(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    trained: Tensor
 
     @records_init_args
     def __init__(self, style_dim: int = 8, width: int = 128, layers: int = 3) -> None:
@@ -232,6 +234,7 @@ class StEPMapper(nn.Module):
             nn.init.zeros_(layer.bias)
         self.register_buffer("mean", torch.zeros(style_dim))
         self.register_buffer("deviation", torch.ones(style_dim))
+        self.register_buffer("trained", torch.tensor(False))
 
     def forward(self, noise: Tensor) -> Tensor:
         return self.body(noise)

@@ -53,6 +53,12 @@ TURNS = {
     "segmenter": 4 * [{"network"}],
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
+    "step": [
+        *2 * [{"discriminator"}, {"generator"}],
+        {"encoder"},
+        *[{"discriminator"}, {"generator", "encoder"}],
+        {"mapper"},
+    ],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "udit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],

@@ -229,7 +229,7 @@ class SceneMeasures:
             x = {name: value.to(device) for name, value in scenes.fetch(positions).items()}
             if isinstance(method, HasStyles):
                 # One for each scene, all different, and the same in every evaluation.
-                styles = fixed_styles(n, method.style_dim, self.settings.seed)
+                styles = fixed_styles(method, n, self.settings.seed)
                 x[STYLE] = styles[positions].to(device)
             yield x, min(size, n - start)
 

@@ -102,7 +102,7 @@ class StyleMeasures:
         self.prepare(method, split)
         styles, means = None, _Means()
         if isinstance(method, HasStyles):
-            styles = fixed_styles(self.n_styles, method.style_dim, self.settings.seed)
+            styles = fixed_styles(method, self.n_styles, self.settings.seed)
         allowed = self._calibrate(method, split, styles)
         for x, first in self._batches(split, 1 if styles is None else len(styles)):
             for way in self._direct(method):
