@@ -3,16 +3,11 @@
 import torch
 from torch import Tensor
 
-from lit_synth.contracts.translator import HasStyles, MakesStyles
+from lit_synth.contracts.translator import MakesStyles
 
 
-def fixed_styles(method: HasStyles, n: int, seed: int) -> Tensor:
-    """Return the styles (n, style_dim) that a method has for a seed."""
-    return styles_of(method, fixed_noise(n, method.style_dim, seed))
-
-
-def fixed_noise(n: int, style_dim: int, seed: int) -> Tensor:
-    """Return the standard normal noise (n, style_dim) of a seed."""
+def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
+    """Return the standard normal styles (n, style_dim) of a seed."""
     return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
 
 

@@ -12,7 +12,7 @@ from lit_synth.contracts.translator import (
     Translator,
 )
 from lit_synth.inference.ask import attention, read_styles, translate
-from lit_synth.inference.styles import beside, fixed_noise, fixed_styles
+from lit_synth.inference.styles import beside, fixed_styles, styles_of
 from lit_synth.pictures.colours import Limits, coloured, depth_limits, heated
 from lit_synth.pictures.sheet import MOST_COLUMNS, Column
 from lit_synth.pictures.translations import words
@@ -93,10 +93,10 @@ def _columns(
     given, target = x[translation.sources[0]], translation.target
     each: list[tuple[tuple[str, ...], Batch]] = [((), x)]
     if isinstance(method, HasStyles):
-        named = {f"style {k}": s for k, s in enumerate(fixed_styles(method, n_styles, seed), 1)}
+        noise = fixed_styles(n_styles, method.style_dim, seed)
+        named = {f"style {k}": s for k, s in enumerate(styles_of(method, noise), 1)}
         if isinstance(method, MakesStyles):
-            noise = fixed_noise(n_styles, method.style_dim, seed)[:INDEPENDENT]
-            independent = method.independent_styles_of(noise)
+            independent = method.independent_styles_of(noise[:INDEPENDENT])
             named |= {f"N(mean, sd) {k}": s for k, s in enumerate(independent, 1)}
         styles = {name: beside(s.expand(len(given), -1), given) for name, s in named.items()}
         if truth and target in x and isinstance(method, ReadsStyles):

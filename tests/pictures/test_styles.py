@@ -52,7 +52,7 @@ def test_a_line_for_each_source_with_a_column_for_each_style():
 
 
 def test_styles_are_the_same_for_all_rows_translations_and_times():
-    expected = fixed_styles(ToyStyles(), 3, SEED)[:, 0].tanh()
+    expected = fixed_styles(3, 2, SEED)[:, 0].tanh()
     for _ in range(2):
         for line in lines_of(ToyStyles(), n=4)[0]:
             found = torch.stack([level(column.pictures) for column in line[1:4]])
@@ -89,7 +89,7 @@ def test_attention_is_heat_over_the_input_in_grey():
 def test_attention_is_that_of_the_first_style():
     class StyleDecides(ToyStyles):
         def attention(self, x, translation):
-            share = (x["style"] == fixed_styles(self, 3, SEED)[0]).all(1).float()
+            share = (x["style"] == fixed_styles(3, 2, SEED)[0]).all(1).float()
             return share[:, None, None, None].expand_as(x[translation.sources[0]])
 
     lines, _ = lines_of(StyleDecides())

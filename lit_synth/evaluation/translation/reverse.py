@@ -163,8 +163,7 @@ class ReverseClassification:
                 continue
             if isinstance(method, HasStyles):
                 noise = torch.randn(len(x[way.source]), method.style_dim, generator=rng)
-                style = styles_of(method, noise)
-                x[STYLE] = style.to(device)
+                x[STYLE] = styles_of(method, noise).to(device)
             parts.append(translate(method, x, way.translation).cpu())
         return torch.cat(parts)
 
