@@ -70,6 +70,13 @@ OF_TRANSLATION = {
     "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
 }
+OF_CODES = {
+    "spearman": Meaning(
+        NONE, "Rank correlation of distances of codes with true ones; of content it should be 0."
+    ),
+    "off": Meaning(DOWN, "Share of styles that are drawn far from those of any real image."),
+    "cover": Meaning(UP, "Share of real images that have a drawn style very near theirs: .5."),
+}
 OF_STYLES = {
     "misclassified": Meaning(
         DOWN,
@@ -134,6 +141,7 @@ _NAMED = (
         Meaning(DOWN, "Share of translations in which the judges read different values."),
     ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
+    *((re.compile(rf".+_{name}"), meaning) for name, meaning in OF_CODES.items()),
 )
 
 

@@ -1,14 +1,19 @@
 """Edges of handbags beside the handbags: pairs in which one picture leaves the style open."""
 
+import torch
+import torch.nn.functional as F
+
 from datamodules.augment.images import TransformSpec
 from datamodules.augment.scenes import build_joint_augment
 from datamodules.base.translation_data import HeldOut, TranslationData
 from datamodules.errors import DataError
 from datamodules.items.modalities import Modality
 from datamodules.items.scenes import MemoryScenes
+from datamodules.items.splits import Batch
 from datamodules.labelled.source import BLOCK
 from datamodules.worlds.bags.world import Bags
 
+KINDS = ("pattern", "shape", "strap")
 MODALITIES = {
     "edges": Modality("image", 1),
     "image": Modality("image", 3),
@@ -23,7 +28,8 @@ class BagEdges(TranslationData):
     from the shapes that the bag is drawn from, so that they tell nothing of its style: colour,
     texture, pattern, shade, and how bold the print is. Masks are 1 where these may show.
 
-    Fields: those of `Bags` but the mask, and `number`, the bag's index.
+    Fields: those of `Bags` but the mask; `number`, the bag's index; and `tone` (N, 3), the mean RGB
+    inside the mask, in [0, 1].
 
     Args:
         image_size: Side in pixels, 32 to 128.
@@ -67,6 +73,21 @@ class BagEdges(TranslationData):
     def load_held_out(self, name: HeldOut) -> MemoryScenes:
         return self._load(name)
 
+    def style_truth(self, fields: Batch) -> Batch:
+        """Return by name points (N, D) whose distances are those in one respect.
+
+        Of style: `tone`, `print` (how bold), `pattern` (of printed bags). And `content`, the kinds
+        of shape and strap.
+        """
+        printed = fields["texture"][:, None].float()
+        kinds = {n: F.one_hot(fields[n], len(self.world.attributes[n])) for n in KINDS}
+        return {
+            "tone": fields["tone"],
+            "print": fields["contrast"][:, None] * printed,
+            "pattern": kinds["pattern"] * printed,
+            "content": torch.cat([kinds["shape"], kinds["strap"]], dim=1).float(),
+        }
+
     def describe(self) -> dict[str, object]:
         world = {"world_seed": self.world.world_seed, "faintest": self.world.faintest}
         return {**super().describe(), "image_size": self.world.image_size, **world}
@@ -74,7 +95,9 @@ class BagEdges(TranslationData):
     def _load(self, part: str) -> MemoryScenes:
         hand = self.world.deal({f"{part}/edges": [{"images": self.counts[part]}]})[f"{part}/edges"]
         fields = self.world.render_with_edges(hand.index, hand.given)
-        fields["mask"] = fields["mask"][:, 0]
+        inside = fields["mask"]
+        fields["tone"] = (fields["image"] * inside).sum((2, 3)) / inside.sum((2, 3)) / 255
+        fields["mask"] = inside[:, 0]
         stored = {name: fields.pop(name) for name in MODALITIES}
         ids = [f"bag-{number}" for number in hand.index.tolist()]
         return MemoryScenes(self.modalities, stored, ids, {**fields, "number": hand.index})

@@ -5,6 +5,7 @@ from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.bias import BiasJudges
+from lit_synth.evaluation.translation.codes import measure_codes
 from lit_synth.evaluation.translation.oracles import Oracles
 from lit_synth.evaluation.translation.reverse import ReverseClassification
 from lit_synth.evaluation.translation.scenes import SceneMeasures
@@ -80,6 +81,7 @@ class TranslationEvaluation:
     def _measured(self, method: Translator, split: str, testing: bool) -> dict[str, float]:
         self.scenes.prepare(method, split)
         values = self.scenes.measure(method, split, testing)
+        values |= measure_codes(method, self.data, split, self.settings)
         if self.styles is not None:
             values |= self.styles.measure(method, split)
             values |= over_translations(values, method.translations())
