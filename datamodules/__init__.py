@@ -18,6 +18,7 @@ from datamodules.persons import Persons
 from datamodules.segmented import Segmented
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
+from datamodules.worlds.bags.pairs import BagEdges
 from datamodules.worlds.bags.world import Bags
 from datamodules.worlds.creatures.world import Creatures
 from datamodules.worlds.eyes.world import Eyes
@@ -30,6 +31,7 @@ from datamodules.worlds.vehicles.world import Vehicles
 __all__ = [
     "AttributeTable",
     "Attributes",
+    "BagEdges",
     "Bags",
     "Biased",
     "CelebA",

@@ -23,6 +23,7 @@ SIDE["init_args"] |= {"blocks": [[4], [6]], "side": "skip"}
 PATCHES = {"class_path": "PatchDiscriminator", "init_args": {"channels": 3, "widths": [4, 8]}}
 IMAGE = {"kind": "image", "channels": 3, "loss": "l1"}
 CODINGS = {"source_coding": IMAGE, "target_coding": IMAGE}
+EDGES = {"source": "edges", "target": "image"}
 BETWEEN_BAGS = {"a": "black", "b": "red"}
 # Run of a snippet -> tiny run that stands in for it, and what it is called otherwise there.
 RUNS = {
@@ -30,6 +31,8 @@ RUNS = {
     "transfergan": ("transfergan", {}),
     "vae": ("vae", {}),
     "munit": ("translation/munit", BETWEEN_BAGS),
+    "bicyclegan": ("translation/bicyclegan", EDGES),
+    "step": ("translation/step", EDGES),
     "udit": ("translation/udit", BETWEEN_BAGS),
     "drit": ("translation/drit", BETWEEN_BAGS),
     "sdit": ("translation/sdit", {"domains": DOMAINS}),

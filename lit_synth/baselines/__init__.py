@@ -1,5 +1,6 @@
 """What the papers compare with, under the same contract, one file each."""
 
+from lit_synth.baselines.bicyclegan import BicycleGAN
 from lit_synth.baselines.bsa import BSA
 from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
@@ -31,6 +32,7 @@ __all__ = [
     "SPADE",
     "VAE",
     "WGANGP",
+    "BicycleGAN",
     "CycleGAN",
     "IcGAN",
     "LatentRegression",

@@ -119,6 +119,18 @@ class TranslationData(Protocol):
 
 
 @runtime_checkable
+class HasStyleTruth(Protocol):
+    """Translation data that knows what the styles and the contents of its scenes are."""
+
+    def style_truth(self, fields: Batch) -> Batch:
+        """Return by name points (N, D) whose distances are those in one respect.
+
+        Args:
+            fields: What a split's `fetch` returns.
+        """
+
+
+@runtime_checkable
 class HasJudges(Protocol):
     """Translation data that says what a translation is to keep, and from which images to judge it.
 

@@ -80,13 +80,24 @@ class HasSideInformation(Protocol):
 class HasStyles(Protocol):
     """A translator that makes many results of one input.
 
-    Its `translate` reads `x["style"]`, (N, style_dim), a priori standard normal; where that is not
-    given, the style is 0, the mean.
+    Its `translate` reads `x["style"]`, (N, style_dim), a priori standard normal unless it also
+    `MakesStyles`; where that is not given, the style is the mean.
     """
 
     @property
     def style_dim(self) -> int:
         """Length of a style."""
+
+
+@runtime_checkable
+class MakesStyles(Protocol):
+    """A translator whose styles are made of standard normal noise."""
+
+    def styles_of(self, noise: Tensor) -> Tensor:
+        """Return the styles of noise, each (N, style_dim), on the method's device."""
+
+    def independent_styles_of(self, noise: Tensor) -> Tensor:
+        """Return the same of N(mean, deviation) of real styles, to compare with."""
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from lit_synth.methods.seg2eye_refiner import Seg2EyeRefiner
 from lit_synth.methods.segmenter import Segmenter
 from lit_synth.methods.sisug_mapper import SISUGMapper
 from lit_synth.methods.sisug_rearranger import SISUGRearranger
+from lit_synth.methods.step import StEP
 from lit_synth.methods.transfer_acgan import TransferACGAN
 from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.methods.udit import UDIT
@@ -26,6 +27,7 @@ __all__ = [
     "Seg2EyeRefiner",
     "Segmenter",
     "SemanticExtractor",
+    "StEP",
     "TransferACGAN",
     "TransferGAN",
 ]

@@ -73,6 +73,13 @@ OF_TRANSLATION = {
     "mask_miou": Meaning(UP, "Overlap of the mask given and the one that a segmenter reads off."),
     "sharpness": Meaning("→ 1", "Energy of the gradients of made images, over that of true ones."),
 }
+OF_CODES = {
+    "spearman": Meaning(
+        NONE, "Rank correlation of distances of codes with true ones; of content it should be 0."
+    ),
+    "off": Meaning(DOWN, "Share of styles that are drawn far from those of any real image."),
+    "cover": Meaning(UP, "Share of real images that have a drawn style very near theirs: .5."),
+}
 OF_STYLES = {
     "misclassified": Meaning(
         DOWN,
@@ -141,6 +148,7 @@ _NAMED = (
         Meaning(UP, "Correlation of this class's mean grey, made and true, over images."),
     ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
+    *((re.compile(rf".+_{name}"), meaning) for name, meaning in OF_CODES.items()),
 )
 
 

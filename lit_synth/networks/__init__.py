@@ -1,5 +1,10 @@
 """Architectures, one file per family, injected into methods by class path."""
 
+from lit_synth.networks.bicyclegan import (
+    BicycleGANDiscriminator,
+    BicycleGANEncoder,
+    BicycleGANGenerator,
+)
 from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.classifier import SmallClassifier
 from lit_synth.networks.dcgan import DCGANCritic, DCGANGenerator
@@ -42,6 +47,12 @@ from lit_synth.networks.stargan_v2 import (
     StarGANv2Generator,
     StarGANv2Mapping,
 )
+from lit_synth.networks.step import (
+    StEPDiscriminator,
+    StEPEncoder,
+    StEPGenerator,
+    StEPMapper,
+)
 from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.unet import UNet
 from lit_synth.networks.unet_mapper import UNetMapper
@@ -49,6 +60,9 @@ from lit_synth.networks.vae import ConvEncoder
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic, ResNetGenerator
 
 __all__ = [
+    "BicycleGANDiscriminator",
+    "BicycleGANEncoder",
+    "BicycleGANGenerator",
     "BigGANCritic",
     "BigGANGenerator",
     "ContentEncoder",
@@ -100,6 +114,10 @@ __all__ = [
     "SmallClassifier",
     "SmallCritic",
     "SmallGenerator",
+    "StEPDiscriminator",
+    "StEPEncoder",
+    "StEPGenerator",
+    "StEPMapper",
     "StarGANDiscriminator",
     "StarGANGenerator",
     "StarGANv2Discriminator",

@@ -38,6 +38,7 @@ STARGAN_V2 = [
 
 # The networks that each call of `minimize` may move, in order, over a whole tiny run.
 TURNS = {
+    "bicyclegan": 4 * [{"generator", "encoder"}, {"discriminators"}],
     "cyclegan": 4 * GENERATORS_FIRST,
     "drit": 2
     * [
@@ -63,6 +64,12 @@ TURNS = {
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "sisug_mapper": 4 * [{"mapper"}, {"critic"}],
     "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
+    "step": [
+        *2 * [{"discriminator"}, {"generator"}],
+        {"encoder"},
+        *[{"discriminator"}, {"generator", "encoder"}],
+        {"mapper"},
+    ],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_v2": 4 * STARGAN_V2,
@@ -72,6 +79,7 @@ TURNS = {
 
 # Methods that judge real and made images in one pass: their discriminators must not couple images.
 IN_ONE_PASS = {
+    "bicyclegan",
     "drit",
     "inade",
     "munit",

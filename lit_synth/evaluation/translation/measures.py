@@ -9,6 +9,7 @@ from lit_synth.contracts.translator import (
 from lit_synth.errors import InputError
 from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.bias import BiasJudges
+from lit_synth.evaluation.translation.codes import measure_codes
 from lit_synth.evaluation.translation.oracles import Oracles
 from lit_synth.evaluation.translation.people import PeopleMeasures
 from lit_synth.evaluation.translation.reverse import ReverseClassification
@@ -88,6 +89,7 @@ class TranslationEvaluation:
         values = self.scenes.measure(method, split, testing)
         if _scored(method, self.data):
             values |= self.people.measure(method, split)
+        values |= measure_codes(method, self.data, split, self.settings)
         if self.styles is not None:
             values |= self.styles.measure(method, split)
             values |= over_translations(values, method.translations())

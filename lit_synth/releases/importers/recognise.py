@@ -12,6 +12,7 @@ from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
     cyclegan,
     dcgan,
@@ -45,6 +46,7 @@ LAYOUTS = (
     pix2pix.LAYOUT,
     munit.LAYOUT,
     seg2eye.LAYOUT,
+    bicyclegan.LAYOUT,
     spade.LAYOUT,
     oasis.LAYOUT,
 )

@@ -17,6 +17,7 @@ from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.ask import read_styles
+from lit_synth.inference.styles import styles_of
 
 STYLE = "style"
 
@@ -84,6 +85,9 @@ class StyleChoice:
             like = next(iter(x.values()))
             read = read_styles(method, self.references.to(like.device), self.domain)
             given = read.expand(len(like), -1, -1)
+        elif given is not None:
+            n, k, _ = given.shape
+            given = styles_of(method, given.flatten(0, 1)).view(n, k, -1)
         if given is None:
             return [x]
         if self.steps is not None:

@@ -5,6 +5,7 @@ import torch
 from public_files import manifest, shapes
 
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
     deeplab,
     munit,
@@ -28,6 +29,10 @@ FILES = {
     "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
     "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
     "deeplab": (deeplab, {"state_dict": "deeplab_resnet101_voc21"}),
+    "bicyclegan": (
+        bicyclegan,
+        {"G": "bicycle_G_unet256", "E": "bicycle_E_resnet256", "D": "bicycle_D_256multi"},
+    ),
     "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
     "seg2eye": (seg2eye, {"G": "seg2eye_G", "E": "seg2eye_E", "D": "seg2eye_D"}),
     **{

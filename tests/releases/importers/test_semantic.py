@@ -1,7 +1,7 @@
 """SPADE's and OASIS' files: what is what, and back, bit for bit."""
 
 import torch
-from public_files import filled
+from public_files import filled, read_again, written
 
 from lit_synth.networks import (
     OASISDiscriminator,
@@ -13,35 +13,10 @@ from lit_synth.networks import (
     SPADEGenerator,
 )
 from lit_synth.releases.importers import oasis, seg2eye, spade
-from lit_synth.releases.importers.layout import Options, to_own, to_public
+from lit_synth.releases.importers.layout import Options
 from lit_synth.releases.importers.recognise import import_networks
-from lit_synth.releases.importers.states import StateDict
 
 K, NOISE = 5, 64
-
-
-def written(layout, networks):
-    """Return the state dicts of a file, by their paths."""
-    own = {f"{n}.{k}": t for n, net in networks.items() for k, t in net.state_dict().items()}
-    parts = layout.write(networks)
-    return {
-        path: to_public(part, own) | {key: t for key, t in part.inert.items() if t is not None}
-        for path, part in parts.items()
-    }
-
-
-def read_again(layout, networks):
-    states = [StateDict(path, tensors) for path, tensors in written(layout, networks).items()]
-    found = layout.read(states, Options())
-    for state in states:
-        for name, tensors in to_own(found.parts[state.path], state.tensors, "file").items():
-            cls, init_args = found.parts[state.path].networks[name]
-            built = cls(**init_args)
-            built.load_state_dict(tensors)
-            expected = networks[name].state_dict()
-            for key, tensor in built.state_dict().items():
-                assert torch.equal(tensor, expected[key]), key
-    return found
 
 
 def test_spade_comes_back_with_its_encoder():
