@@ -62,7 +62,7 @@ def style_columns(
         target = translation.target
         if truth and target in x and target in data.modalities:
             pictures = coloured(x[target], data.modalities[target], limits)
-            block.append(Column("truth", (target,), pictures))
+            block.insert(0, Column("truth", (target,), pictures))
         by_source.setdefault(translation.sources, []).append(block)
     lines = []
     for sources, blocks in by_source.items():
@@ -113,7 +113,7 @@ def _columns(
         source = translation.sources[0]
         pictures = coloured(x[source], data.modalities[source], limits)
         share = attention(method, each[0][1], translation)
-        shown.append(Column(name, (*said, "attention"), heated(pictures, share)))
+        shown.append(Column(name, (*said, "where it may change"), heated(pictures, share)))
     return shown
 
 

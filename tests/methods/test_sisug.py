@@ -1,4 +1,4 @@
-"""SISUG against its losses, written out: what never moves, what is refused, what few labels teach."""
+"""SISUG against its losses, written out: what never moves, is refused, is learned from few."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""SISUG's networks: R against its attention written out, K-means' centroids, and what is refused."""
+"""SISUG's networks: R against its attention written out, K-means, and what is refused."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ def test_with_identity_attention_it_returns_the_features():
     r.deviation.copy_(torch.rand(6) + 0.5)
     skip = features(channels=3)
     places = 100 * torch.eye(16, dtype=torch.float64).view(1, 16, 4, 4).expand(2, -1, -1, -1)
-    r.ask = lambda mask: places
-    r.key.forward = lambda f: places
+    r.ask = lambda _: places
+    r.key.forward = lambda _: places
     laid_out, image = r(f, skip, torch.zeros(2, 4, 4, dtype=torch.int64))
     torch.testing.assert_close(laid_out, f)
     torch.testing.assert_close(image, skip)

@@ -47,7 +47,7 @@ def test_a_line_for_each_source_with_a_column_for_each_style():
         ("dark", "to bright"), ("bright", "to dark"), ("grey", "to bright"),
     )]  # fmt: skip
     assert [said(line) for line in lines] == [
-        [("input", h[0][1]), *h, ("ToyStyles", *h[0][1:3], "attention")] for h in heads
+        [("input", h[0][1]), *h, ("ToyStyles", *h[0][1:3], "where it may change")] for h in heads
     ]
 
 
@@ -130,8 +130,8 @@ def test_attributes_share_their_input_which_begins_every_line():
     lines = style_columns([("Flips", method)], data, x, 4, 0, truth=True)
     assert [len(line) for line in lines] == [17, 11]
     assert {said(line)[0] for line in lines} == {("input", "grey")}
-    assert said(lines[0])[1] == ("Flips", "grey", "to a0", "style 1")
-    assert said(lines[0])[6] == ("truth", "a0")
+    assert said(lines[0])[1] == ("truth", "a0")
+    assert said(lines[0])[2] == ("Flips", "grey", "to a0", "style 1")
     assert said(lines[0])[7] == ("Flips", "grey", "to a1", "style 1")
     assert all(torch.equal(each, torch.eye(2)) for each in method.labels)
     assert sheet(lines).shape[2] == 17 * WIDTH
@@ -156,7 +156,7 @@ def test_the_callback_draws_styles_and_loads_what_stands_beside_once(tmp_path, m
     assert loaded == ["there"]
     pictures = [pil_to_tensor(Image.open(tmp_path / "samples" / f"{i:08d}.png")) for i in range(3)]
     # Two lines of 1 + 3 + 1 + 3 columns beside each other, the third below.
-    heading = 4 * LINE_PX + GAP_PX
+    heading = 5 * LINE_PX + GAP_PX  # "where it may change" takes two lines
     assert all(each.shape == (3, 2 * (heading + 2 * WIDTH), 16 * WIDTH) for each in pictures)
     others = pictures[0][:, :, 5 * WIDTH : 8 * WIDTH], pictures[2][:, :, 5 * WIDTH : 8 * WIDTH]
     assert torch.equal(*others)  # the other run is over, this one goes on

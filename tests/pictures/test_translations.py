@@ -1,5 +1,6 @@
 """Grids of translations: colours, order of the columns, headings, and when they are written."""
 
+import pytest
 import torch
 from PIL import Image
 from tiny_scenes import TinyScenes
@@ -77,13 +78,31 @@ def test_images_that_are_not_rgb_are_grey():
 def test_layout_of_a_sheet():
     pictures = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
     one = sheet([[Column("seen", ("a", "to b"), pictures)]])
-    heading = 3 * LINE_PX + GAP_PX
+    heading = 4 * LINE_PX + GAP_PX  # "trained on such pairs" takes two lines
     assert one.shape == (3, heading + 3 * (SIDE + 2 * GAP_PX), SIDE + 2 * GAP_PX)
     assert (one[:, heading : heading + SIDE, GAP_PX:-GAP_PX] == 0).all()
     assert (one[:, heading + SIDE : heading + SIDE + GAP_PX] == 230).all()
     words = one[:, :heading].float()
     assert words.min() < 120  # something is written
     assert (words[1] > words[0])[: LINE_PX - 2].any()  # in green
+
+
+@pytest.mark.parametrize(("side", "shown"), [(16, 96), (28, 112), (64, 128), (96, 96), (128, 128)])
+def test_no_tile_is_smaller_than_a_reader_needs(side, shown):
+    column = Column("input", ("a",), torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    assert sheet([[column]]).shape[2] == shown + 2 * GAP_PX
+
+
+def test_a_long_heading_is_wrapped_and_not_cut():
+    def ink(*lines):
+        column = Column("input", lines, torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+        picture = sheet([[column]])[:, : -SIDE - 2 * GAP_PX]
+        return picture.shape[1], int((picture < 150).sum())
+
+    assert ink("never trained on such a pair") == ink("never trained", "on such a pair")
+    height, written = ink("w" * 40)
+    assert height > ink("w")[0]
+    assert written == 40 * (ink("w")[1] - ink("")[1]) + ink("")[1]
 
 
 def test_too_many_columns_go_below():
