@@ -20,7 +20,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out",
         required=True,
         type=Path,
-        help="file to write, safetensors if it ends so, else torch.save's; a folder of BigGAN, half",
+        help="file to write, safetensors if it ends so, else torch.save's; a folder for BigGAN and "
+        "half",
     )
 
 
