@@ -129,12 +129,13 @@ class SISUGMapper(Method):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - labels of other classes never fit
         data = getattr(self.trainer, "datamodule", None)
-        try:
-            check_classes(data, self.source, self.num_classes)
-        except InputError as error:
+        known = isinstance(data, TranslationData) and data.modalities.get(self.source)
+        if known and known.kind == "labels" and known.channels != self.num_classes:
             raise InputError(
-                f"{error} Another set of labels takes a new mapper, and no other rearranger."
-            ) from error
+                f"the labels '{self.source}' have {known.channels} classes, and this mapper knows "
+                f"{self.num_classes}: train a new mapper for them, on the same rearranger."
+            )
+        check_classes(data, self.source, self.num_classes)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         players = [self.mapper, self.critic, *([self.segmenter] if self.segmenter else [])]

@@ -1,4 +1,4 @@
-"""SISUG's networks: R against its attention written out, K-means' centroids, and what is refused."""
+"""SISUG's networks: R against its attention written out, K-means, and what is refused."""
 
 import pytest
 import torch
@@ -27,8 +27,8 @@ def test_with_identity_attention_it_returns_the_features():
     r.deviation.copy_(torch.rand(6) + 0.5)
     skip = features(channels=3)
     places = 100 * torch.eye(16, dtype=torch.float64).view(1, 16, 4, 4).expand(2, -1, -1, -1)
-    r.ask = lambda mask: places
-    r.key.forward = lambda f: places
+    r.ask = lambda _: places
+    r.key.forward = lambda _: places
     laid_out, image = r(f, skip, torch.zeros(2, 4, 4, dtype=torch.int64))
     torch.testing.assert_close(laid_out, f)
     torch.testing.assert_close(image, skip)
@@ -148,3 +148,17 @@ def test_inversion_comes_nearer_to_its_images():
         for steps in (1, 60)
     )
     assert end < 0.6 * start
+
+
+def test_attention_may_start_on_the_features_of_the_cluster_that_is_asked_for():
+    torch.manual_seed(0)
+    r, truth = Rearranger(6, 3, 3, 8, 8).double(), torch.randint(3, (1, 4, 4), generator=rng())
+    centroids = 3 * torch.eye(6, dtype=torch.float64)[:3]
+    f = 2 * centroids[truth].movedim(-1, 1)
+    r.attend(centroids)
+    mask = torch.randint(3, (1, 4, 4), generator=rng(1))
+    laid_out, _ = r(f, features(1, 3), mask)
+    wanted = 2 * centroids[mask].movedim(-1, 1)
+    assert (laid_out - wanted).abs().mean() < 0.2 * (f.mean((2, 3), True) - wanted).abs().mean()
+    with pytest.raises(InputError, match="at least the 9 clusters"):
+        Rearranger(6, 9, 3, 8, 8).attend(centroids)
