@@ -209,7 +209,13 @@ class SISUGMapper(Method):
 
     def logits(self, ids: Tensor) -> Tensor:
         """Return M(y), logits of the proxy mask (N, K, h, w), of labels (N, H, W)."""
-        return F.adaptive_avg_pool2d(self.mapper(ids), self.size)
+        logits = F.adaptive_avg_pool2d(self.mapper(ids), self.size)
+        if logits.shape[1] != self.proxy.num_clusters:
+            raise InputError(
+                f"the mapper makes {logits.shape[1]} channels, and proxy masks have "
+                f"{self.proxy.num_clusters} clusters: give it so many out_channels."
+            )
+        return logits
 
     def laid_out(self, style: Samples, mask: Tensor) -> Tensor:
         """Return images (N, C, H, W) in the style of samples, laid out as a proxy mask."""

@@ -248,6 +248,13 @@ def test_annotated_images_that_are_not_there_are_refused(settings, words):
         tiny.fit(method, data)
 
 
+def test_a_mapper_to_another_number_of_clusters_is_refused():
+    method, data = mapper()
+    method.mapper.to_image = torch.nn.Conv2d(4, 7, 3, padding=1)
+    with pytest.raises(InputError, match="makes 7 channels, and proxy masks have 3 clusters"):
+        tiny.fit(method, data)
+
+
 def test_a_segmenter_or_a_reader_is_wanted():
     network = OASISGenerator(5, out_channels=3, width=4, multiples=[2, 1], noise_dim=None)
     with pytest.raises(InputError, match="none are given"):
