@@ -38,8 +38,8 @@ class EvaluationSettings:
             `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
         reverse: Number of translations to each domain from which, by `test` alone, a classifier is
             trained that is tested on real images. None: no such thing.
-        segmenter: Release of a `Segmenter`, best trained on other people, that reads the masks off
-            images made of masks. None: masks are not read.
+        segmenter: Release of a `Segmenter`, best trained on other images, that tells whether images
+            made of masks or layouts have these. None: that is not measured.
         judge_iterations: Number of iterations that train each classifier that judges bias, or that
             `reverse` tests.
     """

@@ -129,12 +129,13 @@ class SISUGMapper(Method):
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - labels of other classes never fit
         data = getattr(self.trainer, "datamodule", None)
-        try:
-            check_classes(data, self.source, self.num_classes)
-        except InputError as error:
+        known = isinstance(data, TranslationData) and data.modalities.get(self.source)
+        if known and known.kind == "labels" and known.channels != self.num_classes:
             raise InputError(
-                f"{error} Another set of labels takes a new mapper, and no other rearranger."
-            ) from error
+                f"the labels '{self.source}' have {known.channels} classes, and this mapper knows "
+                f"{self.num_classes}: train a new mapper for them, on the same rearranger."
+            )
+        check_classes(data, self.source, self.num_classes)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         players = [self.mapper, self.critic, *([self.segmenter] if self.segmenter else [])]
@@ -208,7 +209,13 @@ class SISUGMapper(Method):
 
     def logits(self, ids: Tensor) -> Tensor:
         """Return M(y), logits of the proxy mask (N, K, h, w), of labels (N, H, W)."""
-        return F.adaptive_avg_pool2d(self.mapper(ids), self.size)
+        logits = F.adaptive_avg_pool2d(self.mapper(ids), self.size)
+        if logits.shape[1] != self.proxy.num_clusters:
+            raise InputError(
+                f"the mapper makes {logits.shape[1]} channels, and proxy masks have "
+                f"{self.proxy.num_clusters} clusters: give it so many out_channels."
+            )
+        return logits
 
     def laid_out(self, style: Samples, mask: Tensor) -> Tensor:
         """Return images (N, C, H, W) in the style of samples, laid out as a proxy mask."""

@@ -1,6 +1,5 @@
 """SISUG's rearranger: the style of one image in the layout of another (Chae et al. 2023)."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,16 +7,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.contracts.generator import as_generator
 from lit_synth.errors import InputError
 from lit_synth.losses.games import Game, Logistic
 from lit_synth.method import Method
-from lit_synth.networks.parts.initialising import without_labels
+from lit_synth.networks.parts.initialising import fresh_critic, without_labels
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.split import Samples, open_many, opened, splittable
 from lit_synth.networks.proxy_masks import ProxyMasks
 from lit_synth.networks.rearranger import Rearranger
-from lit_synth.releases.format import SELF, load_release
+from lit_synth.releases.format import SELF, Release, load_release
 from lit_synth.releases.games import played
 from lit_synth.stages import Stage
 
@@ -41,17 +41,21 @@ class SISUGRearranger(Method):
     The paper's supplement gives the weights, the turns and the schedule. Reconstructed, as it says
     no more: what reads the mask, for which the image serves (features obey where the image does
     not); the metric of L_self, L1 of features in units of each channel's deviation and of images;
-    that the features are mirrored and not the mask; the critic, which starts as the source's.
+    that the features are mirrored and not the mask; where the attention starts; the critic, which
+    starts as the source's.
 
     Args:
-        source: Release of a StyleGAN2 with a `generator` and a `critic`: a folder or bundled name.
+        source: Release of a StyleGAN2: a folder or bundled name.
         rearranger: Maps features, skip and proxy mask to features and skip.
         stages: The paper's last 100,000 and 40,000 iterations at 256 px; before them the labeler's.
         labeler: Maps images to logits of the proxy mask (N, K, h, w); None: the features' cosines
             with the centroids, in place of it.
+        critic: Starts from scratch if given; else the source's trains on.
         size: Height and width h of the split.
         samples: Samples whose features are clustered.
         spherical: Cluster the features' directions, or else the features?
+        attend: Start with attention on the features of the cluster that is asked for? Otherwise it
+            is random, and spread over all.
         pool: Samples that are made once and drawn from; None: new ones in every iteration, as the
             paper's, which takes several times as long.
         lambda_self: Weight of L_self.
@@ -71,9 +75,11 @@ class SISUGRearranger(Method):
         rearranger: nn.Module,
         stages: list[Stage],
         labeler: nn.Module | None = None,
+        critic: nn.Module | None = None,
         size: int = 64,
         samples: int = 256,
         spherical: bool = True,
+        attend: bool = True,
         pool: int | None = None,
         lambda_self: float = 10.0,
         lambda_mask: float = 1.0,
@@ -107,9 +113,10 @@ class SISUGRearranger(Method):
             )
         self.proxy = ProxyMasks(width, k, spherical).requires_grad_(False)
         self.rearranger, self.labeler = rearranger, labeler
-        self.critic = uncoupled(without_labels(copy.deepcopy(release.network("critic")))).train()
+        self.critic = uncoupled(critic_of(release, critic)).train()
         self.game = Logistic(gamma=10.0) if game is None else game
         self.size, self.n_samples, self.pool_size = size, samples, pool
+        self.attend = attend
         self.lambda_self, self.lambda_mask, self.flip = lambda_self, lambda_mask, flip
         self.adv_every, self.lr, self.betas = adv_every, lr, betas
         self.register_buffer("seed", torch.tensor(-1))  # of the samples; below 0: none drawn yet
@@ -131,6 +138,8 @@ class SISUGRearranger(Method):
             f = open_many(self.generator, self.proxy, self.size, self.n_samples, rng).f
             self.proxy.fit(f, rng)
             self.rearranger.deviation.copy_(self.proxy.deviation)
+            if self.attend:
+                self.rearranger.attend(self.proxy.centroids)
         if self.pool_size is not None:
             rng = torch.Generator().manual_seed(int(self.seed) + 1)
             self.pool = open_many(self.generator, self.proxy, self.size, self.pool_size, rng)
@@ -265,3 +274,16 @@ class SISUGRearranger(Method):
             if stage.name == name or (iteration + 1) % every == 0
             else ["rearranger"]
         )
+
+
+def critic_of(source: Release, critic: nn.Module | None) -> nn.Module:
+    """Return the critic that is given, or else the source's; InputError if it has none."""
+    if critic is not None:
+        return critic
+    if "critic" not in source.networks:
+        generator = as_generator(source.network("generator"))
+        raise InputError(
+            f"the source {source.folder} brings no critic: give a new one as critic, which starts "
+            f"from scratch: {fresh_critic(generator)}"
+        )
+    return without_labels(source.network("critic"))

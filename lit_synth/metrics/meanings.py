@@ -135,6 +135,14 @@ REVERSE = {
         NONE, "Accuracy of a classifier trained on as many real images: what there is to be had."
     ),
 }
+LAYOUT = {
+    "miou": Meaning(UP, "Overlap of an image's parts with those of the layout asked for."),
+    "miou_style": Meaning(NONE, "Overlap of an image's parts with those of its style's image."),
+    "miou_copy": Meaning(NONE, "Overlap that the style's image itself has with the layout's."),
+    "colour": Meaning(
+        UP, "Share of parts whose colour is nearer to the style's than the layout's."
+    ),
+}
 _JUDGED = re.compile(r"(misclassified|confidence_drop|wanted|joint)_(\w+)")
 _PIXELS = Meaning(UP, "Share of pixels that get the true class.")
 _NAMED = (
@@ -164,6 +172,8 @@ def meaning(name: str, pixels: bool = False) -> Meaning | None:
         return REVERSE.get(metric)
     if group == "alignment":
         return ALIGNMENT[alignment_suffix(metric)]
+    if group == "layout":
+        return LAYOUT.get(metric)
     metric = metric.removesuffix("_true")
     if pixels and metric == "accuracy":
         return _PIXELS

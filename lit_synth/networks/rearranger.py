@@ -11,6 +11,7 @@ from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import records_init_args
 
 SLOPE = 0.2
+LABEL, SHARPNESS = 8.0, 10.0  # of a label beside the code of a place; of the first attention
 Skip = Literal["rearrange", "keep", "drop"]
 
 
@@ -59,6 +60,28 @@ class Rearranger(nn.Module):
         self.after = ResidualFour(channels + image_channels, hidden)
         for start in self.after.convs[-1].parameters():
             nn.init.zeros_(start)
+
+    @torch.no_grad()
+    def attend(self, centroids: Tensor) -> None:
+        """Let each label ask for features like its cluster's centroid, so that R is their mean.
+
+        Args:
+            centroids: Directions of the clusters (K, C).
+        """
+        k = self.num_clusters
+        if k > min(self.embed.out_channels, self.query.out_channels):
+            raise InputError(
+                f"the rearranger has hidden {self.embed.out_channels} and dim "
+                f"{self.query.out_channels}: expected at least the {k} clusters of both."
+            )
+        one_hot = torch.eye(k, device=centroids.device)[:, :, None, None]
+        for layer in (self.embed, self.query, self.key, self.before.convs[-1]):
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.before.convs[-1].weight)
+        nn.init.zeros_(self.query.weight[:k])
+        self.embed.weight[:k] = LABEL * one_hot
+        self.query.weight[:k, :k] = SHARPNESS / LABEL * one_hot
+        self.key.weight[:k] = F.normalize(centroids)[:, :, None, None]
 
     def forward(self, f: Tensor, skip: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features (N, C, h, w) and the skip (N, 3, h, w), laid out as the mask.

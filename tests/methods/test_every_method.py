@@ -28,9 +28,9 @@ TURNS = {
     "ppgn": 4 * [{"denoiser"}],
     "rejection": [],
     "sisug_rearranger": [
+        *[{"rearranger"}, {"rearranger"}, {"critic"}] * 2,
         {"labeler"},
-        *[{"rearranger"}, {"critic"}, {"rearranger"}] * 2,
-        {"critic"},
+        *[{"rearranger"}, {"critic"}],
     ],
 }
 

@@ -1,11 +1,14 @@
-"""SISUG against its losses, written out: what never moves, is refused, is learned from few."""
+"""SISUG against its losses, written out; what never moves, what is refused, what labels teach."""
 
 import copy
+import socket
 
 import pytest
 import tiny
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
+from translator_ranks import gradients, run_rank, run_rank_one
 
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -220,7 +223,7 @@ def test_labels_out_of_range_are_refused(change):
 def test_another_set_of_labels_asks_for_a_new_mapper():
     method, data = mapper()
     method.num_classes = 6
-    with pytest.raises(InputError, match="takes a new mapper"):
+    with pytest.raises(InputError, match="train a new mapper for them, on the same"):
         tiny.fit(method, data)
 
 
@@ -245,6 +248,13 @@ def test_annotated_images_that_are_not_there_are_refused(settings, words):
         tiny.fit(method, data)
 
 
+def test_a_mapper_to_another_number_of_clusters_is_refused():
+    method, data = mapper()
+    method.mapper.to_image = torch.nn.Conv2d(4, 7, 3, padding=1)
+    with pytest.raises(InputError, match="makes 7 channels, and proxy masks have 3 clusters"):
+        tiny.fit(method, data)
+
+
 def test_a_segmenter_or_a_reader_is_wanted():
     network = OASISGenerator(5, out_channels=3, width=4, multiples=[2, 1], noise_dim=None)
     with pytest.raises(InputError, match="none are given"):
@@ -262,3 +272,37 @@ def test_a_reader_of_images_stands_in_for_few_labels():
     networks, facts = method.release()
     assert networks["network"] is method.reader
     assert facts["size"] == 8
+
+
+def test_a_stopped_rearranger_goes_on_as_if_it_had_not():
+    whole, data = rearranger()
+    tiny.fit(whole, data)
+    half, data = rearranger()
+    half.stages = [Stage("self", 3, ["labeler"])]
+    half.plays = lambda iteration, *_: iteration % 2 == 1
+    tiny.fit(half, data).save_checkpoint("half.ckpt")
+    again, data = rearranger(seed=1)
+    tiny.trainer().fit(again, data, ckpt_path="half.ckpt", weights_only=True)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+    assert torch.equal(again.pool.f, whole.pool.f)
+
+
+def test_two_processes_give_the_gradients_of_one(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = port, str(tmp_path), ["sisug_rearranger"]
+    other = mp.spawn(run_rank_one, arguments, join=False)
+    run_rank(0, *arguments)
+    other.join()
+    steps, end = gradients("sisug_rearranger", 4)
+    assert len(steps) == 8  # in each of four iterations both players
+    for rank in range(2):
+        found, other_end = torch.load(tmp_path / f"sisug_rearranger-{rank}.pt", weights_only=True)
+        for expected, got in zip(steps, found, strict=True):
+            for parameter, value in expected.items():
+                if value is not None:
+                    torch.testing.assert_close(got[parameter], value, rtol=1e-3, atol=1e-5)
+        for name, value in end.items():
+            torch.testing.assert_close(other_end[name], value, rtol=1e-3, atol=1e-5)

@@ -148,3 +148,17 @@ def test_inversion_comes_nearer_to_its_images():
         for steps in (1, 60)
     )
     assert end < 0.6 * start
+
+
+def test_attention_may_start_on_the_features_of_the_cluster_that_is_asked_for():
+    torch.manual_seed(0)
+    r, truth = Rearranger(6, 3, 3, 8, 8).double(), torch.randint(3, (1, 4, 4), generator=rng())
+    centroids = 3 * torch.eye(6, dtype=torch.float64)[:3]
+    f = 2 * centroids[truth].movedim(-1, 1)
+    r.attend(centroids)
+    mask = torch.randint(3, (1, 4, 4), generator=rng(1))
+    laid_out, _ = r(f, features(1, 3), mask)
+    wanted = 2 * centroids[mask].movedim(-1, 1)
+    assert (laid_out - wanted).abs().mean() < 0.2 * (f.mean((2, 3), True) - wanted).abs().mean()
+    with pytest.raises(InputError, match="at least the 9 clusters"):
+        Rearranger(6, 9, 3, 8, 8).attend(centroids)
