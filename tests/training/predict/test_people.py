@@ -102,4 +102,4 @@ def test_a_class_that_no_mask_may_have_is_named(capsys, home):
     (home / "strange").mkdir(exist_ok=True)
     Image.fromarray(ids.numpy()).save(home / "strange" / "m.png")
     words = ["--input", "strange", "--reference", "ann"]
-    assert "has the label 7" in refused(capsys, "predict", *CONFIG, *words)
+    assert "has the label 7" in refused(capsys, "predict", *CONFIG, *words, lines=2)
