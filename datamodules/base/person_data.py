@@ -109,15 +109,15 @@ class PersonData(TranslationData):
     def person_means(self, split: str, index: Tensor) -> Tensor:
         """Return the mean image (N, C, H, W) of the pools of the people of pairs (N,)."""
         pairs, pool = self.pairs(cast("Part", split)), self.pool(cast("Part", split))
-        people, places = pairs.fields[PERSON][index].unique(return_inverse=True)
-        members = [(pool.fields[PERSON] == who).nonzero().flatten() for who in people.tolist()]
-        means = [self._mean_of(pool, own) for own in members]
-        return torch.stack(means)[places]
+        people = pairs.fields[PERSON][index].tolist()
+        members = {who: (pool.fields[PERSON] == who).nonzero().flatten() for who in people}
+        means = {who: self._mean_of(pool, own) for who, own in members.items()}
+        return torch.stack([means[who] for who in people])
 
     @staticmethod
     def _mean_of(pool: Scenes, members: Tensor) -> Tensor:
         """Return the mean (C, H, W) of images of a pool, of which a few are read at a time."""
-        sums = [pool.fetch(some.tolist())[IMAGE].sum(0) for some in members.split(_AT_ONCE)]
+        sums = [pool.fetch(some.tolist())[IMAGE].sum(0) for some in torch.split(members, _AT_ONCE)]
         return torch.stack(sums).sum(0) / len(members)
 
     def split(self, name: str) -> Scenes:

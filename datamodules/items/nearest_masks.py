@@ -45,7 +45,7 @@ def rank_people(
     index = torch.zeros(len(pairs), k, dtype=torch.int64)
     distance = torch.zeros(len(pairs), k)
     owners, of_pool = pairs.fields[PERSON], pool.fields[PERSON]
-    for who in owners.unique().tolist():
+    for who in set(owners.tolist()):
         rows, members = ((people == who).nonzero().flatten() for people in (owners, of_pool))
         same = references.own[rows][:, None] == members
         own = torch.where(same.any(1), same.int().argmax(1), -1)

@@ -95,7 +95,7 @@ class Seg2EyeRefiner(Method):
 
     def _refined(self, ids: Tensor, shown: Tensor) -> Tensor:
         """Return the images (N, 1, H, W) of masks, from the nearest of R images (N, R, 1, H, W)."""
-        masks = self._masks(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+        masks = self._masks(shown.flatten(0, 1)).view(*shown.shape[:2], *ids.shape[1:])
         nearest = (masks != ids[:, None]).sum((2, 3)).argmin(1)
         rows = torch.arange(len(ids), device=ids.device)
         image, mask = shown[rows, nearest], masks[rows, nearest]

@@ -4,6 +4,7 @@ import pytest
 import tiny
 import tiny_people
 import torch
+from spade_plainly import drawn
 
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -23,9 +24,9 @@ def seg2eye(**settings):
     judge = SPADEDiscriminator(4, image_channels=1, widths=(4, 8))
     rng = torch.Generator().manual_seed(1)
     for network in (*networks, judge):
-        tiny.randomise(network, rng)
+        drawn(tiny.randomise(network, rng))
     with torch.no_grad():
-        generator.to_image.weight.mul_(0.02)  # so that no pixel is at its limit
+        generator.to_image.weight.mul_(0.1)  # so that no pixel is at its limit
     return Seg2Eye(*networks, judge, [Stage("train", 1)], **settings)
 
 

@@ -1,5 +1,7 @@
 """References ranked by a segmenter: which they are, that they are kept, what is refused."""
 
+from copy import deepcopy
+
 import pytest
 import tiny
 import tiny_people
@@ -35,7 +37,7 @@ def segmenter(workdir):
     settings["init_args"]["network"]["init_args"]["out_channels"] = 4
     parser = ArgumentParser()
     parser.add_subclass_arguments(Method, "model")
-    method = parser.instantiate(parser.parse_object({"model": settings})).model
+    method = parser.instantiate(parser.parse_object({"model": deepcopy(settings)})).model
     tiny.randomise(method.network, torch.Generator().manual_seed(0))
     network = {"class_path": "lit_synth.networks.DeepLab", "init_args": method.network.init_args}
     settings["init_args"]["network"] = network

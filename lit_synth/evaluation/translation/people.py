@@ -104,7 +104,7 @@ class PeopleMeasures:
     def _values(
         self, group: str, way: Translation, images: Tensor, pairs: Pairs
     ) -> dict[str, float]:
-        both = zip(images.split(AT_ONCE), pairs.images.split(AT_ONCE), strict=True)
+        both = zip(torch.split(images, AT_ONCE), torch.split(pairs.images, AT_ONCE), strict=True)
         apart = torch.cat([openeds_distances(y, x) for y, x in both])
         sharp = float(_energy(images) / _energy(pairs.images))
         values = {f"{group}/openeds": openeds_score(apart), f"{group}/sharpness": sharp}
@@ -124,7 +124,7 @@ class PeopleMeasures:
             return {}
         (back,) = self.segmenter.translations()
         meter = Segmentation(self.data.modalities[way.sources[0]].channels)
-        for y, m in zip(images.split(AT_ONCE), masks.split(AT_ONCE), strict=True):
+        for y, m in zip(torch.split(images, AT_ONCE), torch.split(masks, AT_ONCE), strict=True):
             meter.update(translate(self.segmenter, {back.sources[0]: y}, back), m)
         return {f"{group}/mask_miou": meter.values()["miou"]}
 
@@ -156,8 +156,9 @@ def grey_correlation(images: Tensor, pairs: Pairs, label: int) -> float | None:
 def _of_others(batches: list[Batch]) -> list[Batch]:
     """Return batches whose references are those of the pair half of all pairs away."""
     shown = torch.cat([x[REFERENCES] for x in batches])
-    shown = shown.roll(len(shown) // 2, 0).split([len(x[REFERENCES]) for x in batches])
-    return [{**x, REFERENCES: each} for x, each in zip(batches, shown, strict=True)]
+    sizes = [len(x[REFERENCES]) for x in batches]
+    others = torch.split(shown.roll(len(shown) // 2, 0), sizes)
+    return [{**x, REFERENCES: each} for x, each in zip(batches, others, strict=True)]
 
 
 def _energy(images: Tensor) -> Tensor:

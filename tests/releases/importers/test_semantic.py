@@ -1,4 +1,4 @@
-"""SPADE's and OASIS' files: what is what, and back, bit for bit."""
+"""SPADE's, OASIS', Seg2Eye's and DeepLab's files: what is what, and back, bit for bit."""
 
 import torch
 from public_files import filled, read_again, written
@@ -12,6 +12,8 @@ from lit_synth.networks import (
     SPADEEncoder,
     SPADEGenerator,
 )
+from lit_synth.networks.deeplab import DeepLab
+from lit_synth.networks.deeplab import to_public as public_deeplab
 from lit_synth.releases.importers import oasis, seg2eye, spade
 from lit_synth.releases.importers.layout import Options
 from lit_synth.releases.importers.recognise import import_networks
@@ -70,3 +72,16 @@ def test_the_last_epoch_of_a_folder_becomes_a_method(tmp_path):
             assert torch.equal(tensor, network.state_dict()[key]), key
     assert imported.method["class_path"].endswith(".Seg2Eye")
     assert not imported.method["init_args"]["generator"]["init_args"]["normalised"]
+
+
+def test_a_deeplab_checkpoint_becomes_a_segmenter(tmp_path):
+    network = filled(DeepLab(4, [1, 2, 1], [1], 4, pooled=8, low=4, imagenet_input=True))
+    state, optimizer = public_deeplab(network), {"state": {}, "param_groups": [{"lr": 0.007}]}
+    file = tmp_path / "checkpoint.pth.tar"
+    torch.save({"epoch": 3, "state_dict": state, "optimizer": optimizer, "best_pred": 0.5}, file)
+    imported = import_networks(file, Options())
+    assert imported.layout.name == "deeplab"
+    for key, tensor in imported.networks["network"].state_dict().items():
+        assert torch.equal(tensor, network.state_dict()[key]), key
+    assert imported.networks["network"].init_args == network.init_args
+    assert imported.method["init_args"]["classes"] == 4
