@@ -128,6 +128,26 @@ def test_translates_in_drawn_and_in_read_styles():
     )
 
 
+def test_edges_stay_where_images_say_so():
+    wide = StarGANv2Generator(1, 64, 4, style_dim=STYLE, high_pass=1.0)
+    judges = {"style_encoder": StarGANv2Encoder(1, 64, K, 4, style_dim=STYLE)}
+    judges["discriminator"] = StarGANv2Discriminator(1, 64, K, 4)
+    stages = tiny.build("translation/stargan_v2")[0].stages
+    names = list(tiny_domains.DOMAINS)
+    method = StarGANv2(**networks() | judges | {"generator": wide}, domains=names, stages=stages)
+    x, edges, s = torch.rand(2, 1, 64, 64), torch.rand(2, 2, 64, 64), torch.randn(2, STYLE)
+    asked = {"dark": x, "style": s}
+    expected = wide(x, s, (edges[:, :1], edges[:, 1:]))
+    torch.testing.assert_close(method.translate(asked | {"edges": edges}, DARK_TO_GREY), expected)
+    torch.testing.assert_close(method.translate(asked, DARK_TO_GREY), wide(x, s))
+    assert not torch.equal(wide(x, s), expected)
+    method, _ = tiny.build("translation/stargan_v2")  # without such a path they say nothing
+    x = torch.rand(2, 1, 16, 16)
+    asked = {"dark": x, "style": s}
+    made = method.translate(asked | {"edges": edges}, DARK_TO_GREY)
+    assert torch.equal(made, method.translate(asked, DARK_TO_GREY))
+
+
 def test_warms_up_by_remaking_images():
     method, data = tiny.build("translation/stargan_v2")
     method.stages = [replace(method.stages[0], iterations=2, weights={"identity": 1.0})]
