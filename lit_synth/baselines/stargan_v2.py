@@ -79,8 +79,8 @@ class StarGANv2(Method):
 
     Deviations: references are images of the batch (there, drawn apart). Half of the images are
     partners of the other half and get its target domain, so that they can be mixed. No model of
-    faces' landmarks finds masks: a generator with `high_pass` is trained without one, and translates
-    by one where images come with `edges`.
+    faces' landmarks finds masks: a generator with `high_pass` is trained without any, and
+    translates by those that images come with, `edges`.
 
     A stage with `weights: {identity: w}` warms up: G and E alone learn G(x, E_y(x)) = x, an L1 of
     weight w.
