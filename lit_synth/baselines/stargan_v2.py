@@ -29,6 +29,7 @@ from lit_synth.networks.stargan_v2 import (
 from lit_synth.stages import Stage, check_weights
 
 Kind = Literal["latent", "reference"]  # where styles come from
+EDGES = "edges"  # where edges of an image are to stay: (N, 2, H, W) in [0, 1], at 32 px and above
 
 
 class Plan(NamedTuple):
@@ -77,8 +78,9 @@ class StarGANv2(Method):
     both references and the way back.
 
     Deviations: references are images of the batch (there, drawn apart). Half of the images are
-    partners of the other half and get its target domain, so that they can be mixed. Without a model
-    of faces' landmarks, no mask is found: a generator with `high_pass` is asked without one.
+    partners of the other half and get its target domain, so that they can be mixed. No model of
+    faces' landmarks finds masks: a generator with `high_pass` is trained without any, and
+    translates by those that images come with, `edges`.
 
     A stage with `weights: {identity: w}` warms up: G and E alone learn G(x, E_y(x)) = x, an L1 of
     weight w.
@@ -323,7 +325,8 @@ class StarGANv2(Method):
         style = x.get("style", image.new_zeros(len(image), self.style_dim))
         drawn = style.shape[1] == self.style_dim
         s = self.mapping(style, domains_of(image, k)) if drawn else style
-        return self.generator(image, s).to(image.dtype)
+        edges = x[EDGES].split(1, dim=1) if EDGES in x and self.generator.high_pass else None
+        return self.generator(image, s, edges).to(image.dtype)
 
     @torch.no_grad()
     def read_styles(self, images: Tensor, domain: str) -> Tensor:

@@ -50,7 +50,8 @@ class StarGANv2Generator(nn.Module):
         fold: int = 1,
     ) -> None:
         super().__init__()
-        self.image_size, self.style_dim, self.fold = image_size, style_dim, fold
+        self.image_size, self.style_dim = image_size, style_dim
+        self.fold, self.high_pass = fold, high_pass
         n_down = _halvings(image_size, fold, CODE_PX) + (high_pass > 0)
         widths = _widths(image_size, width, max_width, n_down)
         ways = [*pairwise(widths)]
@@ -73,13 +74,13 @@ class StarGANv2Generator(nn.Module):
         if high_pass:
             self.register_buffer("edges", edges_kernel(high_pass))
 
-    def forward(self, x: Tensor, s: Tensor, mask: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, s: Tensor, mask: tuple[Tensor, ...] | None = None) -> Tensor:
         """Map images (N, C, H, W) and styles (N, style_dim) to images.
 
         Args:
             x: The images.
             s: The styles.
-            mask: Where edges are to stay, each (N, 1, h, w) in [0, 1]: at 32 pixels, and above.
+            mask: Where edges are to stay, two of (N, 1, h, w) in [0, 1]: at 32 pixels, and above.
         """
         e, kept = self.encode(x, keep=mask is not None)
         return self.decode(e, s, mask, kept)
@@ -106,7 +107,7 @@ class StarGANv2Generator(nn.Module):
         self,
         e: Tensor,
         s: Tensor,
-        mask: tuple[Tensor, Tensor] | None = None,
+        mask: tuple[Tensor, ...] | None = None,
         kept: dict[int, Tensor] | None = None,
     ) -> Tensor:
         """Return the images (N, C, H, W) of codes (N, c, h, w) in styles (N, style_dim)."""
