@@ -14,7 +14,7 @@ STUDIES = sorted(Path("configs/studies").glob("*.yaml"))
 
 
 def test_every_study_is_here():
-    assert len(STUDIES) == 27
+    assert len(STUDIES) == 30
 
 
 @pytest.mark.parametrize("scale", ["default", "smoke", "gpu"])
