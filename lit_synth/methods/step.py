@@ -174,7 +174,7 @@ class StEP(Method):
         positive = self.neighbours.positives(anchor, near)
         draw = self.neighbours.strangers if self.k_far is None else self.neighbours.negatives
         negative = draw(anchor, far)
-        y = self.images.at(torch.cat([anchor, positive, negative])).to(self.device)
+        y = self.images.at(torch.cat([anchor, positive, negative])).to(self.mapper.mean)
 
         # Encoder: the code of an image is nearer to its like's than to another's, by a margin.
         with self.toggled_optimizer(opt_g):
@@ -269,7 +269,7 @@ class StEP(Method):
             return
         first = self._done() == 0
         if first or "imle" in stage.weights:
-            self.codes = self.images.codes(self.code, self.device)
+            self.codes = self.images.codes(self.code, self.mapper.mean)
         if first:
             self.mapper.measure(self.codes)
             self.mapper.trained.fill_("imle" in stage.weights)
