@@ -69,14 +69,19 @@ class StyleImages:
         return embedded
 
     @torch.no_grad()
-    def codes(self, code: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
-        """Return the codes (N, d) of all images of the training set, of 50,000 at most."""
+    def codes(self, code: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+        """Return the codes (N, d) of all images of the training set, of 50,000 at most.
+
+        Args:
+            code: Maps images (M, C, H, W) to codes.
+            like: Has the type of the images, and their device.
+        """
         places = range(min(len(self.scenes), MOST_CODES))
         found = []
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(like.device.type, enabled=False):
             for start in range(0, len(places), AT_ONCE):
                 images, _ = self._fetch(places[start : start + AT_ONCE])
-                found.append(code(images.to(device)))
+                found.append(code(images.to(like)))
         return torch.cat(found)
 
     def _fetch(self, positions: Sequence[int]) -> tuple[Tensor, Tensor | None]:

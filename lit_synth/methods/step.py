@@ -20,7 +20,7 @@ from lit_synth.losses.reconstruction import masked_l1
 from lit_synth.losses.total import total
 from lit_synth.method import Method
 from lit_synth.networks.step import StEPMapper
-from lit_synth.stages import Stage, check_weights
+from lit_synth.stages import Stage, check_weights, stage_at
 
 TERMS = ["triplet", "translation", "imle"]
 POOL = 10  # inputs of the mapper that are drawn for each code
@@ -174,7 +174,7 @@ class StEP(Method):
         positive = self.neighbours.positives(anchor, near)
         draw = self.neighbours.strangers if self.k_far is None else self.neighbours.negatives
         negative = draw(anchor, far)
-        y = self.images.at(torch.cat([anchor, positive, negative])).to(self.device)
+        y = self.images.at(torch.cat([anchor, positive, negative])).to(self.mapper.mean)
 
         # Encoder: the code of an image is nearer to its like's than to another's, by a margin.
         with self.toggled_optimizer(opt_g):
@@ -223,8 +223,7 @@ class StEP(Method):
         *_, opt_m = self.optimizers()
         world = self.trainer.world_size
         length = max(1, len(self.codes) // (self.codes_at_once * world))
-        done = self.iteration - self._first(self.stage)
-        if self.inputs is None or done % (self.stale_epochs * length) == 0:
+        if self.inputs is None or self._done() % (self.stale_epochs * length) == 0:
             self.inputs = self.nearest_inputs()
         which = self.randint(len(self.codes), self.codes_at_once)
 
@@ -241,7 +240,8 @@ class StEP(Method):
         n = len(self.codes)
         noise = self.draws.shared_normal(POOL * n, self.style_dim).to(self.codes)
         jitter = self.draws.shared_normal(n, self.style_dim).to(self.codes)
-        return noise[nearest(self.codes, self.mapper(noise))] + JITTER * jitter
+        with torch.autocast(self.device.type, enabled=False):
+            return noise[nearest(self.codes, self.mapper(noise))] + JITTER * jitter
 
     # What the steps are made of.
 
@@ -254,9 +254,10 @@ class StEP(Method):
         """Return the discriminator's scores of images y and what was given for them."""
         return self.discriminator(torch.cat([y, x], dim=1))
 
-    def _first(self, stage: Stage) -> int:
-        """Return the first iteration of a stage."""
-        return sum(each.iterations for each in self.stages[: self.stages.index(stage)])
+    def _done(self) -> int:
+        """Return how many iterations of the current stage are done."""
+        index, _ = stage_at(self.stages, self.iteration)
+        return self.iteration - sum(stage.iterations for stage in self.stages[:index])
 
     def _enter(self, stage: Stage) -> None:
         """Make what a stage goes on, from the beginning or where it was stopped."""
@@ -266,9 +267,9 @@ class StEP(Method):
             points = self.images.points(self.distance or GramDistance(), self.device)
             self.neighbours = find_neighbours(points, len(self.images), self.k_near, k_far)
             return
-        first = self.iteration == self._first(stage)
+        first = self._done() == 0
         if first or "imle" in stage.weights:
-            self.codes = self.images.codes(self.code, self.device)
+            self.codes = self.images.codes(self.code, self.mapper.mean)
         if first:
             self.mapper.measure(self.codes)
             self.mapper.trained.fill_("imle" in stage.weights)

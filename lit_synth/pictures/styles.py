@@ -87,7 +87,7 @@ def _columns(
 ) -> list[Column]:
     """Return what one method makes, in each style, and its attention for the first of them.
 
-    Where the truth is known, in the true style first. Beside what a method makes of noise stands
+    Of pairs, in the true style first. Beside what a method makes of noise stands
     what independent coordinates would make of the first of it.
     """
     given, target = x[translation.sources[0]], translation.target
@@ -99,7 +99,8 @@ def _columns(
             independent = method.independent_styles_of(noise[:INDEPENDENT])
             named |= {f"N(mean, sd) {k}": s for k, s in enumerate(independent, 1)}
         styles = {name: beside(s.expand(len(given), -1), given) for name, s in named.items()}
-        if truth and target in x and isinstance(method, ReadsStyles):
+        paired = data.seen(translation.sources[0], target)
+        if truth and paired and target in x and isinstance(method, ReadsStyles):
             styles = {"own style": read_styles(method, x[target], target), **styles}
         each = [((name,), {**x, "style": style}) for name, style in styles.items()]
     said, modality = words(translation), data.modalities[translation.target]

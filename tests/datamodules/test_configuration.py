@@ -52,6 +52,7 @@ CONFIGS = {
         "images": 8,
     },
     "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
+    "BagEdges": {"image_size": 32, "pairs": 4},
     "Eyes": {"size": [40, 32], "persons": 4, "images_per_person": 2},
     "Persons": {
         "root": "people",

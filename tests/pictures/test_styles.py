@@ -201,3 +201,34 @@ def test_what_cannot_stand_beside(tmp_path, monkeypatch, method, other, sentence
 def test_styles_are_at_least_one():
     with pytest.raises(InputError, match=r"samples\.styles is 0"):
         SampleGrid(styles=0)
+
+
+class Coded(ToyStyles):
+    def read_styles(self, images, domain):
+        assert domain == "bright"
+        return images.mean((1, 2, 3))[:, None].expand(-1, 2)
+
+    def styles_of(self, noise):
+        return 0.5 + 0 * noise
+
+    def independent_styles_of(self, noise):
+        return -0.5 + 0 * noise
+
+    def translations(self):
+        return super().translations()[:1]
+
+
+def test_pairs_are_shown_in_their_own_style_and_what_is_drawn_beside_independent_draws():
+    data = TinyDomains()
+    data.sets = {"pairs": ["dark", "bright"]}
+    x = data.split("val").fetch(range(2))
+    (line,) = style_columns([("Coded", Coded().eval())], data, x, 3, SEED, truth=True)
+    named = {column.lines[-1]: level(column.pictures) for column in line[1:-1]}
+    own = x["bright"].mean((1, 2, 3)).tanh()
+    torch.testing.assert_close(named.pop("own style"), own, atol=0.06, rtol=0)
+    drawn = {f"style {k}": 0.5 for k in (1, 2, 3)} | {f"N(mean, sd) {k}": -0.5 for k in (1, 2)}
+    for name, style in drawn.items():
+        expected = torch.tensor(style).tanh().expand(2)
+        torch.testing.assert_close(named[name], expected, atol=0.06, rtol=0)
+    assert (named["attention"] > -1).all()
+    assert said(line)[-1] == ("truth", "bright")
