@@ -166,5 +166,5 @@ def test_unaligned_scenes_without_a_validation_split(tmp_path):
     data = Unpaired({"a": ["rgb"], "b": ["depth"], "c": ["segmentation"]})
     fit(tmp_path, SampleGrid(2, n=64), method=ToyTranslator, data=data)
     picture = pil_to_tensor(Image.open(tmp_path / "samples" / "00000002.png"))
-    assert picture.shape[2] == 11 * (SIDE + 2 * GAP_PX)
+    assert picture.shape[2] == 11 * (SIDE + 2 * GAP_PX) + 9 * APART_PX
     assert picture.shape[1] == 4 * LINE_PX + GAP_PX + 8 * (SIDE + 2 * GAP_PX)  # at most 8 scenes
