@@ -1,6 +1,7 @@
 """Named columns of pictures side by side."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from lit_synth.pictures.grid import LIGHT
 Ink = tuple[int, int, int]
 
 GAP_PX = 2
+APART_PX = 8  # before a column of another mark
 TILE_PX = 96  # smaller pictures are enlarged by a whole factor to this size or more
 FONT_PX, LINE_PX = 12, 15
 MOST_COLUMNS = 18  # beside each other; more go below
@@ -77,10 +79,12 @@ def tile_factor(side: int) -> int:
 
 
 def _band(shown: Sequence[Column]) -> Tensor:
-    headings = [_wrapped(column) for column in shown]
+    headings = [heading_lines(column) for column in shown]
     height = max(len(lines) for lines in headings) * LINE_PX
     columns = [_column(*each, height) for each in zip(shown, headings, strict=True)]
-    return torch.cat(columns, dim=2)
+    apart = [0, *(APART_PX * (left.mark != right.mark) for left, right in pairwise(shown))]
+    padded = [F.pad(x, (gap, 0), value=LIGHT) for x, gap in zip(columns, apart, strict=True)]
+    return torch.cat(padded, dim=2)
 
 
 def _column(column: Column, lines: list[tuple[str, Ink]], heading_px: int) -> Tensor:
@@ -93,7 +97,7 @@ def _factor(column: Column) -> int:
     return tile_factor(column.pictures.shape[-1])
 
 
-def _wrapped(column: Column) -> list[tuple[str, Ink]]:
+def heading_lines(column: Column) -> list[tuple[str, Ink]]:
     """Return the lines of a heading, none wider than the column, with their colours."""
     width = _factor(column) * column.pictures.shape[-1]
     mark = SAID.get(column.mark, column.mark)

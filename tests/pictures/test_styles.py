@@ -17,7 +17,7 @@ from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.inference.styles import fixed_styles
 from lit_synth.pictures.colours import heated
-from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
+from lit_synth.pictures.sheet import APART_PX, GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
 from lit_synth.pictures.styles import style_columns
 
 SEED = 1  # whose three styles differ
@@ -134,7 +134,7 @@ def test_attributes_share_their_input_which_begins_every_line():
     assert said(lines[0])[2] == ("Flips", "grey", "to a0", "style 1")
     assert said(lines[0])[7] == ("Flips", "grey", "to a1", "style 1")
     assert all(torch.equal(each, torch.eye(2)) for each in method.labels)
-    assert sheet(lines).shape[2] == 17 * WIDTH
+    assert sheet(lines).shape[2] == 17 * WIDTH + 2 * APART_PX
 
 
 def test_lines_are_never_cut_and_never_too_wide():
@@ -157,8 +157,10 @@ def test_the_callback_draws_styles_and_loads_what_stands_beside_once(tmp_path, m
     pictures = [pil_to_tensor(Image.open(tmp_path / "samples" / f"{i:08d}.png")) for i in range(3)]
     # Two lines of 1 + 3 + 1 + 3 columns beside each other, the third below.
     heading = 5 * LINE_PX + GAP_PX  # "where it may change" takes two lines
-    assert all(each.shape == (3, 2 * (heading + 2 * WIDTH), 16 * WIDTH) for each in pictures)
-    others = pictures[0][:, :, 5 * WIDTH : 8 * WIDTH], pictures[2][:, :, 5 * WIDTH : 8 * WIDTH]
+    shape = (3, 2 * (heading + 2 * WIDTH), 16 * WIDTH + 5 * APART_PX)
+    assert all(each.shape == shape for each in pictures)
+    first, last = 5 * WIDTH + 2 * APART_PX, 8 * WIDTH + 2 * APART_PX
+    others = pictures[0][:, :, first:last], pictures[2][:, :, first:last]
     assert torch.equal(*others)  # the other run is over, this one goes on
     assert not torch.equal(pictures[0], pictures[2])
 
