@@ -54,6 +54,15 @@ def test_loss_and_gradients_equal_the_errors_at_every_scale(r):
     torch.testing.assert_close(record.of(0, "generator"), slow)
 
 
+def test_a_stage_may_weigh_the_squared_error():
+    method, x, u = regression(), tiny.images(6), rolls(6, 8)
+    method.stages = [Stage("contrasts", 1, weights={"square": 3.0})]
+    before, _, record = tiny.iterate(method, {"image": x, "rolls": u})
+    y = before.generator(torch.special.ndtri(u))
+    loss = (y - x).abs().mean() + slow_pyramid_l1(y, x) + 3 * ((y - x) ** 2).mean()
+    torch.testing.assert_close(record.losses[0], loss.detach())
+
+
 def test_a_pyramid_adds_up_to_the_image():
     x = tiny.images(2, size=32)
     fine, middle, coarse, rest = laplacian_pyramid(x)
