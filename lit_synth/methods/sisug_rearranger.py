@@ -1,7 +1,7 @@
 """SISUG's rearranger: the style of one image in the layout of another (Chae et al. 2023)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.split import Samples, open_many, opened, splittable
 from lit_synth.networks.proxy_masks import ProxyMasks
 from lit_synth.networks.rearranger import Rearranger
+from lit_synth.networks.stylegan2 import SynthesisBlock
 from lit_synth.releases.format import SELF, Release, load_release
 from lit_synth.releases.games import played
 from lit_synth.stages import Stage
@@ -97,7 +98,8 @@ class SISUGRearranger(Method):
                 f"the rearranger is a {type(rearranger).__name__}: expected a Rearranger."
             )
         k, width = rearranger.num_clusters, len(rearranger.deviation)
-        given = self.generator.synthesis.blocks[str(size)].conv1.bias.numel()
+        block = cast("SynthesisBlock", self.generator.synthesis.blocks[str(size)])
+        given = len(block.conv1.bias)
         if given != width:
             raise InputError(
                 f"the rearranger is built for {width} channels, and the source has {given} at "
@@ -230,7 +232,8 @@ class SISUGRearranger(Method):
     @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         i, j = self.of(batch["z"]), self.of(batch["layout"])
-        images = self.generator.synthesis.images(*self.rearranger(i.f, i.skip, j.mask), i.w)
+        f_hat, skip_hat = self.rearranger(i.f, i.skip, j.mask)
+        images = self.generator.synthesis.images(f_hat, skip_hat, i.w)
         return images.float().clamp(-1, 1)
 
     @torch.no_grad()
