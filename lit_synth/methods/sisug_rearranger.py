@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
@@ -43,7 +44,7 @@ class SISUGRearranger(Method):
     no more: what reads the mask, for which the image serves (features obey where the image does
     not); the metric of L_self, L1 of features in units of each channel's deviation and of images;
     that the features are mirrored and not the mask; where the attention starts; the critic, which
-    starts as the source's.
+    starts as the source's; gradients are cut.
 
     Args:
         source: Release of a StyleGAN2: a folder or bundled name.
@@ -64,6 +65,7 @@ class SISUGRearranger(Method):
         flip: Mirror own features in half of the cases?
         adv_every: Iterations from one with L_adv to the next, before the last stage.
         game: What critic and rearranger play for; None: logistic with R1 of 10, lazily.
+        clip: Greatest norm of a player's gradient.
         lr: Adam learning rate of all networks.
         betas: Adam's decay rates.
     """
@@ -87,6 +89,7 @@ class SISUGRearranger(Method):
         flip: bool = True,
         adv_every: int = 5,
         game: Game | None = None,
+        clip: float = 10.0,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.0, 0.99),
     ) -> None:
@@ -120,7 +123,7 @@ class SISUGRearranger(Method):
         self.size, self.n_samples, self.pool_size = size, samples, pool
         self.attend = attend
         self.lambda_self, self.lambda_mask, self.flip = lambda_self, lambda_mask, flip
-        self.adv_every, self.lr, self.betas = adv_every, lr, betas
+        self.adv_every, self.clip, self.lr, self.betas = adv_every, clip, lr, betas
         self.register_buffer("seed", torch.tensor(-1))  # of the samples; below 0: none drawn yet
         self.pool: Samples | None = None
 
@@ -185,6 +188,14 @@ class SISUGRearranger(Method):
                 slope = self.game.penalty(self.critic, x, x_hat, self.rand, self.iteration)
                 self.minimize(d_adv + slope.loss, opt_d)
             self.track(d_adv=d_adv, **slope.terms)
+
+    def minimize(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+        """Take one step down the gradient, whose norm is cut to `clip`."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(weights, self.clip)
+        optimizer.step()
 
     def train_labeler(self, i: Samples) -> None:
         """Let the labeler learn the proxy masks of the source's own images."""
