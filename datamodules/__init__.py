@@ -18,7 +18,9 @@ from datamodules.persons import Persons
 from datamodules.segmented import Segmented
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
+from datamodules.worlds.bags.pairs import BagEdges
 from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.creatures.world import Creatures
 from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
 from datamodules.worlds.opponents.world import Flowers, Opponents
@@ -29,9 +31,11 @@ from datamodules.worlds.vehicles.world import Vehicles
 __all__ = [
     "AttributeTable",
     "Attributes",
+    "BagEdges",
     "Bags",
     "Biased",
     "CelebA",
+    "Creatures",
     "DataError",
     "Digits",
     "Disjoint",

@@ -44,7 +44,6 @@ class LatentRegression(Method):
         betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
         super().__init__(stages)
-        generator.to(memory_format=torch.channels_last)  # a third faster on CPUs
         self.generator = as_generator(generator)
         self.lambda_pixel, self.lambda_pyramid = lambda_pixel, lambda_pyramid
         self.lr, self.betas = lr, betas

@@ -73,8 +73,8 @@ class GenerationEvaluation:
         self.extractor = extractor.to(method.device)
         self._features: dict[str, Features] = {}
         self.layouts: LayoutMeasures | None = None
-        if isinstance(method, HasLayouts) and settings.layouts is not None:
-            self.layouts = LayoutMeasures(settings.layouts, method.device)
+        if isinstance(method, HasLayouts) and settings.segmenter is not None:
+            self.layouts = LayoutMeasures(settings.segmenter, method.device)
 
     def prepare(self, split: str) -> None:
         """Look at the real images; InputError if the extractor was trained on any of them."""
@@ -95,7 +95,8 @@ class GenerationEvaluation:
             self.extractor, self.method, images, settings.n_fake, settings.batch_size, settings.seed
         )
         train = self._real("train", unseen=False) if testing else None
-        names = list(dict.fromkeys([*settings.metrics, *(TEST_METRICS if testing else ())]))
+        tested = (*TEST_METRICS, *self.extractor.metrics) if testing else ()
+        names = list(dict.fromkeys([*settings.metrics, *tested]))
         if train is not None and len(train.features) < 2:
             names.remove("fid_floor")  # one image has no covariance
         if fake.classes_are_judged and "accuracy" not in names:

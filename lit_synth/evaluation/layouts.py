@@ -26,7 +26,7 @@ class LayoutMeasures:
         method = load_method(judge)
         if not isinstance(method, Segmenter):
             raise InputError(
-                f"evaluate.layouts is a {type(method).__name__}: give the release of a Segmenter."
+                f"evaluate.segmenter is a {type(method).__name__}: give the release of a Segmenter."
             )
         self.judge, self.way = method.to(device), method.translations()[0]
         self.num_classes = method.coding.channels

@@ -38,8 +38,8 @@ class EvaluationSettings:
             `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
         reverse: Number of translations to each domain from which, by `test` alone, a classifier is
             trained that is tested on real images. None: no such thing.
-        layouts: Release of a Segmenter that tells whether images have the layout that they were
-            asked for, of a method that takes layouts; None: that is not measured.
+        segmenter: Release of a `Segmenter`, best trained on other images, that tells whether images
+            made of masks or layouts have these. None: that is not measured.
         judge_iterations: Number of iterations that train each classifier that judges bias, or that
             `reverse` tests.
     """
@@ -56,7 +56,7 @@ class EvaluationSettings:
     identity: str | None = None
     beside: dict[str, str] | None = None
     reverse: int | None = None
-    layouts: str | None = None
+    segmenter: str | None = None
     judge_iterations: int = Recipe.iterations
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from lit_synth.contracts.translator import (
     HasAttention,
     HasLatents,
     HasSideInformation,
+    ReadsPeople,
     ReadsStyles,
     Translation,
     Translator,
@@ -73,9 +74,16 @@ def attention(method: HasAttention, x: Batch, translation: Translation) -> Tenso
 
 @torch.no_grad()
 def read_styles(method: ReadsStyles, images: Tensor, domain: str) -> Tensor:
-    """Return the styles (N, style_dim) of images of a domain, on the method's device."""
+    """Return the styles (N, D) of images of a domain, on the method's device."""
     with _own_randomness(images.device):
         return method.read_styles(images, domain)
+
+
+@torch.no_grad()
+def read_people(method: ReadsPeople, references: Tensor) -> Tensor:
+    """Return the styles (N, style_dim) of people, of R images (N, R, C, H, W) of each."""
+    with _own_randomness(references.device):
+        return method.read_people(references)
 
 
 def _device(x: Batch) -> torch.device:

@@ -69,6 +69,16 @@ OF_TRANSLATION = {
     "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
     "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
+    "openeds": Meaning(DOWN, "Score of the OpenEDS challenge: 2.907 to a grey level of RMSE."),
+    "mask_miou": Meaning(UP, "Overlap of the mask given and the one that a segmenter reads off."),
+    "sharpness": Meaning("→ 1", "Energy of the gradients of made images, over that of true ones."),
+}
+OF_CODES = {
+    "spearman": Meaning(
+        NONE, "Rank correlation of distances of codes with true ones; of content it should be 0."
+    ),
+    "off": Meaning(DOWN, "Share of styles that are drawn far from those of any real image."),
+    "cover": Meaning(UP, "Share of real images that have a drawn style very near theirs: .5."),
 }
 OF_STYLES = {
     "misclassified": Meaning(
@@ -141,7 +151,12 @@ _NAMED = (
         re.compile(r"disagreement_.+"),
         Meaning(DOWN, "Share of translations in which the judges read different values."),
     ),
+    (
+        re.compile(r"grey_.+"),
+        Meaning(UP, "Correlation of this class's mean grey, made and true, over images."),
+    ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
+    *((re.compile(rf".+_{name}"), meaning) for name, meaning in OF_CODES.items()),
 )
 
 

@@ -15,6 +15,7 @@ import lit_synth.baselines
 import lit_synth.methods  # noqa: F401
 from lit_synth.method import Method
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.deeplab import DeepLab
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
 from lit_synth.networks.proxy_masks import ProxyMasks
 from lit_synth.networks.rearranger import Rearranger
@@ -52,6 +53,9 @@ def write_releases(folder):
         randomise(network, rng)
     facts = {"attribute": "level", "scale": {"reduced": 0.5, "naive": 0.25}} | seen
     save_release(folder / "extractor", h, "# extractor\n", facts)
+    segmenter = DeepLab(4, [1, 1, 1], [1], 4, 1, [1, 2, 3], pooled=8, low=4, dropout=False)
+    randomise(segmenter, rng)
+    save_release(folder / "segmenter", {"network": segmenter}, "# segmenter\n")
     return folder
 
 
