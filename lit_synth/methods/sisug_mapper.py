@@ -264,7 +264,7 @@ class SISUGMapper(Method):
         if style.shape[1] == self.style_dim:
             w = self.generator.to_w(style)
         else:
-            w = style.unflatten(1, self.annotated_w.shape[1:])
+            w = style.view(-1, *self.annotated_w.shape[1:])
         i = opened(self.generator, self.proxy, self.size, w)
         return self.laid_out(i, self.logits(ids).argmax(1)).float().clamp(-1, 1)
 

@@ -1,10 +1,11 @@
 """SISUG's rearranger: the style of one image in the layout of another (Chae et al. 2023)."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from lit_synth.contracts.generator import as_generator
@@ -17,6 +18,7 @@ from lit_synth.networks.parts.norms import uncoupled
 from lit_synth.networks.parts.split import Samples, open_many, opened, splittable
 from lit_synth.networks.proxy_masks import ProxyMasks
 from lit_synth.networks.rearranger import Rearranger
+from lit_synth.networks.stylegan2 import SynthesisBlock
 from lit_synth.releases.format import SELF, Release, load_release
 from lit_synth.releases.games import played
 from lit_synth.stages import Stage
@@ -42,7 +44,7 @@ class SISUGRearranger(Method):
     no more: what reads the mask, for which the image serves (features obey where the image does
     not); the metric of L_self, L1 of features in units of each channel's deviation and of images;
     that the features are mirrored and not the mask; where the attention starts; the critic, which
-    starts as the source's.
+    starts as the source's; gradients are cut.
 
     Args:
         source: Release of a StyleGAN2: a folder or bundled name.
@@ -63,6 +65,7 @@ class SISUGRearranger(Method):
         flip: Mirror own features in half of the cases?
         adv_every: Iterations from one with L_adv to the next, before the last stage.
         game: What critic and rearranger play for; None: logistic with R1 of 10, lazily.
+        clip: Greatest norm of a player's gradient.
         lr: Adam learning rate of all networks.
         betas: Adam's decay rates.
     """
@@ -86,6 +89,7 @@ class SISUGRearranger(Method):
         flip: bool = True,
         adv_every: int = 5,
         game: Game | None = None,
+        clip: float = 10.0,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.0, 0.99),
     ) -> None:
@@ -97,7 +101,8 @@ class SISUGRearranger(Method):
                 f"the rearranger is a {type(rearranger).__name__}: expected a Rearranger."
             )
         k, width = rearranger.num_clusters, len(rearranger.deviation)
-        given = self.generator.synthesis.blocks[str(size)].conv1.bias.numel()
+        block = cast("SynthesisBlock", self.generator.synthesis.blocks[str(size)])
+        given = len(block.conv1.bias)
         if given != width:
             raise InputError(
                 f"the rearranger is built for {width} channels, and the source has {given} at "
@@ -118,7 +123,7 @@ class SISUGRearranger(Method):
         self.size, self.n_samples, self.pool_size = size, samples, pool
         self.attend = attend
         self.lambda_self, self.lambda_mask, self.flip = lambda_self, lambda_mask, flip
-        self.adv_every, self.lr, self.betas = adv_every, lr, betas
+        self.adv_every, self.clip, self.lr, self.betas = adv_every, clip, lr, betas
         self.register_buffer("seed", torch.tensor(-1))  # of the samples; below 0: none drawn yet
         self.pool: Samples | None = None
 
@@ -184,6 +189,14 @@ class SISUGRearranger(Method):
                 self.minimize(d_adv + slope.loss, opt_d)
             self.track(d_adv=d_adv, **slope.terms)
 
+    def minimize(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+        """Take one step down the gradient, whose norm is cut to `clip`."""
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(weights, self.clip)
+        optimizer.step()
+
     def train_labeler(self, i: Samples) -> None:
         """Let the labeler learn the proxy masks of the source's own images."""
         if self.labeler is None:
@@ -230,7 +243,8 @@ class SISUGRearranger(Method):
     @torch.no_grad()
     def generate(self, batch: dict[str, Tensor]) -> Tensor:
         i, j = self.of(batch["z"]), self.of(batch["layout"])
-        images = self.generator.synthesis.images(*self.rearranger(i.f, i.skip, j.mask), i.w)
+        f_hat, skip_hat = self.rearranger(i.f, i.skip, j.mask)
+        images = self.generator.synthesis.images(f_hat, skip_hat, i.w)
         return images.float().clamp(-1, 1)
 
     @torch.no_grad()

@@ -40,14 +40,14 @@ class ProxyMasks(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return labels (N, h, w), int64 in 0..K - 1, of features (N, C, h, w)."""
         rows = features.movedim(1, -1).flatten(0, -2)
-        labels = torch.cat([self._likeness(some).argmax(1) for some in rows.split(ROWS)])
+        labels = torch.cat([self._likeness(some).argmax(1) for some in torch.split(rows, ROWS)])
         return labels.view(features.shape[:1] + features.shape[2:])
 
     def likeness(self, features: Tensor) -> Tensor:
         """Return how like each centroid features are, (N, K, h, w): cosines, or -distances^2."""
         rows = features.movedim(1, -1).flatten(0, -2)
-        likeness = self._likeness(rows).unflatten(0, features.shape[:1] + features.shape[2:])
-        return likeness.movedim(-1, 1)
+        n, _, height, width = features.shape
+        return self._likeness(rows).view(n, height, width, -1).movedim(-1, 1)
 
     @torch.no_grad()
     def fit(self, features: Tensor, rng: torch.Generator) -> None:
@@ -70,7 +70,7 @@ class ProxyMasks(nn.Module):
         self.centroids.copy_(self._first(rows, rng))
         labels = torch.full(rows.shape[:1], -1, device=rows.device)
         for _ in range(PASSES):
-            near = torch.cat([self._near(some).argmax(1) for some in rows.split(ROWS)])
+            near = torch.cat([self._near(some).argmax(1) for some in torch.split(rows, ROWS)])
             if torch.equal(near, labels):
                 break
             labels = near

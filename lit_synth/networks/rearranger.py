@@ -75,10 +75,12 @@ class Rearranger(nn.Module):
                 f"{self.query.out_channels}: expected at least the {k} clusters of both."
             )
         one_hot = torch.eye(k, device=centroids.device)[:, :, None, None]
-        for layer in (self.embed, self.query, self.key, self.before.convs[-1]):
-            nn.init.zeros_(layer.bias)
-        nn.init.zeros_(self.before.convs[-1].weight)
-        nn.init.zeros_(self.query.weight[:k])
+        for name, start in self.named_parameters():
+            if name.endswith(".bias") and not name.startswith("after."):
+                nn.init.zeros_(start)
+        for start in self.before.convs[-1].parameters():
+            nn.init.zeros_(start)
+        self.query.weight[:k] = 0
         self.embed.weight[:k] = LABEL * one_hot
         self.query.weight[:k, :k] = SHARPNESS / LABEL * one_hot
         self.key.weight[:k] = F.normalize(centroids)[:, :, None, None]

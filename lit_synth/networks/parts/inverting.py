@@ -35,7 +35,7 @@ def inverted(
         perceptual: Scalar distance of two batches of images, added to that of pixels.
     """
     with torch.no_grad():
-        made = torch.cat([synthesis(some) for some in candidates.split(64)])
+        made = torch.cat([synthesis(some) for some in torch.split(candidates, 64)])
         small, wanted = (F.avg_pool2d(each, 2).flatten(1) for each in (made, images))
         w = candidates[torch.cdist(wanted, small, p=1).argmin(1)].clone()
         unit = candidates.flatten(0, 1).std(0).mean()

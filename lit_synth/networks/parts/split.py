@@ -67,9 +67,8 @@ def open_many(
     generator: StyleGAN2Generator, proxy: ProxyMasks, size: int, n: int, rng: torch.Generator
 ) -> Samples:
     """Return n samples of z drawn from a generator on the CPU."""
-    device = generator.w_avg.device
     z = torch.randn(n, generator.latent_dim, generator=rng).to(generator.w_avg)
     parts = [
-        opened(generator, proxy, size, generator.to_w(some.to(device))) for some in z.split(AT_ONCE)
+        opened(generator, proxy, size, generator.to_w(some)) for some in torch.split(z, AT_ONCE)
     ]
     return Samples(*(torch.cat(each) for each in zip(*parts, strict=True)))
