@@ -10,7 +10,15 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lit_synth.networks.parts.label_maps import LabelConv2d, LabelMap, start_size
 from lit_synth.networks.parts.norms import InstanceNorm, adaptive_instance_norm
 from lit_synth.networks.parts.rebuilding import records_init_args
-from lit_synth.networks.spade import SLOPE, Norm, SPADENorm, init_xavier, statistics, through_blocks
+from lit_synth.networks.spade import (
+    GAIN,
+    SLOPE,
+    Norm,
+    SPADENorm,
+    init_xavier,
+    statistics,
+    through_blocks,
+)
 
 
 class Seg2EyeGenerator(nn.Module):
@@ -36,6 +44,8 @@ class Seg2EyeGenerator(nn.Module):
         sequential: Does SPADE follow AdaIN? Otherwise a norm is the mean of both.
         mask_in_norms: Do norms read the mask? Otherwise it is read at the start alone, and norms
             are AdaIN's: what SPADE is for is seen by that.
+        gain: Gain of Xavier's normal, from which the weights start. A short training gets further
+            from 1, where masks and styles are heard from the start.
     """
 
     @records_init_args
@@ -51,6 +61,7 @@ class Seg2EyeGenerator(nn.Module):
         normalised: bool = True,
         sequential: bool = False,
         mask_in_norms: bool = True,
+        gain: float = GAIN,
     ) -> None:
         super().__init__()
         self.num_classes, self.style_dim = num_classes, style_dim
@@ -63,7 +74,7 @@ class Seg2EyeGenerator(nn.Module):
             for c_in, c_out in pairwise([widths[0], *widths])
         )
         self.to_image = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
-        init_xavier(self)
+        init_xavier(self, gain)
 
     def forward(self, labels: LabelMap, style: Tensor) -> Tensor:
         """Return images (N, C, H, W) in [-1, 1] of labels and of styles (N, style_dim)."""
@@ -189,6 +200,7 @@ class Seg2EyeEncoder(nn.Module):
         style_dim: Length of a style.
         activations: Is there a LeakyReLU between convolutions, as in SPADE's encoder? Otherwise the
             only one is in front of the linear layer.
+        gain: Gain of Xavier's normal, from which the weights start.
     """
 
     @records_init_args
@@ -198,6 +210,7 @@ class Seg2EyeEncoder(nn.Module):
         widths: Sequence[int] = (64, 128, 256, 512, 512, 512),
         style_dim: int = 16,
         activations: bool = True,
+        gain: float = GAIN,
     ) -> None:
         super().__init__()
         self.style_dim, self.image_size = style_dim, 4 * 2 ** len(widths)
@@ -210,7 +223,7 @@ class Seg2EyeEncoder(nn.Module):
             for c_in, c_out in pairwise([image_channels, *widths])
         )
         self.to_style = nn.Linear(widths[-1] * 16, style_dim)
-        init_xavier(self)
+        init_xavier(self, gain)
 
     def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return styles (N, style_dim) of images (N, C, H, W), and the features of all layers."""
