@@ -69,7 +69,7 @@ class ReMix(nn.Module):
         mix_styles: Mix the styles that the decoder is given by lam, too? Otherwise it gets t_1,
             with which the first hinge is trivial.
         discriminator_sees: What it is shown as made in iterations that mix: `plain` outputs, which
-            did best in trials, mixtures (`mix`), or `both`.
+            are what the network is for, mixtures (`mix`), or `both`.
         hinge: Over the mean distance of a `sample`, or over that of each `element` of the code.
         mean: `average`: a <- .99 a + .01 d. `halved`: a <- .99 a + .01 (d - a), as in an unofficial
             port, which leads to half the mean distance.

@@ -35,6 +35,7 @@ class Painter:
         fur: Colour of the fur (N, 3).
         pale: Colour of its pale parts (N, 3).
         iris: Number of the colour of cats' eyes (N,).
+        tongue: Do dogs show theirs (N,), 1 or 0?
     """
 
     canvas: Tensor
@@ -43,6 +44,7 @@ class Painter:
     fur: Tensor
     pale: Tensor
     iris: Tensor
+    tongue: Tensor
 
     def ellipse(
         self,
@@ -121,8 +123,7 @@ def draw_dog(p: Painter) -> None:
     p.ellipse((0, 0), (0.42, 0.48), p.fur)
     _draw_markings(p, 0.17, 0.10)
     p.ellipse((0.43, 0.06), (0.13, 0.36), p.fur * 0.66, lean=-0.25)
-    out = (p.dice.between(0, 1) < 0.5).float()
-    p.ellipse((0, -0.46), (0.09, 0.14), _PINK, out)
+    p.ellipse((0, -0.46), (0.09, 0.14), _PINK, p.tongue)
     p.muzzle((0.24, 0.23), -0.26)
     p.eyes(0.17, 0.10, 0.062, _BROWN)
     p.ellipse((0.17, 0.10), (0.035, 0.035), _DARK)
@@ -133,7 +134,6 @@ def draw_dog(p: Painter) -> None:
 
 def draw_rabbit(p: Painter) -> None:
     """Long upright ears, a narrow face, dark eyes at its sides, two teeth."""
-    p.dice.between(0, 1)
     p.ellipse((0.19, 0.66), (0.115, 0.42), p.fur * 0.92, lean=0.12)
     p.ellipse((0.19, 0.64), (0.06, 0.33), _PINK, lean=0.12)
     p.ellipse((0, 0), (0.39, 0.44), p.fur)
@@ -165,7 +165,8 @@ def draw_creatures(kind: str, dice: Dice, size: int) -> Tensor:
     fur = _FURS[dice.below(len(_FURS))] + dice.several(3, -0.05, 0.05)
     pale = _PALE[dice.below(len(_PALE))]
     canvas = _draw_place(dice, size)
-    p = Painter(canvas, frame, dice, fur.clamp(0.05, 1), pale, dice.below(len(_IRISES)))
+    iris, tongue = dice.below(len(_IRISES)), (dice.between(0, 1) < 0.5).float()
+    p = Painter(canvas, frame, dice, fur.clamp(0.05, 1), pale, iris, tongue)
     p.ellipse((0, -0.85), (0.42, 0.55), p.fur * 0.82)
     p.ellipse((0, -0.75), (0.2, 0.4), p.pale, (dice.between(0, 1) < 0.5).float())
     DRAWERS[kind](p)
