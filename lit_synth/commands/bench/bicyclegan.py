@@ -52,7 +52,7 @@ class Game:
         with instead(
             self.method,
             randn=lambda *_: next(draws),
-            minimize=lambda loss, _: loss.backward(),
+            minimize=lambda loss, _: _add_gradients(loss),
             track=lambda **_: None,
         ):
             yield
@@ -116,16 +116,20 @@ def released(game: Game) -> None:
         loss = loss + method.lambda_gan_random * _square(random_scores, 1)
         loss = loss + method.lambda_kl * kl_to_standard_normal(mu, logvar)
         loss = loss + method.lambda_rec * (encoded - y).abs().mean()
-        loss.backward(retain_graph=True)
+        _add_gradients(loss, again=True)
         method.encoder.requires_grad_(False)
-        (method.lambda_latent * (read - game.z_random).abs().mean()).backward()
+        _add_gradients(method.lambda_latent * (read - game.z_random).abs().mean())
         method.encoder.requires_grad_(True)
         judges.requires_grad_(True)
 
         made = {"encoded": (x, y, encoded), "random": (x_other, y_other, random)}
         for kind, (of, real, fake) in made.items():
             d_fake = _square(judges[kind](method.seen(x, fake.detach())), 0)
-            (d_fake + _square(judges[kind](method.seen(of, real)), 1)).backward()
+            _add_gradients(d_fake + _square(judges[kind](method.seen(of, real)), 1))
+
+
+def _add_gradients(loss: Tensor, again: bool = False) -> None:
+    loss.backward(retain_graph=again)  # type: ignore[no-untyped-call]
 
 
 def _halves(pairs: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,8 @@ def measure_codes(
     assert isinstance(method, ReadsStyles)
     assert isinstance(method, HasStyles)
     (way,), scenes = ways, data.split(split)
-    meter, codes, truth = meter_of(data.modalities[way.target]), [], {}
+    meter, codes = meter_of(data.modalities[way.target]), []
+    truth: dict[str, list[Tensor]] = {}
     n = min(len(scenes), settings.n_fake)
     for start in range(0, n, settings.batch_size):
         fetched = scenes.fetch(range(start, min(start + settings.batch_size, n)))

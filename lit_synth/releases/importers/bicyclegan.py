@@ -64,7 +64,8 @@ def generator_part(init_args: dict[str, Any]) -> Part:
     """Return what is what in a generator: each level of the authors' holds the next, smaller."""
     levels = int(init_args["image_size"]).bit_length() - 1
     widths = [init_args["width"] * min(8, 2**i) for i in range(levels)]
-    pairs, cancelled = [], {}
+    pairs: list[Pair] = []
+    cancelled: dict[str, int] = {}
     for i in range(levels):
         public = f"model.{LEVEL * i}"
         outermost, innermost = i == 0, i == levels - 1
@@ -87,7 +88,7 @@ def encoder_part(init_args: dict[str, Any]) -> Part:
     """Return what is what in an encoder."""
     pairs = [*_both("conv.0", "encoder.first"), *_both("fc.0", "encoder.mean")]
     pairs += _both("fcVar.0", "encoder.log_variance")
-    cancelled = {}
+    cancelled: dict[str, int] = {}
     for i, channels in enumerate(init_args["widths"][:-1]):
         public, own = f"conv.{i + 1}", f"encoder.blocks.{i}"
         pairs.append(Pair(f"{public}.conv.2.weight", f"{own}.conv1.weight"))
@@ -99,7 +100,8 @@ def encoder_part(init_args: dict[str, Any]) -> Part:
 
 def discriminator_part(init_args: dict[str, Any]) -> Part:
     """Return what is what in a discriminator of several scales."""
-    pairs, cancelled = [], {}
+    pairs: list[Pair] = []
+    cancelled: dict[str, int] = {}
     layers = len(init_args["widths"])
     for scale in range(init_args["scales"]):
         public, own = f"model_{scale}", f"discriminator.scales.{scale}"
@@ -109,8 +111,8 @@ def discriminator_part(init_args: dict[str, Any]) -> Part:
             pairs.append(Pair(f"{public}.{at}.weight", f"{own}.{at}.weight"))
             cancelled[f"{public}.{at}.bias"] = max(1, round(init_args["widths"][i] / 2**scale))
         pairs += _both(f"{public}.{3 * layers - 1}", f"{own}.{3 * layers - 1}")
-    networks = {"discriminator": (BicycleGANDiscriminator, init_args)}
-    return Part({**networks}, pairs, inert=_zeros(cancelled))
+    inert = _zeros(cancelled)
+    return Part({"discriminator": (BicycleGANDiscriminator, init_args)}, pairs, inert=inert)
 
 
 def _both(public: str, own: str) -> list[Pair]:
