@@ -15,9 +15,12 @@ from datamodules.labelled.table import AttributeTable
 from datamodules.labelled_images import LabelledImages
 from datamodules.paired import Paired
 from datamodules.persons import Persons
+from datamodules.segmented import Segmented
 from datamodules.unconditional import Unconditional
 from datamodules.unpaired import Unpaired
+from datamodules.worlds.bags.pairs import BagEdges
 from datamodules.worlds.bags.world import Bags
+from datamodules.worlds.creatures.world import Creatures
 from datamodules.worlds.eyes.world import Eyes
 from datamodules.worlds.objects.world import ObjectColours, Objects
 from datamodules.worlds.opponents.world import Flowers, Opponents
@@ -28,9 +31,11 @@ from datamodules.worlds.vehicles.world import Vehicles
 __all__ = [
     "AttributeTable",
     "Attributes",
+    "BagEdges",
     "Bags",
     "Biased",
     "CelebA",
+    "Creatures",
     "DataError",
     "Digits",
     "Disjoint",
@@ -48,6 +53,7 @@ __all__ = [
     "Portraits",
     "Rooms",
     "SceneNet",
+    "Segmented",
     "SunRGBD",
     "Unconditional",
     "Unpaired",

@@ -31,6 +31,7 @@ class LabelledImages(ImageDataModule):
         num_workers: Processes that prepare batches; 0 is fastest for images in memory.
         seed: Of the order of the training images and of their augmentation.
         augment: Transforms of the training images; see `datamodules.transforms.build_augment`.
+        only: Values that all images have, such as {age: old, hat: yes}.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LabelledImages(ImageDataModule):
         num_workers: int = 0,
         seed: int = 0,
         augment: list[TransformSpec] | None = None,
+        only: dict[str, str] | None = None,
     ) -> None:
         super().__init__(source.image_size, source.channels, batch_size, num_workers, seed, augment)
         value_number(source.attributes, attribute, None)
@@ -59,9 +61,19 @@ class LabelledImages(ImageDataModule):
                 raise DataError(f"{name} is {n}; give 1 or more.")
         self.source, self.attribute, self.part = source, attribute, part
         self.balance = list(dict.fromkeys([attribute, *(balance or [])]))
+        self.only = dict(only or {})
+        for name, value in self.only.items():
+            value_number(source.attributes, name, value)
+            if name in self.balance:
+                raise DataError(
+                    f"only has {name}: {value}, but as many images of each value of {name} are "
+                    "asked for by attribute or balance: drop it from one of them."
+                )
         counts: dict[SplitName, int] = {"train": n_train, "val": n_val, "test": n_test}
         self._portions = {
-            f"{part}/{name}": balanced(source.attributes, self.balance, n)
+            f"{part}/{name}": [
+                {**portion, **self.only} for portion in balanced(source.attributes, self.balance, n)
+            ]
             for name, n in counts.items()
         }
         self.resize_rule = f"as {type(source).__name__} gives them"
@@ -86,4 +98,5 @@ class LabelledImages(ImageDataModule):
             "source": type(self.source).__name__,
             "attribute": self.attribute,
             "balance": self.balance,
+            "only": self.only,
         }

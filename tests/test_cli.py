@@ -149,6 +149,15 @@ def test_so_is_a_mistake_in_the_file(config, right, wrong, said, capsys):
     assert len(err.splitlines()) == 1
 
 
+def test_an_argument_that_was_left_out_is_named(config, capsys):
+    settings = yaml.safe_load(config.read_text())
+    del settings["model"]["init_args"]["stages"]
+    config.write_text(yaml.safe_dump(settings))
+    assert call("fit", "--config", config) == 2
+    said = "lit-synth: model: WGANGP also needs stages: say them in its init_args.\n"
+    assert capsys.readouterr().err == said
+
+
 def test_the_configuration_can_be_printed(config, capsys):
     assert call("fit", "--config", config, "--print_config") == 0
     printed = yaml.safe_load(capsys.readouterr().out.partition("\n\n")[0])

@@ -10,7 +10,14 @@ import yaml
 
 import lit_synth.methods
 from lit_synth.method import Method
-from lit_synth.methods import minegan, transfer_acgan, transfergan, udit
+from lit_synth.methods import (
+    minegan,
+    seg2eye_refiner,
+    sisug_mapper,
+    transfer_acgan,
+    transfergan,
+    udit,
+)
 from lit_synth.networks import extractor, segnet
 from lit_synth.networks.biggan import BigGANCritic, BigGANGenerator
 from lit_synth.networks.parts.pretrained import vgg_face_convolutions
@@ -63,7 +70,7 @@ def promised_release(name):
     method = parse(config).method
     if isinstance(method, lit_synth.methods.SemanticExtractor):
         return untrained_extractor(method, name)
-    return Release(Path(name), method.release()[0])
+    return Release(Path(name), *method.release())
 
 
 def untrained_extractor(method, name):
@@ -85,7 +92,7 @@ def zeros(layers):
 @pytest.fixture(autouse=True)
 def _promised(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    for module in (minegan, transfergan, transfer_acgan, udit):
+    for module in (minegan, seg2eye_refiner, sisug_mapper, transfergan, transfer_acgan, udit):
         monkeypatch.setattr(module, "load_release", promised_release)
     monkeypatch.setattr(
         extractor,

@@ -23,20 +23,25 @@ NAMES = sorted(
 AVERAGED = {  # what an average is kept of, where it is not all networks by default
     "latent_regression": ["generator"],
     "minegan": ["miners", "generators"],
+    "sisug_rearranger": ["rearranger"],
     "transfergan": ["generator"],
     "translation/mmnets": ["encoders", "decoders"],
     "translation/sdit": ["generator"],
+    "translation/stargan_v2": ["generator", "mapping", "style_encoder"],
     "translation/udit": ["content_encoders", "style_encoders", "decoders"],
 }
-RELEASES = ["classifier", "extractor", "other", "plain"]
+RELEASES = ["classifier", "extractor", "other", "plain", "rearranger", "segmenter", "stylegan2"]
 MADE_FROM = {  # the releases whose cards, licences included, go on in the run's
     "bsa": ["classifier", "plain"],
     "dgn_am": ["classifier", "plain"],
     "minegan": ["other", "plain"],
     "ppgn": ["classifier", "plain"],
     "rejection": ["classifier", "plain"],
+    "sisug_rearranger": ["stylegan2"],
     "transfer_acgan": ["plain"],
     "transfergan": ["plain"],
+    "translation/seg2eye_refiner": ["segmenter"],
+    "translation/sisug_mapper": ["rearranger"],
     "translation/udit": ["extractor"],
 }
 

@@ -23,11 +23,16 @@ SMALL = {
         ("generator_ab", "width=4"), ("generator_ba", "width=4"), ("generator_ab", "n_blocks=1"),
         ("generator_ba", "n_blocks=1"), ("discriminator_a", "widths=[4]"),
         ("discriminator_b", "widths=[4]"))],
+    "bicyclegan": ["generator.init_args.image_size=64", "generator.init_args.width=4"],
+    "step": ["k_near=1", "generator.init_args.width=4", "encoder.init_args.widths=[4, 8]"],
     "munit": [f"{network}.init_args.width=4" for network in ("content_encoder", "decoder")],
     "udit": [f"{network}.init_args.width=4" for network in ("content_encoder", "decoder")],
     "sdit": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
     "stargan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
+    "seg2eye": ["generator.init_args.hidden=4", "encoder.init_args.widths=[4, 4]"],
     "icgan": ["generator.init_args.width=4", "discriminator.init_args.width=4"],
+    "stargan_v2": [f"{network}.init_args.width=4" for network in
+                   ("generator", "style_encoder", "discriminator")],
 }  # fmt: skip
 SIZE = {"pix2pix": 16, "cyclegan": 16, "munit": 16, "mmnets_recolour": 16}
 
@@ -50,14 +55,15 @@ COMMANDS = documented()
 
 def folder(config):
     """Write the folder that the config is documented for."""
-    if config == "segmenter":
+    if config in ("segmenter", "seg2eye"):
         people()
         return
-    parts = {"pix2pix": ["train/a", "train/b"], "udit_extractor": ["flat", "textured"]}
+    pairs = {name: ["train/a", "train/b"] for name in ("pix2pix", "bicyclegan", "step")}
+    parts = {**pairs, "udit_extractor": ["flat", "textured"]}
     letters = config in ("cyclegan", "munit", "udit", "drit")
     several = [f"{part}/{name}" for part in ("train", "test") for name in ("cat", "dog", "fox")]
     names = ["trainA", "trainB"] if letters else parts.get(config, several)
-    n = 30 if config == "udit_extractor" else 2
+    n = {"udit_extractor": 30, "step": 14}.get(config, 2)
     for number, name in enumerate(names):
         for i in range(n):
             write_image(Path("own data", name, f"{i}.png"), n * number + i, (34, 33))
@@ -93,7 +99,7 @@ def run(config, words):
     if config in ("cyclegan", "pix2pix"):
         small += ["--data.init_args.load_size", str(SIZE[config])]
     return main([
-        *(given.get(word, word) for word in words[1:]), *small, "--iterations", "3",
+        *(given.get(word, word) for word in words[1:]), *small, "--iterations", "4",
         "--trainer.accelerator", "cpu", "--trainer.precision", "32-true",
         "--trainer.logger", "false", "--samples.n", "4",
     ])  # fmt: skip
@@ -110,7 +116,7 @@ def extractor():
 def test_commands_are_found():
     assert {config for config, _ in COMMANDS} >= {
         "pix2pix", "cyclegan", "munit", "drit", "udit", "udit_extractor", "sdit", "stargan",
-        "icgan", "mmnets_recolour",
+        "icgan", "mmnets_recolour", "stargan_v2",
     }  # fmt: skip
 
 

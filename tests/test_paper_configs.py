@@ -136,7 +136,7 @@ def write_sources(path, size=NARROW):
 
 
 def test_all_configs_and_launch_lines_are_found():
-    assert len(CONFIGS) == 46
+    assert len(CONFIGS) == 49
     assert len(OF_GANS) == 28
     assert len(OF_IMPORTED) == 4
     assert len(OF_TRANSLATORS) >= 21

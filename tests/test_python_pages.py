@@ -23,6 +23,7 @@ SIDE["init_args"] |= {"blocks": [[4], [6]], "side": "skip"}
 PATCHES = {"class_path": "PatchDiscriminator", "init_args": {"channels": 3, "widths": [4, 8]}}
 IMAGE = {"kind": "image", "channels": 3, "loss": "l1"}
 CODINGS = {"source_coding": IMAGE, "target_coding": IMAGE}
+EDGES = {"source": "edges", "target": "image"}
 BETWEEN_BAGS = {"a": "black", "b": "red"}
 # Run of a snippet -> tiny run that stands in for it, and what it is called otherwise there.
 RUNS = {
@@ -30,17 +31,23 @@ RUNS = {
     "transfergan": ("transfergan", {}),
     "vae": ("vae", {}),
     "munit": ("translation/munit", BETWEEN_BAGS),
+    "bicyclegan": ("translation/bicyclegan", EDGES),
+    "step": ("translation/step", EDGES),
     "udit": ("translation/udit", BETWEEN_BAGS),
     "drit": ("translation/drit", BETWEEN_BAGS),
     "sdit": ("translation/sdit", {"domains": DOMAINS}),
     "stargan": ("translation/stargan", {"domains": DOMAINS}),
+    "stargan_v2": ("translation/stargan_v2", {"domains": ["cat", "dog", "rabbit"]}),
+    "remix": ("translation/remix", {"domains": ["cat", "dog", "rabbit"]}),
     "icgan": ("translation/icgan", {"domains": DOMAINS}),
     "mmnets_recolour": ("translation/mmnets_unpaired", {"domains": DOMAINS, "anchor": "blue"}),
     "segmenter": ("translation/segmenter", {"source": "image", "target": "mask"}),
+    "seg2eye": ("translation/seg2eye", {}),
     "mmnets": ("translation/mmnets", {}),
     "spade": ("translation/spade", {}),
     "oasis": ("translation/oasis", {}),
     "inade": ("translation/inade", {}),
+    "sisug": ("translation/sisug_mapper", {}),
     "pix2pix": (
         "translation/pix2pix",
         {"source": "a", "target": "b", "generator": SIDE, **CODINGS},
@@ -76,7 +83,7 @@ def release(run, conf, overrides):
     """Write the run folder of a tiny method that was not trained, with its release."""
     model = yaml.safe_load((tiny.CONF / f"{conf}.yaml").read_text())["model"]
     model["init_args"] |= overrides
-    if not {"mmnets", "stargan_modalities"} & {Path(conf).stem}:
+    if not {"mmnets", "seg2eye", "stargan_modalities"} & {Path(conf).stem}:
         model = in_colour(model)
     parser = ArgumentParser()
     parser.add_subclass_arguments(Method, "model")

@@ -1,10 +1,11 @@
 """What data of masks and persons share: pairs, and a pool of images of each person."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Literal, cast, get_args
 
+import torch
 from torch import Tensor
 
 from datamodules.base.translation_data import HeldOut, TranslationData
@@ -21,6 +22,7 @@ from datamodules.items.stream import StreamLoader, _Together, training_loader
 PAIRS, MASK, IMAGE = "pairs", "mask", "image"  # the one training set and its modalities
 Part = Literal["train", "val", "test"]
 _LISTED = 5
+_AT_ONCE = 64  # images of a pool
 
 
 class PersonData(TranslationData):
@@ -55,6 +57,7 @@ class PersonData(TranslationData):
         self._pools: dict[Part, Scenes] = {}
         self._rankings: dict[Part, Tensor] = {}
         self._references: dict[Part, References] = {}
+        self._rank: Callable[[Part, References], Tensor] | None = None
 
     @abstractmethod
     def load_pairs(self, part: Part) -> Scenes:
@@ -87,15 +90,35 @@ class PersonData(TranslationData):
     def references(self, part: Part) -> References:
         """Return which images of the pool may be references of each pair of a split."""
         if part not in self._references:
-            found = References(self.pairs(part), self.pool(part), self._rankings.get(part))
-            self._references[part] = found
+            pairs, pool, ranking = self.pairs(part), self.pool(part), self._rankings.get(part)
+            if ranking is None and self._rank is not None:
+                ranking = self._rank(part, References(pairs, pool))
+            self._references[part] = References(pairs, pool, ranking)
         return self._references[part]
+
+    def rank_by(self, rank: Callable[[Part, References], Tensor]) -> None:
+        """Let `rank` be asked for the ranking of each split that has none, when it is needed."""
+        self._rank = rank
 
     def use_ranking(self, part: Part, ranking: Tensor) -> None:
         """Let the pool's images at positions `ranking` (N, k), nearest first, be the candidates."""
         self._rankings[part] = ranking
         self._references.pop(part, None)
         self.references(part)
+
+    def person_means(self, split: str, index: Tensor) -> Tensor:
+        """Return the mean image (N, C, H, W) of the pools of the people of pairs (N,)."""
+        pairs, pool = self.pairs(cast("Part", split)), self.pool(cast("Part", split))
+        people = pairs.fields[PERSON][index].tolist()
+        members = {who: (pool.fields[PERSON] == who).nonzero().flatten() for who in people}
+        means = {who: self._mean_of(pool, own) for who, own in members.items()}
+        return torch.stack([means[who] for who in people])
+
+    @staticmethod
+    def _mean_of(pool: Scenes, members: Tensor) -> Tensor:
+        """Return the mean (C, H, W) of images of a pool, of which a few are read at a time."""
+        sums = [pool.fetch(some.tolist())[IMAGE].sum(0) for some in torch.split(members, _AT_ONCE)]
+        return torch.stack(sums).sum(0) / len(members)
 
     def split(self, name: str) -> Scenes:
         pairs = super().split(name)

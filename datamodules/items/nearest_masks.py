@@ -1,14 +1,16 @@
 """Masks ranked by their distance to others, for the references of Seg2Eye."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
+from datamodules.items.references import IMAGE, PERSON, References
 
 TARGETS_AT_ONCE = 256
+IMAGES_AT_ONCE = 64  # of a pool, which are segmented together
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,38 @@ class Ranking:
 
     index: Tensor
     distance: Tensor
+
+
+def rank_people(
+    references: References, mask: str, segment: Callable[[Tensor], Tensor], classes: int, k: int
+) -> Ranking:
+    """Return the k images of its person's pool whose masks are nearest to that of each pair.
+
+    Args:
+        references: Pairs and their pool, of which a few images at a time are read.
+        mask: Name of the pairs' masks.
+        segment: Returns the masks (B, H, W) of images (B, C, H, W) of the pool.
+        classes: Number of classes.
+        k: Number of images that are kept of each pair.
+
+    Raises:
+        DataError: A pool is too small, or masks have other sizes or classes.
+    """
+    pairs, pool = references.pairs, references.pool
+    index = torch.zeros(len(pairs), k, dtype=torch.int64)
+    distance = torch.zeros(len(pairs), k)
+    owners, of_pool = pairs.fields[PERSON], pool.fields[PERSON]
+    for who in set(owners.tolist()):
+        rows, members = ((people == who).nonzero().flatten() for people in (owners, of_pool))
+        same = references.own[rows][:, None] == members
+        own = torch.where(same.any(1), same.int().argmax(1), -1)
+        blocks = (
+            segment(pool.fetch(some.tolist())[IMAGE]) for some in members.split(IMAGES_AT_ONCE)
+        )
+        targets = pairs.fetch(rows.tolist())[mask]
+        found = rank_masks(targets, blocks, classes, k, own)
+        index[rows], distance[rows] = members[found.index], found.distance
+    return Ranking(index, distance)
 
 
 def rank_masks(

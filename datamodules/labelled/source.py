@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -39,11 +40,14 @@ class LabelledSource(ABC):
         attributes: Name -> names of its values. In fields a value is its position, int64.
         image_size: Side in pixels.
         channels: 1 or 3.
+        parts: Name -> colour of what a pixel can show, numbered so in the field `parts`; empty
+            without that field.
     """
 
     attributes: Mapping[str, Sequence[str]]
     image_size: int
     channels: int = 3
+    parts: Mapping[str, tuple[int, int, int]] = MappingProxyType({})
 
     @abstractmethod
     def deal(self, parts: Mapping[str, Sequence[Portion]]) -> dict[str, Hand]:

@@ -1,5 +1,6 @@
 """What the papers compare with, under the same contract, one file each."""
 
+from lit_synth.baselines.bicyclegan import BicycleGAN
 from lit_synth.baselines.bsa import BSA
 from lit_synth.baselines.cyclegan import CycleGAN
 from lit_synth.baselines.dgn_am import DGNAM
@@ -15,6 +16,7 @@ from lit_synth.baselines.rejection import Rejection
 from lit_synth.baselines.spade import SPADE
 from lit_synth.baselines.stargan import StarGAN
 from lit_synth.baselines.stargan_modalities import StarGANModalities
+from lit_synth.baselines.stargan_v2 import StarGANv2
 from lit_synth.baselines.two_pix2pix import TwoPix2Pix
 from lit_synth.baselines.vae import VAE
 from lit_synth.baselines.wgan_gp import WGANGP
@@ -30,6 +32,7 @@ __all__ = [
     "SPADE",
     "VAE",
     "WGANGP",
+    "BicycleGAN",
     "CycleGAN",
     "IcGAN",
     "LatentRegression",
@@ -37,5 +40,6 @@ __all__ = [
     "Rejection",
     "StarGAN",
     "StarGANModalities",
+    "StarGANv2",
     "TwoPix2Pix",
 ]

@@ -20,13 +20,21 @@ from lit_synth.contracts.data import (
     split_of,
     translation_data,
 )
-from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
+from lit_synth.contracts.generator import HasLayouts
+from lit_synth.contracts.translator import (
+    HasAttention,
+    HasStyles,
+    TakesReferences,
+    Translator,
+)
 from lit_synth.errors import InputError
 from lit_synth.inference.ask import draw
 from lit_synth.inference.inputs import inputs
 from lit_synth.inference.loading import load_method
 from lit_synth.method import Method
 from lit_synth.pictures.grid import grid, png
+from lit_synth.pictures.layouts import layout_columns
+from lit_synth.pictures.people import people_columns
 from lit_synth.pictures.sheet import sheet
 from lit_synth.pictures.styles import style_columns
 from lit_synth.pictures.translations import columns, truths
@@ -47,6 +55,12 @@ class SampleGrid(pl.Callback):
     spaced over the validation scenes, and a column for each modality that is given, for each
     translation (those seen in training first), and for the truth; `real.png` is the truth alone.
     Where modalities do not show the same scenes, each translation stands beside its source.
+
+    Of a method that rearranges layouts a grid has a row for each layout, at most 8, and a column
+    for each style.
+
+    A method that takes the style from images of people has these beside the masks, and a line of
+    what lies between the person of each row and that of the next.
 
     A method with styles has a column for each of them, the same for all scenes and all along, and
     one for its attention, if it has any: over the input in grey, red where little may change and
@@ -116,10 +130,15 @@ class SampleGrid(pl.Callback):
             data = translation_data(data_of(trainer))
             x, aligned = _scenes(data, self.n)
             x = {name: value.to(method.device) for name, value in x.items()}
+            methods = [(type(method).__name__, method), *self._others]
+            if isinstance(method, TakesReferences):
+                return sheet(people_columns(methods, data, x, aligned))
             if not self._others and not isinstance(method, HasStyles | HasAttention):
                 return sheet(columns(method, data, x, method.translations(), aligned))
-            methods = [(type(method).__name__, method), *self._others]
             return sheet(style_columns(methods, data, x, self.styles, self.seed, aligned))
+        if isinstance(method, HasLayouts):
+            n = min(self.n, MOST_SCENES)
+            return sheet(layout_columns(method, n, self.styles, self.seed))
         prior = method.prior(self.n, torch.Generator().manual_seed(self.seed))
         n_columns = _columns(self.n)
         if "label" in prior:

@@ -95,6 +95,7 @@ def measure_folders(args: argparse.Namespace, fakes: str) -> int:
     from lit_synth.features.base import extract
     from lit_synth.features.choice import load_extractor
     from lit_synth.metrics.card import Card, write_card
+    from lit_synth.metrics.suite import measure
 
     size = args.resize or side_of_first(fakes)
     real, data_sha256 = read_images(args.real, size, args.n, args.seed)
@@ -116,6 +117,7 @@ def measure_folders(args: argparse.Namespace, fakes: str) -> int:
     of_real, of_fake = extract(extractor, real), extract(extractor, fake)
     of_train = None if train is None else extract(extractor, train)
     values, errors, nearest = compare(of_real, of_fake, of_train, args.seed)
+    values |= measure(of_real, of_fake, extractor.metrics)
     show(values, errors, card, warnings(len(real), len(fake)))
     if args.out:
         write_card(args.out, card, values | {f"{name}_se": e for name, e in errors.items()})

@@ -119,6 +119,18 @@ class TranslationData(Protocol):
 
 
 @runtime_checkable
+class HasStyleTruth(Protocol):
+    """Translation data that knows what the styles and the contents of its scenes are."""
+
+    def style_truth(self, fields: Batch) -> Batch:
+        """Return by name points (N, D) whose distances are those in one respect.
+
+        Args:
+            fields: What a split's `fetch` returns.
+        """
+
+
+@runtime_checkable
 class HasJudges(Protocol):
     """Translation data that says what a translation is to keep, and from which images to judge it.
 
@@ -180,6 +192,14 @@ class HasTrueStyles(Protocol):
 
     def true_styles(self, fields: Batch, domain: str, n: int) -> Tensor | None:
         """Return images in [-1, 1] (N, n, C, H, W) of the scenes of `fields` in a domain."""
+
+
+@runtime_checkable
+class HasPools(Protocol):
+    """Translation data of people, of each of whom there is a pool of images."""
+
+    def person_means(self, split: str, index: Tensor) -> Tensor:
+        """Return the mean image (N, C, H, W) of the pools of the people of pairs (N,)."""
 
 
 def split_of(data: object, name: str) -> Images:

@@ -54,6 +54,17 @@ class HasStyles(Protocol):
         """Return w (N, layers, w_dim) of z (N, latent_dim), and of labels (N,) if there are any."""
 
 
+@runtime_checkable
+class HasLayouts(Protocol):
+    """A method whose prior has `z`, which sets the style of an image, and `layout`, its layout."""
+
+    def layouts(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the images (N, C, H, W) of latents (N, latent_dim), and what their layout is.
+
+        That are labels (N, h, w), int64, of a size that divides the images'.
+        """
+
+
 def mined_spaces(generator: Generator) -> dict[str, int]:
     """Return where a generator may be mined: length of the vectors of `z`, `w` and `class`."""
     spaces = {"z": generator.latent_dim}

@@ -80,8 +80,8 @@ class HasSideInformation(Protocol):
 class HasStyles(Protocol):
     """A translator that makes many results of one input.
 
-    Its `translate` reads `x["style"]`, (N, style_dim), a priori standard normal; where that is not
-    given, the style is 0, the mean.
+    Its `translate` reads `x["style"]`, (N, style_dim), a priori standard normal unless it also
+    `MakesStyles`; where that is not given, the style is the mean.
     """
 
     @property
@@ -90,11 +90,49 @@ class HasStyles(Protocol):
 
 
 @runtime_checkable
+class MakesStyles(Protocol):
+    """A translator whose styles are made of standard normal noise."""
+
+    def styles_of(self, noise: Tensor) -> Tensor:
+        """Return the styles of noise, each (N, style_dim), on the method's device."""
+
+    def independent_styles_of(self, noise: Tensor) -> Tensor:
+        """Return the same of N(mean, deviation) of real styles, to compare with."""
+
+
+@runtime_checkable
 class ReadsStyles(Protocol):
-    """A translator that can tell the style of an image."""
+    """A translator that can tell the style of an image.
+
+    Its `translate` takes what it reads as `x["style"]` too, be it of another length than what is
+    drawn.
+    """
 
     def read_styles(self, images: Tensor, domain: str) -> Tensor:
-        """Return the styles (N, style_dim) of images (N, C, H, W) of a domain."""
+        """Return the styles (N, D) of images (N, C, H, W) of a domain."""
+
+
+@runtime_checkable
+class TakesReferences(Protocol):
+    """A translator that is shown images of a person beside its input.
+
+    Attributes:
+        references: Name of these images (N, R, C, H, W) in what `translate` is given.
+    """
+
+    @property
+    def references(self) -> str: ...
+
+
+@runtime_checkable
+class ReadsPeople(Protocol):
+    """A translator that has one style for all that it is shown of a person.
+
+    Its `translate` reads `x["style"]`, (N, style_dim), where that is given instead of references.
+    """
+
+    def read_people(self, references: Tensor) -> Tensor:
+        """Return the styles (N, style_dim) of people of whom there are R images (N, R, C, H, W)."""
 
 
 @runtime_checkable

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from lit_synth.contracts.data import Images, split_of
+from lit_synth.contracts.generator import HasLayouts
 from lit_synth.evaluation.extractors import choose_extractor, features_of
+from lit_synth.evaluation.layouts import LayoutMeasures
 from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.features.base import Extractor, Features, extract
 from lit_synth.inference.ask import draw
@@ -70,6 +72,9 @@ class GenerationEvaluation:
         extractor = choose_extractor(settings.extractor, split_of(data, "train"))
         self.extractor = extractor.to(method.device)
         self._features: dict[str, Features] = {}
+        self.layouts: LayoutMeasures | None = None
+        if isinstance(method, HasLayouts) and settings.segmenter is not None:
+            self.layouts = LayoutMeasures(settings.segmenter, method.device)
 
     def prepare(self, split: str) -> None:
         """Look at the real images; InputError if the extractor was trained on any of them."""
@@ -90,7 +95,8 @@ class GenerationEvaluation:
             self.extractor, self.method, images, settings.n_fake, settings.batch_size, settings.seed
         )
         train = self._real("train", unseen=False) if testing else None
-        names = list(dict.fromkeys([*settings.metrics, *(TEST_METRICS if testing else ())]))
+        tested = (*TEST_METRICS, *self.extractor.metrics) if testing else ()
+        names = list(dict.fromkeys([*settings.metrics, *tested]))
         if train is not None and len(train.features) < 2:
             names.remove("fid_floor")  # one image has no covariance
         if fake.classes_are_judged and "accuracy" not in names:
@@ -98,6 +104,9 @@ class GenerationEvaluation:
         values = measure(
             real, fake.features, names, intended=fake.intended, train=train, seed=settings.seed
         )
+        if self.layouts is not None:
+            asked = (settings.n_fake, settings.batch_size, settings.seed)
+            values |= self.layouts.measure(self.method, *asked)
         return values | _of_the_test(fake) if testing else values
 
     def card(self, split: str, origin: str) -> Card:

@@ -38,6 +38,8 @@ class EvaluationSettings:
             `beside/<name>/<translation>/<metric>`: at the last iteration and by the verbs.
         reverse: Number of translations to each domain from which, by `test` alone, a classifier is
             trained that is tested on real images. None: no such thing.
+        segmenter: Release of a `Segmenter`, best trained on other images, that tells whether images
+            made of masks or layouts have these. None: that is not measured.
         judge_iterations: Number of iterations that train each classifier that judges bias, or that
             `reverse` tests.
     """
@@ -54,6 +56,7 @@ class EvaluationSettings:
     identity: str | None = None
     beside: dict[str, str] | None = None
     reverse: int | None = None
+    segmenter: str | None = None
     judge_iterations: int = Recipe.iterations
 
     def __post_init__(self) -> None:

@@ -32,6 +32,7 @@ class Extractor(nn.Module):
         resize: How images reach the network's size, in words.
         num_classes: Number of classes of the logits, 0 without logits.
         note: Limits of its numbers, for the card.
+        metrics: Names of metrics that are made for these features alone.
         at_once_on_cpu: Number of images that a CPU looks at together: fewer where the activations
             of one image are large.
     """
@@ -41,6 +42,7 @@ class Extractor(nn.Module):
     resize: str
     num_classes: int = 0
     note: str = ""
+    metrics: tuple[str, ...] = ()
     at_once_on_cpu: int = AT_ONCE
 
     def freeze(self) -> Self:

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from lit_synth.contracts.data import Batch
+from lit_synth.contracts.generator import HasLayouts
 from lit_synth.contracts.translator import (
     HasAttention,
     HasLatents,
     HasSideInformation,
+    ReadsPeople,
     ReadsStyles,
     Translation,
     Translator,
@@ -57,6 +59,13 @@ def latents(method: HasLatents, x: Batch) -> Batch:
 
 
 @torch.no_grad()
+def layouts(method: HasLayouts, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the images (N, C, H, W) of latents, and the labels (N, h, w) of their layouts."""
+    with _own_randomness(z.device):
+        return method.layouts(z)
+
+
+@torch.no_grad()
 def attention(method: HasAttention, x: Batch, translation: Translation) -> Tensor:
     """Return the share (N, 1, H, W) in [0, 1] of each pixel of scenes `x` that may change."""
     with _own_randomness(_device(x)):
@@ -65,9 +74,16 @@ def attention(method: HasAttention, x: Batch, translation: Translation) -> Tenso
 
 @torch.no_grad()
 def read_styles(method: ReadsStyles, images: Tensor, domain: str) -> Tensor:
-    """Return the styles (N, style_dim) of images of a domain, on the method's device."""
+    """Return the styles (N, D) of images of a domain, on the method's device."""
     with _own_randomness(images.device):
         return method.read_styles(images, domain)
+
+
+@torch.no_grad()
+def read_people(method: ReadsPeople, references: Tensor) -> Tensor:
+    """Return the styles (N, style_dim) of people, of R images (N, R, C, H, W) of each."""
+    with _own_randomness(references.device):
+        return method.read_people(references)
 
 
 def _device(x: Batch) -> torch.device:

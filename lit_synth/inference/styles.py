@@ -3,10 +3,17 @@
 import torch
 from torch import Tensor
 
+from lit_synth.contracts.translator import MakesStyles
+
 
 def fixed_styles(n: int, style_dim: int, seed: int) -> Tensor:
-    """Return the styles (n, style_dim) of a seed."""
+    """Return the standard normal styles (n, style_dim) of a seed."""
     return torch.randn(n, style_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def styles_of(method: object, noise: Tensor) -> Tensor:
+    """Return what standard normal noise is as a method's styles: itself, or made of it."""
+    return method.styles_of(noise) if isinstance(method, MakesStyles) else noise
 
 
 def beside(styles: Tensor, data: Tensor) -> Tensor:

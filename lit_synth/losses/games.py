@@ -21,6 +21,7 @@ from lit_synth.tensors.processes import gathered
 
 Draw = Callable[..., Tensor]
 
+R1_PER_PIXEL = 2e-4  # gamma times batch, over the pixels of an image
 PATH_DECAY = 0.99  # of the mean path length, a step of the penalty
 
 
@@ -264,6 +265,11 @@ class Relativistic(Game):
     ) -> Penalty:
         d_r1, d_r2 = r1_penalty(critic, x), r1_penalty(critic, x_fake)
         return Penalty(self.gamma / 2 * (d_r1 + d_r2), {"d_r1": d_r1, "d_r2": d_r2})
+
+
+def r1_gamma(image_size: int, batch_size: int) -> float:
+    """Return the weight of R1 as https://github.com/NVlabs/stylegan2-ada-pytorch computes it."""
+    return R1_PER_PIXEL * image_size**2 / batch_size
 
 
 def free(like: Tensor) -> Penalty:

@@ -1,4 +1,4 @@
-"""Terms on latents that go with a reconstruction: VAE's KL and BSA's earth mover's distance."""
+"""Terms on latents: VAE's KL, BSA's earth mover's distance, StEP's triplets."""
 
 from torch import Tensor
 
@@ -31,3 +31,20 @@ def latent_emd(z: Tensor, r: Tensor) -> Tensor:
     """
     squared = (z[:, None] - r).square().sum(dim=2)
     return squared.amin(dim=0).mean() + squared.amin(dim=1).mean()
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> Tensor:
+    """max(0, |z_a - z_p|^2 - |z_a - z_n|^2 + margin) (StEP, arXiv:2104.07098, section 3.1).
+
+    Args:
+        anchor: Codes z_a (N, d).
+        positive: Codes z_p of what is to be near.
+        negative: Codes z_n of what is to be far.
+        margin: By how much further.
+
+    Returns:
+        Scalar mean over the batch.
+    """
+    near = (anchor - positive).square().sum(dim=1)
+    far = (anchor - negative).square().sum(dim=1)
+    return (near - far + margin).clamp(min=0).mean()

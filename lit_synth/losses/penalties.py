@@ -69,6 +69,23 @@ def r1_penalty(critic: Critic, x_real: Tensor) -> Tensor:
     return _gradient_norm(critic, x_real).square().mean()
 
 
+def scores_and_r1(critic: Critic, x_real: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the scores of real images and `r1_penalty` of one and the same pass.
+
+    Args:
+        critic: Maps images to scores, shape (N,) or (N, ...); each depends on its own image alone.
+        x_real: Real images (N, C, H, W).
+
+    Returns:
+        Scores in float32 at least, and a scalar mean over images; both with their graph.
+    """
+    x = x_real.detach().to(torch.promote_types(x_real.dtype, torch.float32)).requires_grad_()
+    with torch.autocast(x.device.type, enabled=False):
+        scores = critic(x)
+        (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return scores, gradient.square().flatten(1).sum(dim=1).mean()
+
+
 def _gradient_norm(critic: Critic, x: Tensor) -> Tensor:
     """||grad_x D(x)||_2 over all pixels of each image, shape (N,), with its graph."""
     x = x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()

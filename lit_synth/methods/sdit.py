@@ -152,7 +152,9 @@ class SDIT(Method):
         # Discriminator: score real above fake (eq. 6.1, as WGAN-GP), read the labels of the real
         # (eq. 6.4), guess the codes of the fake (eq. 6.6).
         with self.toggled_optimizer(opt_d):
-            realness, logits, code = self.discriminator(torch.cat([x, y.detach()]))
+            realness, logits, code = self.discriminator(
+                torch.cat([x, y.detach()]), torch.cat([x, x])
+            )
             d_adv = wasserstein_critic_loss(*realness.chunk(2))
             d_gp = gradient_penalty(self.penalised, x, y.detach(), self.rand(n, 1, 1, 1))
             d_cls = self.label_loss(logits[:n], c)
@@ -165,7 +167,7 @@ class SDIT(Method):
         # (eq. 6.6), find the way back (eq. 6.7).
         if g_moves:
             with self.toggled_optimizer(opt_g):
-                realness, logits, code = self.discriminator(y)
+                realness, logits, code = self.discriminator(y, x)
                 g_adv = wasserstein_generator_loss(realness)
                 g_cls = self.label_loss(logits, c_trg)
                 g_lat = F.l1_loss(code, z)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from lit_synth.augment.base import Augment, alike
 from lit_synth.batches.sets import Nested, examples
 from lit_synth.contracts.data import TranslationData
 from lit_synth.contracts.translator import Translation
@@ -63,6 +64,8 @@ class UDIT(Method):
         lambda_c: Weight of recovering content from translations (eq. 5.6).
         lambda_s: Weight of recovering styles from translations (eq. 5.7).
         lambda_semantic: Weight lambda_U of keeping the semantic feature (eq. 5.3); 0 is MUNIT.
+        views: What is done to an image and to its translation, alike, before h reads them; None:
+            nothing, as published. Without it a pattern of single pixels can pass for what h reads.
         lr: Adam learning rate of all networks.
         betas: Adam's decay rates.
         weight_decay: Adam's, of all networks.
@@ -84,6 +87,7 @@ class UDIT(Method):
         lambda_c: float = 1.0,
         lambda_s: float = 1.0,
         lambda_semantic: float = 10.0,
+        views: Augment | None = None,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.5, 0.999),
         weight_decay: float = 1e-4,
@@ -107,7 +111,7 @@ class UDIT(Method):
         self.to(memory_format=torch.channels_last)
         self.lambda_gan, self.lambda_x = lambda_gan, lambda_x
         self.lambda_c, self.lambda_s = lambda_c, lambda_s
-        self.lambda_semantic = lambda_semantic
+        self.lambda_semantic, self.views = lambda_semantic, views
         self.lr, self.betas, self.weight_decay = lr, betas, weight_decay
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -167,6 +171,8 @@ class UDIT(Method):
         """
         if not self.lambda_semantic:
             return x.new_zeros(())
+        if self.views is not None:
+            x, x_fake = alike(self.views, [x, x_fake], self.rand)
         with torch.no_grad():
             u = self.h.feature(x, self.feature)
         return masked_l1(self.h.feature(x_fake, self.feature), u) / self.scale

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.augment.base import Augment
 from lit_synth.contracts.data import HasSplits
 from lit_synth.errors import InputError
 from lit_synth.method import Method
@@ -49,6 +50,7 @@ class SemanticExtractor(Method):
         widths: The numbers of channels D to try.
         tolerance: Accuracy that a smaller D may cost.
         attribute: Name of the property.
+        augment: What is done to the images of a step; None: nothing.
         lr: Adam learning rate of all networks.
         weight_decay: Adam's, of all networks.
     """
@@ -64,6 +66,7 @@ class SemanticExtractor(Method):
         widths: list[int] = [1, 2, 4, 8, 16, 32],  # noqa: B006  never mutated; shown in the help
         tolerance: float = 0.01,
         attribute: str = "label",
+        augment: Augment | None = None,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
     ) -> None:
@@ -73,7 +76,7 @@ class SemanticExtractor(Method):
         trunk = first_backbone(backbone, start)
         self.names = [f"d{width}" for width in widths]
         self.image_size = image_size
-        self.backbone_frozen = backbone_frozen
+        self.backbone_frozen, self.augment = backbone_frozen, augment
         owners = [SHARED] if backbone_frozen else self.names
         self.backbones = nn.ModuleDict({name: copy.deepcopy(trunk) for name in owners})
         self.backbones.requires_grad_(not backbone_frozen).train(not backbone_frozen)
@@ -92,9 +95,12 @@ class SemanticExtractor(Method):
 
     def training_step(self, batch: dict[str, Tensor]) -> None:
         (optimizer,) = self.optimizers()
+        images = batch["image"]
+        if self.augment is not None:
+            images = self.augment(images, self.rand)
         losses = {
             f"cross_entropy_{name}": F.cross_entropy(logits, batch["label"])
-            for name, logits in self.logits(batch["image"]).items()
+            for name, logits in self.logits(images).items()
         }
         # No two terms share a weight that learns.
         self.minimize(torch.stack(list(losses.values())).sum(), optimizer)

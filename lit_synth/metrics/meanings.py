@@ -69,6 +69,16 @@ OF_TRANSLATION = {
     "mse": Meaning(DOWN, "Mean squared difference of pixels in [-1, 1] from the true image."),
     "psnr": Meaning(UP, "Signal to noise in decibels: how near the pixels are to the true image."),
     "class_accuracy": Meaning(UP, "Share of images that a classifier reads as the class wanted."),
+    "openeds": Meaning(DOWN, "Score of the OpenEDS challenge: 2.907 to a grey level of RMSE."),
+    "mask_miou": Meaning(UP, "Overlap of the mask given and the one that a segmenter reads off."),
+    "sharpness": Meaning("→ 1", "Energy of the gradients of made images, over that of true ones."),
+}
+OF_CODES = {
+    "spearman": Meaning(
+        NONE, "Rank correlation of distances of codes with true ones; of content it should be 0."
+    ),
+    "off": Meaning(DOWN, "Share of styles that are drawn far from those of any real image."),
+    "cover": Meaning(UP, "Share of real images that have a drawn style very near theirs: .5."),
 }
 OF_STYLES = {
     "misclassified": Meaning(
@@ -125,6 +135,14 @@ REVERSE = {
         NONE, "Accuracy of a classifier trained on as many real images: what there is to be had."
     ),
 }
+LAYOUT = {
+    "miou": Meaning(UP, "Overlap of an image's parts with those of the layout asked for."),
+    "miou_style": Meaning(NONE, "Overlap of an image's parts with those of its style's image."),
+    "miou_copy": Meaning(NONE, "Overlap that the style's image itself has with the layout's."),
+    "colour": Meaning(
+        UP, "Share of parts whose colour is nearer to the style's than the layout's."
+    ),
+}
 _JUDGED = re.compile(r"(misclassified|confidence_drop|wanted|joint)_(\w+)")
 _PIXELS = Meaning(UP, "Share of pixels that get the true class.")
 _NAMED = (
@@ -133,7 +151,12 @@ _NAMED = (
         re.compile(r"disagreement_.+"),
         Meaning(DOWN, "Share of translations in which the judges read different values."),
     ),
+    (
+        re.compile(r"grey_.+"),
+        Meaning(UP, "Correlation of this class's mean grey, made and true, over images."),
+    ),
     (re.compile(r"iou_.+"), Meaning(UP, "Overlap over union of this class.")),
+    *((re.compile(rf".+_{name}"), meaning) for name, meaning in OF_CODES.items()),
 )
 
 
@@ -149,6 +172,8 @@ def meaning(name: str, pixels: bool = False) -> Meaning | None:
         return REVERSE.get(metric)
     if group == "alignment":
         return ALIGNMENT[alignment_suffix(metric)]
+    if group == "layout":
+        return LAYOUT.get(metric)
     metric = metric.removesuffix("_true")
     if pixels and metric == "accuracy":
         return _PIXELS

@@ -24,8 +24,15 @@ def openeds_distances(images: Tensor, truth: Tensor) -> Tensor:
             f"images of shapes {tuple(images.shape)} and {tuple(truth.shape)} have no OpenEDS "
             "score: give as many grey images (N, 1, H, W) as true ones."
         )
-    p, t = (F.interpolate(x.double(), SIZE, mode="bilinear") * 127.5 for x in (images, truth))
-    return (p - t).square().sum((1, 2, 3)).sqrt() / (SIZE[0] * SIZE[1])
+    if images.shape == truth.shape:  # bilinear is linear: resizing the difference will do
+        apart = _resized(images.double() - truth.double())
+    else:
+        apart = _resized(images.double()) - _resized(truth.double())
+    return 127.5 * apart.square().sum((1, 2, 3)).sqrt() / (SIZE[0] * SIZE[1])
+
+
+def _resized(x: Tensor) -> Tensor:
+    return F.interpolate(x, SIZE, mode="bilinear")
 
 
 def openeds_score(distances: Tensor) -> float:

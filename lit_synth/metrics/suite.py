@@ -9,7 +9,7 @@ from lit_synth.features.base import Features
 from lit_synth.metrics.classification import accuracy, classifier_error
 from lit_synth.metrics.fid import fid, fid_floor, fid_interval
 from lit_synth.metrics.kid import kid
-from lit_synth.metrics.kmmd import kmmd
+from lit_synth.metrics.kmmd import cmmd, kmmd
 from lit_synth.metrics.memorisation import memorisation, memorised
 from lit_synth.metrics.mind import mind
 from lit_synth.metrics.mv import mv, mv_distance
@@ -17,6 +17,7 @@ from lit_synth.metrics.prdc import coverage, density, f_score, precision, recall
 
 OF_FEATURES: dict[str, Callable[[Tensor, Tensor], float]] = {
     "fid": fid,
+    "cmmd": cmmd,
     "mv": mv,
     "mv_distance": mv_distance,
     "precision": precision,

@@ -7,11 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_synth.errors import InputError
 from lit_synth.networks.parts.norms import AffineInstanceNorm, adaptive_instance_norm
 from lit_synth.networks.parts.rebuilding import records_init_args
 from lit_synth.networks.resnet_translator import ReflectConv2d
 from lit_synth.networks.stargan import (
+    SLOPE,
     Decoder,
+    DownConv4x4,
+    Enlarge,
     LabelEncoder,
     critic_output,
     critic_trunk,
@@ -20,11 +24,13 @@ from lit_synth.networks.stargan import (
 
 Gamma = Literal["raw", "one_plus", "one"]
 Beta = Literal["learned", "zero"]
-Attention = Literal["text", "released", "pixel", "none"]
+Attention = Literal["text", "released", "pixel", "fine", "none"]
+CodeFrom = Literal["trunk", "change"]
 Decode = Callable[[Tensor], Tensor]
 Affine = tuple[Tensor, Tensor]  # gamma and beta of a layer, each (N, channels)
 
 HIDDEN = 256  # units of the mapping
+POOLED, LEAST = 4, 16  # pixels along each axis that are one in a guess from changes; its stride
 
 
 class Verdict(NamedTuple):
@@ -62,13 +68,15 @@ class SDITGenerator(nn.Module):
         style_dim: Length of z.
         attention: What is decoded: `text`, (1 - a) e + a f (eq. 6.9); `released`, a f, as in the
             released code; `none`, f. Or `pixel`, an extension: f is, and (1 - a) x + a y leaves
-            the input as it is where a is 0.
+            the input as it is where a is 0; `fine`, the same with a map that is enlarged to the
+            images' size by convolutions of its own, and so can follow an object's outline.
         attention_per_channel: Has each channel of e a map of its own?
         gamma: The conditional norms' scale: M's output (`raw`, as in the released code, so that
             blocks start close to the identity), 1 plus it, or 1.
         beta: Their shift: M's output, or 0.
         norm_ends: Have the layers before and after the blocks instance norms, as published? They
             take each channel's mean and spread, where small images have much of their colour.
+        enlarge: How the decoder enlarges: `transposed`, as published, or `resized`; see `Decoder`.
     """
 
     @records_init_args
@@ -87,6 +95,7 @@ class SDITGenerator(nn.Module):
         gamma: Gamma = "raw",
         beta: Beta = "learned",
         norm_ends: bool = True,
+        enlarge: Enlarge = "transposed",
     ) -> None:
         super().__init__()
         self.n_labels, self.style_dim = n_labels, style_dim
@@ -95,11 +104,13 @@ class SDITGenerator(nn.Module):
         self.mapping = Mapping(style_dim, 2 * n_blocks, wide, gamma, beta)
         self.content = StyleTrunk(wide, n_blocks)
         self.attention: nn.Module = Everywhere()
-        if attention != "none":
+        if attention == "fine":
+            self.attention = FineAttention(wide, n_blocks_attention, n_down)
+        elif attention != "none":
             maps = wide if attention_per_channel else 1
             self.attention = AttentionTrunk(wide, n_blocks_attention, maps)
         self.combine = COMBINATIONS[attention]
-        self.decoder = Decoder(channels, width, n_down, norm_ends)
+        self.decoder = Decoder(channels, width, n_down, norm_ends, enlarge)
 
     def forward(self, x: Tensor, label: Tensor, z: Tensor) -> Tensor:
         """Map images (N, C, H, W), labels (N, K) in {0, 1} and codes (N, style_dim) to images."""
@@ -189,6 +200,26 @@ class AttentionTrunk(nn.Sequential):
         super().__init__(*blocks, conv, AffineInstanceNorm(maps), nn.Sigmoid())
 
 
+class FineAttention(nn.Sequential):
+    """T^a of a map of the images' size: residual blocks, enlargements, instance norm, sigmoid.
+
+    Args:
+        channels: Of its input; each enlargement, bilinear and conv3x3, halves them.
+        n_blocks: How many blocks.
+        n_up: Enlargements to twice the size.
+    """
+
+    def __init__(self, channels: int, n_blocks: int, n_up: int) -> None:
+        super().__init__(*residual_blocks(channels, n_blocks))
+        for _ in range(n_up):
+            self.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+            self.append(nn.Conv2d(channels, channels // 2, 3, padding=1))
+            self.append(nn.ReLU())
+            channels //= 2
+        conv = nn.Conv2d(channels, 1, 3, padding=1, bias=False)
+        self.extend([conv, AffineInstanceNorm(1), nn.Sigmoid()])
+
+
 class Everywhere(nn.Module):
     """In place of an attention trunk: one map of ones."""
 
@@ -206,6 +237,9 @@ class SDITDiscriminator(nn.Module):
         style_dim: Length of z.
         width: Channels of the first layer; each further one has twice as many.
         n_layers: Convolutions of stride 2; published: 6 at 128 pixels.
+        code_from: What the code is guessed from: the `trunk` that also judges, as published; or the
+            `change` from the input to the image, pooled (see `ChangeCode`). A trunk finds it first
+            in patterns of single pixels, where images have little of their own.
     """
 
     @records_init_args
@@ -217,6 +251,7 @@ class SDITDiscriminator(nn.Module):
         style_dim: int = 8,
         width: int = 64,
         n_layers: int = 6,
+        code_from: CodeFrom = "trunk",
     ) -> None:
         super().__init__()
         self.n_labels, self.style_dim = n_labels, style_dim
@@ -224,16 +259,63 @@ class SDITDiscriminator(nn.Module):
         wide, size = critic_output(image_size, width, n_layers)
         self.realness = nn.Conv2d(wide, 1, 3, padding=1, bias=False)
         self.label = nn.Conv2d(wide, n_labels, size, bias=False)
-        # F_rec: a map for each coordinate of z, then a hidden layer (the section has one layer).
-        self.code = nn.Sequential(
-            nn.Conv2d(wide, style_dim, 3, padding=1), nn.Flatten(),
-            nn.Linear(style_dim * size**2, style_dim), nn.ReLU(),
-            nn.Linear(style_dim, style_dim),
+        self.code = (
+            ChangeCode(channels, image_size, style_dim, width)
+            if code_from == "change"
+            else _code_of_trunk(wide, size, style_dim)
+        )
+
+    def forward(self, x: Tensor, source: Tensor | None = None) -> Verdict:
+        """Judge images (N, C, H, W), of which `source` are those that they were made from.
+
+        Without `source` nothing is taken to have changed.
+        """
+        h = self.trunk(x)
+        if isinstance(self.code, ChangeCode):
+            code = self.code(x - (x if source is None else source))
+        else:
+            code = self.code(h)
+        return Verdict(self.realness(h), self.label(h).flatten(1), code)
+
+
+class ChangeCode(nn.Sequential):
+    """Guesses codes from what a translation changed, pooled over 4x4 pixels.
+
+    What alternates from pixel to pixel is gone, and so is what images differ in anyway, among which
+    a code is hard to find.
+
+    Args:
+        channels: Of the images.
+        image_size: Height and width of the images.
+        style_dim: Length of z.
+        width: Channels of the first convolution.
+
+    Raises:
+        InputError: If the images are not of a multiple of 16 pixels.
+    """
+
+    def __init__(self, channels: int, image_size: int, style_dim: int, width: int) -> None:
+        if image_size % LEAST:
+            raise InputError(
+                f"a code cannot be guessed from changes of {image_size} px: give images of a "
+                f"multiple of {LEAST} px, or code_from: trunk."
+            )
+        super().__init__(
+            nn.AvgPool2d(POOLED),
+            nn.Conv2d(channels, width, 3, padding=1), nn.LeakyReLU(SLOPE),
+            DownConv4x4(width, 2 * width), nn.LeakyReLU(SLOPE),
+            DownConv4x4(2 * width, 4 * width), nn.LeakyReLU(SLOPE), nn.Flatten(),
+            nn.Linear(4 * width * (image_size // LEAST) ** 2, style_dim),
         )  # fmt: skip
 
-    def forward(self, x: Tensor) -> Verdict:
-        h = self.trunk(x)
-        return Verdict(self.realness(h), self.label(h).flatten(1), self.code(h))
+
+def _code_of_trunk(wide: int, size: int, style_dim: int) -> nn.Sequential:
+    # F_rec: a map for each coordinate of z, then a hidden layer (the section has one layer).
+    return nn.Sequential(
+        nn.Conv2d(wide, style_dim, 3, padding=1), nn.Flatten(),
+        nn.Linear(style_dim * size**2, style_dim), nn.ReLU(),
+        nn.Linear(style_dim, style_dim),
+    )  # fmt: skip
 
 
 def _same(x: Tensor) -> Tensor:
@@ -276,5 +358,6 @@ COMBINATIONS: dict[Attention, Callable[[Tensor, Tensor, Tensor, Tensor, Decode],
     "text": _mixed_features,
     "released": _weighted_features,
     "pixel": _mixed_pixels,
+    "fine": _mixed_pixels,
     "none": _features,
 }

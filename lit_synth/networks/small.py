@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from lit_synth.networks.parts.blocks import UpConv3x3, check_labels, class_vector, stages_from_4px
 from lit_synth.networks.parts.rebuilding import records_init_args
+from lit_synth.networks.parts.waves import waves
 
 SLOPE = 0.2
 
@@ -68,25 +68,6 @@ class SmallGenerator(nn.Module):
 
     def class_vectors(self) -> Tensor:
         return self.class_features.weight
-
-
-def waves(z: Tensor, harmonics: int) -> Tensor:
-    """Return z, and sines and cosines of 2^k pi (2 Phi(z) - 1).
-
-    Phi is the normal distribution function. From waves a network soon learns what changes from one
-    range of a coordinate to the next, such as a class that is drawn by it (Fourier features, Tancik
-    et al. 2020, arXiv:2006.10739).
-
-    Args:
-        z: Latents (N, D).
-        harmonics: How many k, from 0.
-
-    Returns:
-        (N, D + 2 D harmonics).
-    """
-    angle = torch.pi * torch.erf(z / 2**0.5)
-    turns = [2**k * angle for k in range(harmonics)]
-    return torch.cat([z, *(wave for turn in turns for wave in (turn.sin(), turn.cos()))], dim=1)
 
 
 class SmallCritic(nn.Module):

@@ -315,20 +315,21 @@ class SPADEEncoder(nn.Module):
 
 
 def through_blocks(
-    x: Tensor, blocks: nn.ModuleList, enlarges: Sequence[bool], labels: LabelMap
+    x: Tensor, blocks: nn.ModuleList, enlarges: Sequence[bool], labels: LabelMap, *more: Tensor
 ) -> Tensor:
     """Return what blocks make of features, some of which nearest x2 enlarges before.
 
     Args:
         x: Features (N, C, h, w).
-        blocks: Called with features and the label maps at their size.
+        blocks: Called with features, the label maps at their size, and what else is given.
         enlarges: For each block.
         labels: Label maps of any size.
+        more: Further inputs of all blocks.
     """
     for block, enlarge in zip(blocks, enlarges, strict=True):
         if enlarge:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = block(x, labels.at(*x.shape[-2:]))
+        x = block(x, labels.at(*x.shape[-2:]), *more)
     return x
 
 

@@ -1,5 +1,7 @@
 """StarGAN's networks (arXiv:1711.09020, tables 4 and 5), parts of which are SDIT's."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,6 +11,8 @@ from lit_synth.networks.parts.blocks import Residual
 from lit_synth.networks.parts.codes import check_size
 from lit_synth.networks.parts.norms import AffineInstanceNorm
 from lit_synth.networks.parts.rebuilding import records_init_args
+
+Enlarge = Literal["transposed", "resized"]
 
 SLOPE = 0.01
 SMALL = 64  # pixels of a map
@@ -84,21 +88,32 @@ class LabelEncoder(nn.Module):
 
 
 class Decoder(nn.Sequential):
-    """Transposed conv4x4 of stride 2 and half as many channels each, then conv7x7 and tanh.
+    """Enlargements to twice the size and half as many channels each, then conv7x7 and tanh.
 
     Args:
         channels: Of the images.
         width: As the encoder's.
         n_down: As the encoder's.
-        norm_ends: Does an instance norm follow the transposed convolutions?
+        norm_ends: Does an instance norm follow the enlargements?
+        enlarge: How: by a `transposed` conv4x4 of stride 2, as published; or `resized` bilinearly,
+            then conv3x3. A transposed one has weights of its own for each of four neighbouring
+            pixels, so that a checkerboard costs it nothing.
     """
 
-    def __init__(self, channels: int, width: int, n_down: int, norm_ends: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        n_down: int,
+        norm_ends: bool,
+        enlarge: Enlarge = "transposed",
+    ) -> None:
         super().__init__()
         for i in reversed(range(n_down)):
             c = width * 2**i
-            up = nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=not norm_ends)
-            self.extend(_activated(up, norm_ends))
+            if enlarge == "resized":
+                self.append(nn.Upsample(scale_factor=2, mode="bilinear"))
+            self.extend(_activated(_enlargement(2 * c, c, enlarge, bias=not norm_ends), norm_ends))
         self.append(nn.Conv2d(width, channels, 7, padding=3, bias=False))
         self.append(nn.Tanh())
 
@@ -114,6 +129,7 @@ class StarGANGenerator(nn.Module):
         n_blocks: Residual blocks.
         norm_ends: Have the layers before and after the blocks instance norms, as published? They
             take each channel's mean and spread, where small images have much of their colour.
+        enlarge: How the decoder enlarges: `transposed`, as published, or `resized`; see `Decoder`.
     """
 
     @records_init_args
@@ -125,11 +141,12 @@ class StarGANGenerator(nn.Module):
         n_down: int = 2,
         n_blocks: int = 6,
         norm_ends: bool = True,
+        enlarge: Enlarge = "transposed",
     ) -> None:
         super().__init__()
         self.n_labels = n_labels
         self.encoder = LabelEncoder(channels, n_labels, width, n_down, n_blocks, norm_ends)
-        self.decoder = Decoder(channels, width, n_down, norm_ends)
+        self.decoder = Decoder(channels, width, n_down, norm_ends, enlarge)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Map images (N, C, H, W) in [-1, 1] and labels (N, K) in {0, 1} to such images."""
@@ -235,6 +252,14 @@ def check_n_labels(names: list[str], **n_labels: int) -> None:
 def _activated(conv: nn.Conv2d | nn.ConvTranspose2d, normed: bool) -> list[nn.Module]:
     norm = [AffineInstanceNorm(conv.out_channels)] if normed else []
     return [conv, *norm, nn.ReLU()]
+
+
+def _enlargement(
+    c_in: int, c_out: int, enlarge: Enlarge, bias: bool
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    if enlarge == "resized":
+        return nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
+    return nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1, bias=bias)
 
 
 def _branch(channels: int) -> nn.Sequential:

@@ -49,6 +49,13 @@ def coloured(x: Tensor, modality: Modality, limits: Limits | None) -> Tensor:
     return (colours * (x[:, 0, :, :, None] > 0)).permute(0, 3, 1, 2)
 
 
+def label_colours(x: Tensor) -> Tensor:
+    """Return labels (N, H, W) that have no colours of their own as pictures (N, 3, H, W), uint8."""
+    scale = _scale(LABEL_COLOURS)
+    colours = scale(x.cpu().numpy() % scale.N, bytes=True)[..., :3]
+    return torch.from_numpy(colours.copy()).permute(0, 3, 1, 2)
+
+
 def _scale(name: str) -> Any:
     import matplotlib as mpl  # a slow import
 

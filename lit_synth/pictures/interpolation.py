@@ -11,7 +11,7 @@ from lit_synth.contracts.data import Batch, TranslationData
 from lit_synth.contracts.translator import Translation
 from lit_synth.pictures.colours import coloured
 from lit_synth.pictures.grid import png
-from lit_synth.pictures.sheet import TILE_PX
+from lit_synth.pictures.sheet import tile_factor
 from lit_synth.pictures.translations import preview
 from lit_synth.runs.files import write_atomically
 
@@ -48,7 +48,7 @@ def gif(pictures: Tensor) -> bytes:
 
     Small ones are enlarged like those of a grid.
     """
-    factor = max(1, TILE_PX // pictures.shape[-1])
+    factor = tile_factor(pictures.shape[-1])
     frames = F.interpolate(pictures, scale_factor=factor, mode="nearest").permute(0, 2, 3, 1)
     there = [Image.fromarray(frame.numpy()) for frame in frames]
     file = io.BytesIO()

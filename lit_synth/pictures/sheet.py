@@ -1,6 +1,7 @@
 """Named columns of pictures side by side."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +12,26 @@ from torch import Tensor
 
 from lit_synth.pictures.grid import LIGHT
 
+Ink = tuple[int, int, int]
+
 GAP_PX = 2
-TILE_PX = 96  # smaller pictures are enlarged by a whole factor to about this size
+APART_PX = 8  # before a column of another mark
+TILE_PX = 96  # smaller pictures are enlarged by a whole factor to this size or more
 FONT_PX, LINE_PX = 12, 15
 MOST_COLUMNS = 18  # beside each other; more go below
-INK = {"seen": (22, 110, 50), "unseen": (190, 70, 10), "input": (40, 40, 40), "truth": (40, 40, 40)}
+INK: dict[str, Ink] = {
+    "seen": (22, 110, 50),
+    "unseen": (190, 70, 10),
+    "input": (40, 40, 40),
+    "truth": (40, 40, 40),
+}
 OTHER_INK = (30, 80, 160)
+SAID = {
+    "seen": "trained on such pairs",
+    "partly seen": "trained on some such pairs",
+    "unseen": "never trained on such a pair",
+    "cascade": "in two steps",
+}
 
 
 class Column(NamedTuple):
@@ -58,25 +73,59 @@ def sheet(groups: Sequence[Sequence[Column]]) -> Tensor:
     )
 
 
+def tile_factor(side: int) -> int:
+    """Return the whole factor that enlarges pictures of this side to `TILE_PX` or more."""
+    return max(1, -(-TILE_PX // side))
+
+
 def _band(shown: Sequence[Column]) -> Tensor:
-    heights = [len(column.lines) + 1 for column in shown]
-    return torch.cat([_column(column, max(heights) * LINE_PX) for column in shown], dim=2)
+    headings = [heading_lines(column) for column in shown]
+    height = max(len(lines) for lines in headings) * LINE_PX
+    columns = [_column(*each, height) for each in zip(shown, headings, strict=True)]
+    apart = [0, *(APART_PX * (left.mark != right.mark) for left, right in pairwise(shown))]
+    padded = [F.pad(x, (gap, 0), value=LIGHT) for x, gap in zip(columns, apart, strict=True)]
+    return torch.cat(padded, dim=2)
 
 
-def _column(column: Column, heading_px: int) -> Tensor:
-    side = column.pictures.shape[-1]
-    tiles = F.interpolate(column.pictures, scale_factor=max(1, TILE_PX // side), mode="nearest")
+def _column(column: Column, lines: list[tuple[str, Ink]], heading_px: int) -> Tensor:
+    tiles = F.interpolate(column.pictures, scale_factor=_factor(column), mode="nearest")
     framed = F.pad(tiles, (GAP_PX, GAP_PX, 0, 2 * GAP_PX), value=LIGHT)
-    heading = _heading(column, framed.shape[-1], heading_px + GAP_PX)
-    return torch.cat([heading, *framed], dim=1)
+    return torch.cat([_heading(lines, framed.shape[-1], heading_px + GAP_PX), *framed], dim=1)
 
 
-def _heading(column: Column, width: int, height: int) -> Tensor:
+def _factor(column: Column) -> int:
+    return tile_factor(column.pictures.shape[-1])
+
+
+def heading_lines(column: Column) -> list[tuple[str, Ink]]:
+    """Return the lines of a heading, none wider than the column, with their colours."""
+    width = _factor(column) * column.pictures.shape[-1]
+    mark = SAID.get(column.mark, column.mark)
+    inks = [INK.get(column.mark, OTHER_INK)] + [INK["input"]] * len(column.lines)
+    lines = zip((mark, *column.lines), inks, strict=True)
+    return [(part, ink) for line, ink in lines for part in _parts(line, width)]
+
+
+def _parts(line: str, width: int) -> list[str]:
+    """Break a line between its words, and within those that are wider than it may be."""
+    font = ImageFont.load_default(FONT_PX)
+    parts = [""]
+    for word in line.split():
+        longer = f"{parts[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            parts[-1] = longer
+            continue
+        parts.append("")
+        for letter in word:
+            if font.getlength(parts[-1] + letter) > width:
+                parts.append("")
+            parts[-1] += letter
+    return [part for part in parts if part] or [""]
+
+
+def _heading(lines: list[tuple[str, Ink]], width: int, height: int) -> Tensor:
     image = Image.new("RGB", (width, height), (LIGHT, LIGHT, LIGHT))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(FONT_PX)
-    for number, line in enumerate((column.mark, *column.lines)):
-        while draw.textlength(line, font) > width - 2 * GAP_PX:
-            line = line[:-1]
-        ink = INK.get(column.mark, OTHER_INK) if number == 0 else INK["input"]
+    for number, (line, ink) in enumerate(lines):
         draw.text((GAP_PX, number * LINE_PX), line, ink, font)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)

@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 
 from lit_synth.contracts.data import Batch, TranslationData
-from lit_synth.contracts.translator import HasAttention, HasStyles, Translation, Translator
-from lit_synth.inference.ask import attention, translate
-from lit_synth.inference.styles import beside, fixed_styles
+from lit_synth.contracts.translator import (
+    HasAttention,
+    HasStyles,
+    MakesStyles,
+    ReadsStyles,
+    Translation,
+    Translator,
+)
+from lit_synth.inference.ask import attention, read_styles, translate
+from lit_synth.inference.styles import beside, fixed_styles, styles_of
 from lit_synth.pictures.colours import Limits, coloured, depth_limits, heated
 from lit_synth.pictures.sheet import MOST_COLUMNS, Column
 from lit_synth.pictures.translations import words
+
+INDEPENDENT = 2  # columns of styles whose coordinates are independent
 
 Named = Sequence[tuple[str, Translator]]
 
@@ -46,12 +55,14 @@ def style_columns(
             column
             for name, method in methods
             if translation in method.translations()
-            for column in _columns(name, method, data, x, translation, n_styles, seed, limits)
+            for column in _columns(
+                name, method, data, x, translation, n_styles, seed, limits, truth
+            )
         ]
         target = translation.target
         if truth and target in x and target in data.modalities:
             pictures = coloured(x[target], data.modalities[target], limits)
-            block.append(Column("truth", (target,), pictures))
+            block.insert(0, Column("truth", (target,), pictures))
         by_source.setdefault(translation.sources, []).append(block)
     lines = []
     for sources, blocks in by_source.items():
@@ -72,17 +83,26 @@ def _columns(
     n_styles: int,
     seed: int,
     limits: Limits | None,
+    truth: bool,
 ) -> list[Column]:
-    """Return what one method makes, in each style, and its attention for the first of them."""
-    n = len(x[translation.sources[0]])
+    """Return what one method makes, in each style, and its attention for the first of them.
+
+    Of pairs, in the true style first. Beside what a method makes of noise stands
+    what independent coordinates would make of the first of it.
+    """
+    given, target = x[translation.sources[0]], translation.target
     each: list[tuple[tuple[str, ...], Batch]] = [((), x)]
     if isinstance(method, HasStyles):
-        styles = fixed_styles(n_styles, method.style_dim, seed)
-        styles = beside(styles, x[translation.sources[0]])
-        each = [
-            ((f"style {k}",), {**x, "style": style.expand(n, -1)})
-            for k, style in enumerate(styles, start=1)
-        ]
+        noise = fixed_styles(n_styles, method.style_dim, seed)
+        named = {f"style {k}": s for k, s in enumerate(styles_of(method, noise), 1)}
+        if isinstance(method, MakesStyles):
+            independent = method.independent_styles_of(noise[:INDEPENDENT])
+            named |= {f"N(mean, sd) {k}": s for k, s in enumerate(independent, 1)}
+        styles = {name: beside(s.expand(len(given), -1), given) for name, s in named.items()}
+        paired = data.seen(translation.sources[0], target)
+        if truth and paired and target in x and isinstance(method, ReadsStyles):
+            styles = {"own style": read_styles(method, x[target], target), **styles}
+        each = [((name,), {**x, "style": style}) for name, style in styles.items()]
     said, modality = words(translation), data.modalities[translation.target]
     shown = [
         Column(
@@ -94,7 +114,7 @@ def _columns(
         source = translation.sources[0]
         pictures = coloured(x[source], data.modalities[source], limits)
         share = attention(method, each[0][1], translation)
-        shown.append(Column(name, (*said, "attention"), heated(pictures, share)))
+        shown.append(Column(name, (*said, "where it may change"), heated(pictures, share)))
     return shown
 
 

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from torch import nn
+
 from lit_synth.errors import InputError
-from lit_synth.losses.games import WGANGP, Game, Hinge, Logistic, Relativistic
+from lit_synth.losses.games import WGANGP, Game, Hinge, Logistic, Relativistic, r1_gamma
 from lit_synth.networks.parts.rebuilding import spec_of
+from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.releases.format import Release
 from lit_synth.runs.telling import warn
 
 GAME = "game"  # name of the fact in a release
+PUBLISHED_BATCH = 32  # of StyleGAN2
 KNOWN = {
     f"{game.__module__}.{game.__name__}": game for game in (WGANGP, Logistic, Hinge, Relativistic)
 }
@@ -45,6 +49,17 @@ def game_of(given: Game | None, source: Release | None, lambda_gp: float, n_crit
 def played(game: Game, n_critic: int) -> dict[str, Any]:
     """Return the facts of a release that say which game trained it."""
     return {GAME: {**spec_of(game), "n_critic": n_critic}}
+
+
+def published(generator: nn.Module | None) -> dict[str, Any]:
+    """Return `played` of public weights, which do not say it, where their family has one game.
+
+    StyleGAN2s play the logistic game; gamma is what the published rule has for their size.
+    """
+    if not isinstance(generator, StyleGAN2Generator):
+        return {}
+    gamma = round(r1_gamma(generator.image_size, PUBLISHED_BATCH), 6)
+    return played(Logistic(gamma=gamma), n_critic=1)
 
 
 def _built(fact: Any, source: Release) -> Game:

@@ -13,6 +13,7 @@ from lit_synth.contracts.generator import Generator, as_generator, mined_spaces
 from lit_synth.networks.parts.initialising import fresh_critic
 from lit_synth.pictures.grid import grid, png
 from lit_synth.releases.format import save_release
+from lit_synth.releases.games import published
 from lit_synth.releases.importers.keeping import KEPT
 from lit_synth.releases.importers.recognise import Imported
 from lit_synth.releases.sampling import sample
@@ -66,7 +67,9 @@ def write_release(
         "places": imported.places,
         "absent": sorted(imported.absent),
     }
-    extra = {"imported": facts, **({"class_names": [*class_names]} if class_names else {})}
+    names = {"class_names": [*class_names]} if class_names else {}
+    game = published(imported.networks.get("generator"))
+    extra = {"imported": facts, **names, **game}
     save_release(folder, imported.networks, text, extra, imported.method)
     if imported.kept:
         kept = {key: tensor.contiguous().clone() for key, tensor in imported.kept.items()}

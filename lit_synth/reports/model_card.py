@@ -45,7 +45,6 @@ def completed(text: str, method: Method, data: object, samples: Path, release: P
         release: The folder of the release, made if missing.
     """
     title, _, rest = text.partition("\n")
-    stated = [each for each in dict.fromkeys(_LICENCE.findall(text)) if each != NOT_STATED]
     return "\n".join(
         [
             title,
@@ -56,7 +55,7 @@ def completed(text: str, method: Method, data: object, samples: Path, release: P
             "",
             *(f"- {line}" for line in _described(data)),
             "",
-            *(f"Licence: {each}" for each in stated or [NOT_STATED]),
+            *(f"Licence: {each}" for each in licences(text) or [NOT_STATED]),
             "",
             "## Use it from Python",
             "",
@@ -66,6 +65,11 @@ def completed(text: str, method: Method, data: object, samples: Path, release: P
             "",
         ]
     )
+
+
+def licences(text: str) -> list[str]:
+    """Return the licences that a card states, each once."""
+    return [each for each in dict.fromkeys(_LICENCE.findall(text)) if each != NOT_STATED]
 
 
 def measured(values: Mapping[str, float]) -> list[str]:

@@ -55,7 +55,8 @@ def _is_new_and_off(name: str, before: Mapping[str, Any], now: Mapping[str, Any]
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the results of a run, flattened to dotted names."""
-    chosen = {key: config.get(key) for key in ("model", "data", "seed_everything", "prepare")}
+    keys = ("model", "data", "ranking", "seed_everything", "prepare")
+    chosen = {key: config.get(key) for key in keys}
     return flattened(chosen)
 
 

@@ -25,6 +25,10 @@ class Draws:
         """Draw (n, *shape) from a standard normal distribution."""
         return self._slice(lambda m: torch.randn(m, *shape, generator=self.rng), n)
 
+    def shared_normal(self, n: int, *shape: int) -> Tensor:
+        """Draw (n, *shape) from a standard normal distribution, the same in every process."""
+        return torch.randn(n, *shape, generator=self.rng)
+
     def uniform(self, n: int, *shape: int) -> Tensor:
         """Draw (n, *shape) from a uniform distribution on [0, 1)."""
         return self._slice(lambda m: torch.rand(m, *shape, generator=self.rng), n)

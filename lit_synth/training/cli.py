@@ -40,6 +40,7 @@ from lit_synth.training.misfits import explaining_misfits
 from lit_synth.training.mistakes import sentence
 from lit_synth.training.predict import translations
 from lit_synth.training.predict.options import N_IMAGES, OF_TRANSLATIONS, add_predict_options
+from lit_synth.training.ranking import Ranking, rank_references
 from lit_synth.training.values import check_values, explaining_machine
 
 TRAINER_DEFAULTS = {
@@ -190,6 +191,12 @@ class SynthCLI(LightningCLI):
             "of the one with this run's seed.",
         )
         parser.add_argument(
+            "--ranking",
+            type=Ranking | None,
+            default=None,
+            help="Which of a person's images come with a mask: those whose own masks are nearest.",
+        )
+        parser.add_argument(
             "--iterations",
             type=int | None,
             default=None,
@@ -297,6 +304,9 @@ class SynthCLI(LightningCLI):
             raise cause or error from None
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        ranking = self.config_init[self.subcommand].ranking
+        if ranking is not None:
+            rank_references(self.datamodule, ranking)
         trainer_callbacks = lit_synth.callbacks.always_on()
         if self.subcommand == "predict":
             trainer_callbacks.append(self._writer())

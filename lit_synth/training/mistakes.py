@@ -21,6 +21,9 @@ _CLASS = re.compile(r"class_path '?([\w.]+)|import path[^:]*: (\w+)|([A-Z]\w+) i
 _PREFIX = re.compile(r"""Parser key ["']?([\w.]+)["']?:""")
 _TYPE = re.compile(r"<class '(\w+)'>")
 _UNION = re.compile(r"Subtypes: \[(?P<kinds>.+)\](?:.|\n)+Given value: (?P<value>.+)")
+_MISSING = re.compile(
+    r"class_path '?[\w.]*?(?P<of>\w+)'?:\s+the following arguments are required: (?P<names>.+)"
+)
 _WRONG = re.compile(
     r"(?:Expected an? (?P<what>.+?)|(?P<choice>.+? among choices .+?))\. Got value: (?P<value>.+)"
 )
@@ -46,6 +49,8 @@ def sentence(message: str, options: Iterable[str]) -> str:
         name, known = classes[-1].rpartition(".")[2], _class_names()
         if name not in known:
             return f"{where}there is no class {classes[-1]}{_hint(name, known)}"
+    if missing := _MISSING.search(message):
+        return f"{where}{missing['of']} also needs {missing['names']}: say them in its init_args."
     if wrong := _WRONG.search(message):
         what = _TYPE.sub(r"\1", wrong["what"] or wrong["choice"])
         return f"{where}expected {what}, but it is {wrong['value'].strip()}."

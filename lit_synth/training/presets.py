@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import yaml
 
 from lit_synth.errors import InputError
+from lit_synth.losses.games import r1_gamma
 
-R1_PER_PIXEL = 2e-4  # gamma times batch, over the pixels of an image
 HALF_LIFE_KIMG = 10 / 32  # of the averaged weights, for each image of a batch
 MOST_AT_A_TIME, PIXELS_AT_A_TIME = 32, 4096  # a batch has 4096 / size images, at most 32
 SMALLEST_BATCH = 4  # a group of the minibatch deviation
@@ -59,7 +59,7 @@ def preset(image_size: int, images: int, source: bool, batch_size: int | None = 
         raise InputError(f"--batch_size is {batch_size}: expected at least 1.")
     return Preset(
         batch_size=batch_size,
-        gamma=R1_PER_PIXEL * image_size**2 / batch_size,
+        gamma=r1_gamma(image_size, batch_size),
         lr=2e-3 if image_size >= LARGE else 2.5e-3,
         half_life_kimg=HALF_LIFE_KIMG * batch_size,
         rampup=None if source else 0.05,

@@ -29,8 +29,16 @@ DRIT = {
     "shared_generator",
 }
 
+STARGAN_V2 = [
+    {"discriminator"},
+    {"discriminator"},
+    {"generator", "mapping", "style_encoder"},
+    {"generator"},
+]
+
 # The networks that each call of `minimize` may move, in order, over a whole tiny run.
 TURNS = {
+    "bicyclegan": 4 * [{"generator", "encoder"}, {"discriminators"}],
     "cyclegan": 4 * GENERATORS_FIRST,
     "drit": 2
     * [
@@ -49,22 +57,38 @@ TURNS = {
     "munit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "oasis": 4 * [{"generator"}, {"discriminator"}],
     "pix2pix": 4 * [{"discriminator"}, {"generator"}],
+    "seg2eye": 4 * [{"generator", "encoder"}, {"discriminator"}],
+    "seg2eye_refiner": 4 * [{"network"}],
     "segmenter": 4 * [{"network"}],
+    "remix": 4 * STARGAN_V2,
     "sdit": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "sisug_mapper": 4 * [{"mapper"}, {"critic"}],
     "spade": 4 * [{"generator", "encoder"}, {"discriminator"}],
+    "step": [
+        *2 * [{"discriminator"}, {"generator"}],
+        {"encoder"},
+        *[{"discriminator"}, {"generator", "encoder"}],
+        {"mapper"},
+    ],
     "stargan": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
     "stargan_modalities": 2 * [{"discriminator"}, {"discriminator"}, {"generator"}],
+    "stargan_v2": 4 * STARGAN_V2,
     "udit": 4 * [{"discriminators"}, {"content_encoders", "style_encoders", "decoders"}],
     "two_pix2pix": 4 * [{"discriminators"}, {"generators"}, {"generators"}],
 }
 
+# Stages without discriminators, of runs whose first stage has some.
+OTHER_STAGES = ["step@1", "step@3"]
+
 # Methods that judge real and made images in one pass: their discriminators must not couple images.
 IN_ONE_PASS = {
+    "bicyclegan",
     "drit",
     "inade",
     "munit",
     "oasis",
     "sdit",
+    "seg2eye",
     "spade",
     "stargan",
     "stargan_modalities",
@@ -117,7 +141,7 @@ def test_each_player_moves_only_its_own_weights_on_its_own_turn(name, trained):
     method, start, record = trained
     assert record.moved == TURNS[name]
     outside = tiny.changed_networks(start, tiny.state(method)) - set().union(*TURNS[name])
-    assert outside <= {"pool_a", "pool_b", "pools"}
+    assert outside <= {"annotated_w", "pool_a", "pool_b", "pools", "remix", "seed"}
 
 
 @pytest.mark.parametrize("name", [*TURNS, "mmnets"])
@@ -225,15 +249,24 @@ def two_processes(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = port, str(folder), list(TURNS)
+    arguments = port, str(folder), [*TURNS, *OTHER_STAGES]
     with server().other_rank("translator_ranks.run_rank", *arguments):
         run_rank(0, *arguments)
     return folder
 
 
 def test_two_processes_give_the_gradients_of_one(name, two_processes):
+    assert 2 * compare(name, two_processes) == len(TURNS[name])
+
+
+@pytest.mark.parametrize("stage", OTHER_STAGES)
+def test_two_processes_give_the_gradients_of_one_in_other_stages(stage, two_processes):
+    assert compare(stage, two_processes) == 1
+
+
+def compare(name, two_processes):
+    """Compare all gradients of two processes with those of one; return how many steps there are."""
     steps, end = gradients(name, 4)
-    assert 2 * len(steps) == len(TURNS[name])
     for rank in range(2):
         found, other_end = torch.load(two_processes / f"{name}-{rank}.pt", weights_only=True)
         for step, (expected, got) in enumerate(zip(steps, found, strict=True)):
@@ -243,6 +276,7 @@ def test_two_processes_give_the_gradients_of_one(name, two_processes):
                     assert_near(got[parameter], value, where)
         for key, value in end.items():
             assert_near(other_end[key], value, key)
+    return len(steps)
 
 
 def assert_near(ours, theirs, where):

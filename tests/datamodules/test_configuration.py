@@ -25,6 +25,7 @@ CONFIGS = {
     "FreiburgForest": {"root": "forest", "sets": {"rs": ["rgb", "segmentation"]}},
     "Rooms": {"sets": {"rdn": ["rgb", "depth", "nir"]}, "scenes_per_set": 8},
     "Opponents": {"image_size": 32, "images_per_set": 8},
+    "Creatures": {"kinds": ["dog", "cat"], "images_per_set": 8},
     "Flowers": {"image_size": 32, "train_images": 8},
     "Objects": {"colours": ["red", "blue"], "images_per_set": 8},
     "Biased": {
@@ -46,7 +47,12 @@ CONFIGS = {
         "attributes": ["hat", "hair=blond"],
         "images": 8,
     },
+    "Segmented": {
+        "source": {"class_path": "Portraits", "init_args": {"parts": True}},
+        "images": 8,
+    },
     "ObjectColours": {"colours": ["red", "blue"], "train_images": 8},
+    "BagEdges": {"image_size": 32, "pairs": 4},
     "Eyes": {"size": [40, 32], "persons": 4, "images_per_person": 2},
     "Persons": {
         "root": "people",

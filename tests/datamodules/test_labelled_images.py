@@ -31,6 +31,14 @@ def test_what_is_balanced_with_it_tells_nothing_of_it():
     assert (2 * fields["colour"] + fields["texture"]).bincount().tolist() == [6] * 4
 
 
+def test_all_images_have_the_values_that_are_asked_for_alone():
+    data = small(only={"colour": "red"})
+    for split in ("train", "val", "test"):
+        fields = data.split(split).fields
+        assert set(fields["colour"].tolist()) == {list(TinyWorld.attributes["colour"]).index("red")}
+        assert fields["texture"].unique().tolist() == [0, 1]
+
+
 def test_extractors_see_no_image_of_biased_domains_nor_of_judges():
     domains = {name: [{"images": 20, "colour": name}] for name in ("black", "red")}
     biased = Biased(TinyWorld(), "colour", ["texture"], domains, n_val=5, n_test=5, n_judging=8)
@@ -54,6 +62,8 @@ def test_extractors_see_no_image_of_biased_domains_nor_of_judges():
         ({"part": "train"}, "part is 'train'; give a name without /"),
         ({"part": "judge3"}, "part is 'judge3'"),
         ({"n_test": 0}, "n_test is 0"),
+        ({"only": {"colour": "mauve"}}, "colour has no value 'mauve'"),
+        ({"only": {"texture": "flat"}}, "drop it from one of them"),
     ],
 )
 def test_impossible_requests_are_named(arguments, message):

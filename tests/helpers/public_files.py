@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from lit_synth.releases.importers.layout import Options, to_own, to_public
+from lit_synth.releases.importers.states import StateDict
+
 BUFFERS = ("resample_filter", "noise_const", "w_avg")
 CHECKPOINTS = Path(__file__).parent.parent / "data" / "checkpoints"
 
@@ -19,6 +22,31 @@ CHECKPOINTS = Path(__file__).parent.parent / "data" / "checkpoints"
 def manifest(name):
     """Key -> shape of a public file."""
     return json.loads((CHECKPOINTS / f"{name}.json").read_text())
+
+
+def written(layout, networks):
+    """Return the state dicts of a file, by their paths."""
+    own = {f"{n}.{k}": t for n, net in networks.items() for k, t in net.state_dict().items()}
+    parts = layout.write(networks)
+    return {
+        path: to_public(part, own) | {key: t for key, t in part.inert.items() if t is not None}
+        for path, part in parts.items()
+    }
+
+
+def read_again(layout, networks):
+    """Read what is written of networks, check it, and return what it was recognised as."""
+    states = [StateDict(path, tensors) for path, tensors in written(layout, networks).items()]
+    found = layout.read(states, Options())
+    for state in states:
+        for name, tensors in to_own(found.parts[state.path], state.tensors, "file").items():
+            cls, init_args = found.parts[state.path].networks[name]
+            built = cls(**init_args)
+            built.load_state_dict(tensors)
+            expected = networks[name].state_dict()
+            for key, tensor in built.state_dict().items():
+                assert torch.equal(tensor, expected[key]), key
+    return found
 
 
 def shapes(state):

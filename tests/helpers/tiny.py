@@ -15,8 +15,12 @@ import lit_synth.baselines
 import lit_synth.methods  # noqa: F401
 from lit_synth.method import Method
 from lit_synth.networks.classifier import SmallClassifier
+from lit_synth.networks.deeplab import DeepLab
 from lit_synth.networks.extractor import ConvBackbone, ExtractorHead
+from lit_synth.networks.proxy_masks import ProxyMasks
+from lit_synth.networks.rearranger import Rearranger
 from lit_synth.networks.small import SmallCritic, SmallGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.wgan_gp_resnet import ResNetGenerator
 from lit_synth.releases.format import save_release
 
@@ -40,6 +44,7 @@ def write_releases(folder):
         randomise(generator, rng)
         randomise(critic, rng)
         save_release(folder / name, {"generator": generator, "critic": critic}, f"# {name}\n")
+    _write_stylegan2(folder)
     classifier = randomise(SmallClassifier(16, 1, 10, width=4, feature_dim=8), rng)
     seen = {"trained_on": {"sha256": "", "count": 0, "images": []}}
     save_release(folder / "classifier", {"classifier": classifier}, "# classifier\n", seen)
@@ -48,7 +53,25 @@ def write_releases(folder):
         randomise(network, rng)
     facts = {"attribute": "level", "scale": {"reduced": 0.5, "naive": 0.25}} | seen
     save_release(folder / "extractor", h, "# extractor\n", facts)
+    segmenter = DeepLab(4, [1, 1, 1], [1], 4, 1, [1, 2, 3], pooled=8, low=4, dropout=False)
+    randomise(segmenter, rng)
+    save_release(folder / "segmenter", {"network": segmenter}, "# segmenter\n")
     return folder
+
+
+def _write_stylegan2(folder):
+    """Write a StyleGAN2 of 16 px, and a rearranger of it at 8."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        generator = StyleGAN2Generator(16, 3, 6, 8, 64, 8, 2)
+        critic = StyleGAN2Discriminator(16, 3, 64, 8, mbstd_group=2)
+        proxy, rearranger = ProxyMasks(8, 3), Rearranger(8, 3, 3, 8, 4)
+        torch.nn.init.normal_(proxy.centroids)
+        torch.nn.init.normal_(rearranger.after.convs[-1].weight, std=0.1)
+    networks = {"generator": generator, "critic": critic}
+    save_release(folder / "stylegan2", networks, "# stylegan2\n")
+    networks |= {"proxy": proxy, "rearranger": rearranger}
+    save_release(folder / "rearranger", networks, "# rearranger\n", {"size": 8})
 
 
 @torch.no_grad()

@@ -8,13 +8,20 @@ import torch.distributed as dist
 
 
 def gradients(name, batch_size, **settings):
-    """Fit a tiny run of tests/conf/translation; return the gradients of each step, and the end.
+    """Fit a tiny run of tests/conf; return the gradients of each step, and the end.
 
     The learning rate is small, since Adam makes whole steps of rounding errors; where max-pools and
-    signs would choose by them, the run is in float64.
+    signs would choose by them, the run is in float64. The stage is the first, or that of `name@n`.
     """
-    method, data = tiny.build(f"translation/{name}", lr=1e-6)
-    method.stages, data.batch_size = method.stages[:1], batch_size
+    name, _, stage = name.partition("@")
+    settings_of_step = {
+        **dict.fromkeys(("lr_encoder", "lr_mapper"), 1e-6),
+        **dict.fromkeys(("triplets", "codes_at_once"), batch_size),
+    }
+    overrides = settings_of_step if name == "step" else {}
+    folder = "" if name in tiny.METHODS else "translation/"
+    method, data = tiny.build(f"{folder}{name}", lr=1e-6, **overrides)
+    method.stages, data.batch_size = [method.stages[int(stage or 0)]], batch_size
     record = tiny.Minimized(method)
     precision = "64-true" if name == "mmnets_unpaired" else "32-true"
     tiny.fit(method, data, precision=precision, **settings)

@@ -17,10 +17,10 @@ DOMAINS, STYLE = list(tiny_domains.DOMAINS), 4
 WEIGHTS = {"lambda_adv": 3.0, "lambda_gp": 7.0, "lambda_cls": 2.0, "lambda_rec": 5.0}
 
 
-def sdit(stages=None, n_labels=3, attention="text", **settings):
+def sdit(stages=None, n_labels=3, attention="text", code_from="trunk", **settings):
     torch.manual_seed(0)
     make = SDITGenerator(1, n_labels, 4, 1, 1, 1, 1, STYLE, attention)
-    judge = SDITDiscriminator(1, 16, n_labels, STYLE, 4, 2)
+    judge = SDITDiscriminator(1, 16, n_labels, STYLE, 4, 2, code_from)
     settings = WEIGHTS | {"lambda_lat": 11.0, "n_critic": 1, "domains": DOMAINS} | settings
     return SDIT(make, judge, stages=stages or [Stage("train", 1)], **settings)
 
@@ -40,7 +40,7 @@ def slow_steps(
     z = torch.randn(n, STYLE, generator=rng, dtype=torch.float64)
     alpha = torch.rand(n, 1, 1, 1, generator=rng, dtype=torch.float64)
     y = make(x, c_trg, z).detach()
-    real, fake = judge(x), judge(y)
+    real, fake = judge(x), judge(y, x)
     loss = 3 * (fake.realness.mean() - real.realness.mean())
     places = {"sum": 1, "mean": 4 * 4}[slope_of]  # of a map the gradients of all scores add up
     loss = loss + 7 * tiny.slow_gradient_penalty(
@@ -52,7 +52,7 @@ def slow_steps(
 
     judge = after.discriminator
     y = make(x, c_trg, z)
-    fake = judge(y)
+    fake = judge(y, x)
     z_back = torch.randn(n, STYLE, generator=rng, dtype=torch.float64) if fresh else z
     loss = -3 * fake.realness.mean() + 2 * classify(fake.logits, c_trg)
     loss = loss + 11 * (fake.code - z).abs().mean() + 5 * (make(y, c, z_back) - x).abs().mean()
@@ -62,11 +62,16 @@ def slow_steps(
 
 
 @pytest.mark.parametrize(
-    ("fresh", "identity", "slope_of"),
-    [(False, 0.0, "sum"), (True, 0.0, "sum"), (False, 13.0, "mean")],
+    ("fresh", "identity", "slope_of", "code_from"),
+    [
+        (False, 0.0, "sum", "trunk"),
+        (True, 0.0, "sum", "trunk"),
+        (False, 13.0, "mean", "change"),
+    ],
 )
-def test_losses_and_gradients_equal_the_formulas(fresh, identity, slope_of):
-    method = sdit(fresh_style=fresh, lambda_identity=identity, slope_of=slope_of)
+def test_losses_and_gradients_equal_the_formulas(fresh, identity, slope_of, code_from):
+    terms = {"fresh_style": fresh, "lambda_identity": identity, "slope_of": slope_of}
+    method = sdit(code_from=code_from, **terms)
     batch = tiny_domains.batch(2)
     before, rng, record = tiny.iterate(method, batch)
     x, c = (each.double() for each in labelled(batch, DOMAINS))

@@ -5,6 +5,7 @@ import tiny
 import tiny_domains
 import torch
 
+from lit_synth.augment import BlurredViews
 from lit_synth.contracts.translator import HasJudgement, HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.methods.udit import UDIT
@@ -106,6 +107,19 @@ def test_the_constraint_draws_nothing():
         tiny.fit(method, data)
         states.append(method.draws.rng.get_state())
     assert torch.equal(*states)
+
+
+def test_h_sees_an_image_and_its_translation_in_the_same_view():
+    method = udit(views=BlurredViews(shift=2, blur=1.0, noise=0.5))
+    x, x_fake = tiny.images(4).float(), tiny.images(4, seed=6).float()
+    assert method.semantic(x, x) == 0
+    plain, viewed = udit().semantic(x_fake, x), method.semantic(x_fake, x)
+    assert not torch.isclose(plain, viewed)
+    # Rows and columns that alternate by a sign are all that the blur takes.
+    board = torch.ones(16, 16).cumsum(0).add(torch.ones(16, 16).cumsum(1)).remainder(2) - 0.5
+    blind = udit(views=BlurredViews(shift=0, blur=1.0, noise=0.0))
+    blind.rand = lambda n, *shape: torch.full((n, *shape), 0.999)
+    assert blind.semantic(x + board, x) < 0.3 * udit().semantic(x + board, x)
 
 
 def test_h_is_looked_through_but_neither_learns_nor_leaves_eval_mode():

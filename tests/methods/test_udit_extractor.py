@@ -12,6 +12,7 @@ import yaml
 from tiny_world import TinyWorld
 
 from datamodules.labelled_images import LabelledImages
+from lit_synth.augment.base import Augment
 from lit_synth.cli import main
 from lit_synth.contracts.classifier import Classifier
 from lit_synth.errors import InputError
@@ -62,8 +63,14 @@ def test_each_width_learns_as_if_it_were_alone():
     assert not torch.equal(*(next(together.backbones[name].parameters()) for name in ("d1", "d4")))
 
 
-def test_loss_is_the_cross_entropy_of_what_reads_the_reduced_map():
-    method = extractor(1).double()
+class Halved(Augment):
+    def forward(self, x, rand):  # noqa: ARG002
+        return x / 2
+
+
+@pytest.mark.parametrize(("augment", "share"), [(None, 1), (Halved(), 0.5)])
+def test_loss_is_the_cross_entropy_of_what_reads_the_reduced_map(augment, share):
+    method = extractor(1, augment=augment).double()
     before, record, batches = copy.deepcopy(method), tiny.Minimized(method), []
     step = method.training_step
     method.training_step = lambda batch: batches.append(batch) or step(batch)
@@ -71,7 +78,7 @@ def test_loss_is_the_cross_entropy_of_what_reads_the_reduced_map():
     (batch,) = batches
     loss = 0
     for name in ("d1", "d2", "d4"):
-        head, maps = before.heads[name], before.backbones[name](batch["image"])
+        head, maps = before.heads[name], before.backbones[name](share * batch["image"])
         reduced = torch.einsum("oc,nchw->nohw", head.reduce.weight[:, :, 0, 0], maps)
         flat = (reduced + head.reduce.bias[:, None, None]).reshape(8, -1)
         logits = flat @ head.classify.weight.T + head.classify.bias

@@ -11,7 +11,7 @@ from lit_synth.errors import InputError
 from lit_synth.metrics import distances
 from lit_synth.metrics.fid import fid, fid_floor, fid_from_stats, fid_interval, fid_stats
 from lit_synth.metrics.kid import kid
-from lit_synth.metrics.kmmd import kmmd
+from lit_synth.metrics.kmmd import cmmd, kmmd
 from lit_synth.metrics.memorisation import memorisation, memorised, nearest_ratio
 from lit_synth.metrics.mind import mind
 from lit_synth.metrics.mv import mv, mv_distance
@@ -272,3 +272,16 @@ def test_only_the_side_with_neighbourhoods_needs_several_images():
 def test_identical_reals_have_no_unit(metric):
     with pytest.raises(InputError, match="same features"):
         metric(torch.ones(5, 3), FAKE[:, :3])
+
+
+def test_cmmd_equals_its_definition_and_takes_clips_embeddings_alone():
+    x, y = (f.double() / f.double().norm(dim=1, keepdim=True) for f in (REAL, FAKE))
+    mean = {}
+    for name, a, b in (("xx", x, x), ("yy", y, y), ("xy", x, y)):
+        terms = [float(torch.exp(-((p - q) ** 2).sum() / 200)) for p in a for q in b]
+        mean[name] = sum(terms) / len(terms)
+    expected = 1000 * (mean["xx"] + mean["yy"] - 2 * mean["xy"])
+    assert cmmd(x, y) == pytest.approx(expected, abs=1e-9)
+    assert cmmd(x, x) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(InputError, match=r"length 1.*clip:PATH"):
+        cmmd(REAL, FAKE)

@@ -11,6 +11,7 @@ from lit_synth.metrics.suite import NAMES, measure
 
 def features(n, seed):
     values = torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+    values = values / values.norm(dim=1, keepdim=True)  # as CMMD wants them
     return Features(values, values[:, :3])
 
 
@@ -21,7 +22,7 @@ def test_every_name_is_measured():
     intended = FAKE.logits.argmax(1)
     values = measure(REAL, FAKE, NAMES, intended=intended, train=TRAIN, seed=4)
     assert set(values) == {
-        *("fid", "fid_low", "fid_high", "fid_floor", "kid", "kid_std", "mind", "kmmd"),
+        *("fid", "cmmd", "fid_low", "fid_high", "fid_floor", "kid", "kid_std", "mind", "kmmd"),
         *("kmmd_bandwidth", "mv", "mv_distance", "precision", "recall", "f_score"),
         *("density", "coverage", "accuracy", "classifier_error"),
         *("memorisation_ratio", "memorisation_share"),

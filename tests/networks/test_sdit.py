@@ -145,6 +145,50 @@ def test_combinations_equal_their_formulas():
         assert torch.equal(a, torch.ones_like(a)) == (kind == "none")
 
 
+def test_fine_attention_is_a_map_of_the_images_size():
+    network, (x, label, z) = generator(attention="fine"), batch()
+    e = network.encoder(x, label)
+    block, resize, up, _, conv, norm, _ = network.attention
+    h = F.interpolate(block(e), scale_factor=2, mode="bilinear")
+    h = F.conv2d(h, up.weight, up.bias, padding=1).relu()
+    a = affine(norm, F.conv2d(h, conv.weight, padding=1)).sigmoid()
+    assert (resize.scale_factor, a.shape) == (2, x[:, :1].shape)
+    torch.testing.assert_close(network.attention_map(x, label), a)
+    y = network.decoder(network.content(e, network.mapping(z)))
+    torch.testing.assert_close(network(x, label, z), (1 - a) * x + a * y)
+
+
+def checkerboard(size):
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    return 1 - 2.0 * ((rows + columns) % 2).double().expand(1, 1, size, size)
+
+
+def test_a_resized_map_of_one_value_has_no_checkerboard():
+    flat = torch.ones(1, 8, 8, 8, dtype=torch.float64)
+    found = {}
+    for enlarge in ("transposed", "resized"):
+        decoder = generator(enlarge=enlarge).decoder
+        inner = decoder(flat)[:, :, 6:-6, 6:-6]  # beyond what the border reaches
+        found[enlarge] = (inner * checkerboard(4)).mean().abs()
+    assert found["resized"] < 1e-12 < 1e-4 < found["transposed"]
+
+
+def test_a_code_guessed_from_changes_does_not_see_a_checkerboard_nor_the_input():
+    rng = torch.Generator().manual_seed(2)
+    x, other, change = torch.rand(3, 2, 1, 16, 16, generator=rng, dtype=torch.float64)
+    board = checkerboard(16)
+    for code_from, seen in (("trunk", True), ("change", False)):
+        torch.manual_seed(0)
+        judge = SDITDiscriminator(1, 16, 2, 3, 4, 2, code_from=code_from).double()
+        code = judge(x + change, x).code
+        assert torch.allclose(code, judge(x + change + board, x).code) != seen
+        assert torch.allclose(code, judge(other + change, other).code) != seen
+        assert not torch.allclose(code, judge(x, x).code)
+        assert not torch.allclose(judge(x).realness, judge(x + board).realness)
+    with pytest.raises(InputError, match="changes of 24 px: give images of a multiple of 16 px"):
+        SDITDiscriminator(1, 24, 2, 3, 4, 2, code_from="change")
+
+
 def test_without_attention_e_is_decoded_and_with_full_attention_f():
     x, label, z = batch()
     for kind in ("text", "pixel"):

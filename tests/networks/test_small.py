@@ -1,33 +1,12 @@
-"""The small generator: what its mapping and its waves are, and what others find in it."""
+"""The small generator: what its mapping is, and what others find in it."""
 
-import math
-
-import pytest
 import tiny
 import torch
 
 from lit_synth.baselines.bsa import adapted_layers
 from lit_synth.networks.parts.rebuilding import another
-from lit_synth.networks.small import SmallGenerator, waves
-
-
-def test_waves_are_sines_and_cosines_of_the_share_below_z():
-    z = torch.randn(5, 3, dtype=torch.float64)
-    made = waves(z, 2)
-    assert made.shape == (5, 15)
-    for n in range(5):
-        for d in range(3):
-            share = (1 + math.erf(z[n, d] / math.sqrt(2))) / 2
-            turn = math.pi * (2 * share - 1)
-            known = [
-                z[n, d],
-                math.sin(turn),
-                math.cos(turn),
-                math.sin(2 * turn),
-                math.cos(2 * turn),
-            ]
-            assert made[n, d::3].tolist() == pytest.approx([float(each) for each in known])
-    assert torch.equal(waves(z, 0), z)
+from lit_synth.networks.parts.waves import waves
+from lit_synth.networks.small import SmallGenerator
 
 
 def test_mapping_goes_before_the_first_map():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from spade_plainly import drawn, one_hot, spade_norm, spectral
 
 from lit_synth.errors import InputError
 from lit_synth.networks import (
@@ -35,44 +36,10 @@ def some_ids(n=2, size=8):
     return ids
 
 
-def one_hot(ids, classes=K):
-    return torch.stack([ids == c for c in range(classes)], 1).double()
-
-
-def drawn(network):
-    """Give biases values too, and spectral norms vectors that have converged."""
-    for name, parameter in network.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter)
-    for _ in range(60):
-        for layer in network.modules():
-            if hasattr(layer, "parametrizations"):
-                layer.weight  # noqa: B018 - moves its vectors on
-    return network
-
-
-def normalised(x):
-    mean = x.mean((0, 2, 3), keepdim=True)
-    return (x - mean) / ((x - mean).square().mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
-
-
-def spectral(conv, x, padding):
-    """Convolve with a kernel divided by its largest singular value, by a decomposition."""
-    original = conv.parametrizations.weight.original
-    weight = original / torch.linalg.matrix_norm(original.flatten(1), 2)
-    return F.conv2d(x, weight, conv.bias, padding=padding)
-
-
-def spade_norm(norm, x, m):
-    h = F.conv2d(m, norm.shared.weight, norm.shared.bias, padding=1).relu()
-    gamma = F.conv2d(h, norm.gamma.weight, norm.gamma.bias, padding=1)
-    return normalised(x) * (1 + gamma) + F.conv2d(h, norm.beta.weight, norm.beta.bias, padding=1)
-
-
 @pytest.mark.parametrize("out", [3, 4])
 def test_a_block_is_its_plain_statement(out):
     block, ids = drawn(SPADEBlock(4, out, K, 0, hidden=3)), some_ids()
-    x, m = torch.randn(2, 4, 8, 8), one_hot(ids)
+    x, m = torch.randn(2, 4, 8, 8), one_hot(ids, K)
     h = F.leaky_relu(spade_norm(block.norm1, x, m), 0.2)
     h = spectral(block.conv1, h, 1)
     h = spectral(block.conv2, F.leaky_relu(spade_norm(block.norm2, h, m), 0.2), 1)
@@ -100,7 +67,7 @@ def test_a_pixel_of_no_class_is_one_more_class_where_asked():
 def test_discriminators_see_labels_edges_and_images_at_each_scale():
     net = drawn(SPADEDiscriminator(K, edges=True, widths=(3, 4, 4), scales=3))
     ids, images, edges = some_ids(2, 16), torch.randn(4, 3, 16, 16), torch.rand(2, 1, 16, 16)
-    joined = torch.cat([one_hot(ids), edges], 1).repeat(2, 1, 1, 1)
+    joined = torch.cat([one_hot(ids, K), edges], 1).repeat(2, 1, 1, 1)
     x = torch.cat([joined, images], 1)
     for scale, features in zip(net.scales, net(images, LabelMap(ids, edges)), strict=True):
         h = F.leaky_relu(F.conv2d(x, scale.first.weight, scale.first.bias, 2, 2), 0.2)

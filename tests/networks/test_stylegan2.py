@@ -12,6 +12,7 @@ from lit_synth.errors import InputError
 from lit_synth.networks import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.parts.minibatch import score_apart
 from lit_synth.networks.parts.rebuilding import another
+from lit_synth.networks.parts.waves import waves
 from lit_synth.networks.stylegan2 import preset
 
 LABEL = torch.tensor([2, 0, 2])
@@ -53,6 +54,17 @@ def test_generator_is_the_papers(noise):
     ws = w[:, None].expand(-1, 6, -1)
     assert_same(generator.to_w(z), ws)
     assert_same(generator(z), plainly.synthesised(generator.synthesis, ws, noise == "const"))
+
+
+def test_waves_join_z_before_it_is_normalised_and_the_mapping_learns_at_its_own_rate():
+    sizes = (16, 2, 5, 6, 64, 7, 3)
+    generator, z = drawn(StyleGAN2Generator(*sizes, mapping_lr=0.5, harmonics=2)), draw(3, 5)
+    h = plainly.normalised(waves(z, 2))
+    assert h.shape == (3, 25)
+    for layer in generator.mapping.body:
+        scaled = 0.5 * layer.weight / layer.weight.shape[1] ** 0.5
+        h = plainly.lrelu(h @ scaled.T + 0.5 * layer.bias)
+    assert_same(generator.mapping(z, None), h)
 
 
 def test_classes_join_z_as_normalised_vectors():

@@ -17,7 +17,7 @@ from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
 from lit_synth.inference.styles import fixed_styles
 from lit_synth.pictures.colours import heated
-from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
+from lit_synth.pictures.sheet import APART_PX, GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
 from lit_synth.pictures.styles import style_columns
 
 SEED = 1  # whose three styles differ
@@ -47,7 +47,7 @@ def test_a_line_for_each_source_with_a_column_for_each_style():
         ("dark", "to bright"), ("bright", "to dark"), ("grey", "to bright"),
     )]  # fmt: skip
     assert [said(line) for line in lines] == [
-        [("input", h[0][1]), *h, ("ToyStyles", *h[0][1:3], "attention")] for h in heads
+        [("input", h[0][1]), *h, ("ToyStyles", *h[0][1:3], "where it may change")] for h in heads
     ]
 
 
@@ -130,11 +130,11 @@ def test_attributes_share_their_input_which_begins_every_line():
     lines = style_columns([("Flips", method)], data, x, 4, 0, truth=True)
     assert [len(line) for line in lines] == [17, 11]
     assert {said(line)[0] for line in lines} == {("input", "grey")}
-    assert said(lines[0])[1] == ("Flips", "grey", "to a0", "style 1")
-    assert said(lines[0])[6] == ("truth", "a0")
+    assert said(lines[0])[1] == ("truth", "a0")
+    assert said(lines[0])[2] == ("Flips", "grey", "to a0", "style 1")
     assert said(lines[0])[7] == ("Flips", "grey", "to a1", "style 1")
     assert all(torch.equal(each, torch.eye(2)) for each in method.labels)
-    assert sheet(lines).shape[2] == 17 * WIDTH
+    assert sheet(lines).shape[2] == 17 * WIDTH + 2 * APART_PX
 
 
 def test_lines_are_never_cut_and_never_too_wide():
@@ -156,9 +156,11 @@ def test_the_callback_draws_styles_and_loads_what_stands_beside_once(tmp_path, m
     assert loaded == ["there"]
     pictures = [pil_to_tensor(Image.open(tmp_path / "samples" / f"{i:08d}.png")) for i in range(3)]
     # Two lines of 1 + 3 + 1 + 3 columns beside each other, the third below.
-    heading = 4 * LINE_PX + GAP_PX
-    assert all(each.shape == (3, 2 * (heading + 2 * WIDTH), 16 * WIDTH) for each in pictures)
-    others = pictures[0][:, :, 5 * WIDTH : 8 * WIDTH], pictures[2][:, :, 5 * WIDTH : 8 * WIDTH]
+    heading = 5 * LINE_PX + GAP_PX  # "where it may change" takes two lines
+    shape = (3, 2 * (heading + 2 * WIDTH), 16 * WIDTH + 5 * APART_PX)
+    assert all(each.shape == shape for each in pictures)
+    first, last = 5 * WIDTH + 2 * APART_PX, 8 * WIDTH + 2 * APART_PX
+    others = pictures[0][:, :, first:last], pictures[2][:, :, first:last]
     assert torch.equal(*others)  # the other run is over, this one goes on
     assert not torch.equal(pictures[0], pictures[2])
 
@@ -201,3 +203,34 @@ def test_what_cannot_stand_beside(tmp_path, monkeypatch, method, other, sentence
 def test_styles_are_at_least_one():
     with pytest.raises(InputError, match=r"samples\.styles is 0"):
         SampleGrid(styles=0)
+
+
+class Coded(ToyStyles):
+    def read_styles(self, images, domain):
+        assert domain == "bright"
+        return images.mean((1, 2, 3))[:, None].expand(-1, 2)
+
+    def styles_of(self, noise):
+        return 0.5 + 0 * noise
+
+    def independent_styles_of(self, noise):
+        return -0.5 + 0 * noise
+
+    def translations(self):
+        return super().translations()[:1]
+
+
+def test_pairs_are_shown_in_their_own_style_and_what_is_drawn_beside_independent_draws():
+    data = TinyDomains()
+    data.sets = {"pairs": ["dark", "bright"]}
+    x = data.split("val").fetch(range(2))
+    (line,) = style_columns([("Coded", Coded().eval())], data, x, 3, SEED, truth=True)
+    named = {column.lines[-1]: level(column.pictures) for column in line[1:-1]}
+    own = x["bright"].mean((1, 2, 3)).tanh()
+    torch.testing.assert_close(named.pop("own style"), own, atol=0.06, rtol=0)
+    drawn = {f"style {k}": 0.5 for k in (1, 2, 3)} | {f"N(mean, sd) {k}": -0.5 for k in (1, 2)}
+    for name, style in drawn.items():
+        expected = torch.tensor(style).tanh().expand(2)
+        torch.testing.assert_close(named[name], expected, atol=0.06, rtol=0)
+    assert (named["attention"] > -1).all()
+    assert said(line)[-1] == ("truth", "bright")

@@ -1,7 +1,8 @@
 """Grids of translations: colours, order of the columns, headings, and when they are written."""
 
+import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFont
 from tiny_scenes import TinyScenes
 from torchvision.transforms.functional import pil_to_tensor
 from toy_run import fit
@@ -10,7 +11,17 @@ from toy_translator import ToyTranslator
 from datamodules.items.modalities import Modality
 from lit_synth.callbacks.sample_grid import SampleGrid
 from lit_synth.pictures.colours import coloured
-from lit_synth.pictures.sheet import GAP_PX, LINE_PX, MOST_COLUMNS, TILE_PX, Column, sheet
+from lit_synth.pictures.sheet import (
+    APART_PX,
+    FONT_PX,
+    GAP_PX,
+    LINE_PX,
+    MOST_COLUMNS,
+    TILE_PX,
+    Column,
+    heading_lines,
+    sheet,
+)
 from lit_synth.pictures.translations import columns, preview
 
 SIDE = 16 * (TILE_PX // 16)  # of a tile
@@ -77,13 +88,31 @@ def test_images_that_are_not_rgb_are_grey():
 def test_layout_of_a_sheet():
     pictures = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
     one = sheet([[Column("seen", ("a", "to b"), pictures)]])
-    heading = 3 * LINE_PX + GAP_PX
+    heading = 4 * LINE_PX + GAP_PX  # "trained on such pairs" takes two lines
     assert one.shape == (3, heading + 3 * (SIDE + 2 * GAP_PX), SIDE + 2 * GAP_PX)
     assert (one[:, heading : heading + SIDE, GAP_PX:-GAP_PX] == 0).all()
     assert (one[:, heading + SIDE : heading + SIDE + GAP_PX] == 230).all()
     words = one[:, :heading].float()
     assert words.min() < 120  # something is written
     assert (words[1] > words[0])[: LINE_PX - 2].any()  # in green
+
+
+@pytest.mark.parametrize(("side", "shown"), [(16, 96), (28, 112), (64, 128), (96, 96), (128, 128)])
+def test_no_tile_is_smaller_than_a_reader_needs(side, shown):
+    column = Column("input", ("a",), torch.zeros(1, 3, side, side, dtype=torch.uint8))
+    assert sheet([[column]]).shape[2] == shown + 2 * GAP_PX
+
+
+def test_a_long_heading_is_wrapped_and_not_cut():
+    def said(*lines):
+        tile = torch.zeros(1, 3, 16, 16, dtype=torch.uint8)
+        return [line for line, _ in heading_lines(Column("unseen", lines, tile))]
+
+    font = ImageFont.load_default(FONT_PX)
+    found = said("night", "w" * 40)
+    assert " ".join(found[: found.index("night")]) == "never trained on such a pair"
+    assert "".join(found[found.index("night") + 1 :]) == "w" * 40
+    assert all(font.getlength(line) <= SIDE for line in found)
 
 
 def test_too_many_columns_go_below():
@@ -102,8 +131,11 @@ def test_a_preview_has_the_truth_where_it_is_known():
     with_truth = preview(data, {k: x[k] for k in ("depth", "segmentation")}, made, translation)
     without = preview(data, {"depth": x["depth"]}, made, translation)
     width = SIDE + 2 * GAP_PX
-    assert (with_truth.shape[2], without.shape[2]) == (3 * width, 2 * width)
-    assert torch.equal(with_truth[:, :, : 2 * width], without)
+    assert (with_truth.shape[2], without.shape[2]) == (
+        3 * width + 2 * APART_PX,
+        2 * width + APART_PX,
+    )
+    assert torch.equal(with_truth[:, :, : 2 * width + APART_PX], without)
 
 
 def test_the_callback_writes_fixed_scenes(tmp_path):
@@ -117,7 +149,7 @@ def test_the_callback_writes_fixed_scenes(tmp_path):
     )
     width = SIDE + 2 * GAP_PX
     assert first.shape == last.shape
-    assert first.shape[2] == 10 * width
+    assert first.shape[2] == 10 * width + 5 * APART_PX
     assert real.shape[2] == 3 * width
     # The truth is the same in all of them, below headings of different heights.
     tiles = 2 * (SIDE + 2 * GAP_PX)
@@ -134,5 +166,5 @@ def test_unaligned_scenes_without_a_validation_split(tmp_path):
     data = Unpaired({"a": ["rgb"], "b": ["depth"], "c": ["segmentation"]})
     fit(tmp_path, SampleGrid(2, n=64), method=ToyTranslator, data=data)
     picture = pil_to_tensor(Image.open(tmp_path / "samples" / "00000002.png"))
-    assert picture.shape[2] == 11 * (SIDE + 2 * GAP_PX)
+    assert picture.shape[2] == 11 * (SIDE + 2 * GAP_PX) + 9 * APART_PX
     assert picture.shape[1] == 4 * LINE_PX + GAP_PX + 8 * (SIDE + 2 * GAP_PX)  # at most 8 scenes

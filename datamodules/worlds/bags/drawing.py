@@ -16,6 +16,18 @@ from datamodules.worlds.canvas.drawing import Frame, column, gradient, paint
 from datamodules.worlds.canvas.shapes import Painter, Painting
 
 
+class Sketch(NamedTuple):
+    """What the parts of bags cover, whatever is filled in.
+
+    Attributes:
+        lines: Share of each pixel that lies on an outline or a seam (N, H, W).
+        silhouette: Share of each pixel that shows the bag or its strap (N, H, W).
+    """
+
+    lines: Tensor
+    silhouette: Tensor
+
+
 class Outline(NamedTuple):
     """A shape of bags: the least and the most of each measure."""
 
@@ -49,11 +61,12 @@ _LEAST_SHARE = 0.02  # what shows less is left out, so that masks have no invisi
 _GRAINS = 32  # across an image
 # Noise in [-1, 1] that leather is cut from.
 _SHEET = F.avg_pool2d(Dice(0, torch.arange(129**2)).between(-1, 1).reshape(1, 129, 129), 2, 1)[0]
+_LINE = 0.6  # half the width of a line, in pixels
 _PERIOD = (3.6 / 32, 6.0 / 32)  # of patterns, in images
 
 
-def draw_bags(value: Batch, dice: Dice, size: int) -> Painting:
-    """Return bags (N, 3, size, size) whose colour is open.
+def draw_bags(value: Batch, dice: Dice, size: int) -> tuple[Painting, Sketch]:
+    """Return bags (N, 3, size, size) whose colour is open, and their sketches.
 
     Args:
         value: `shape`, `strap` and `background` (N,): positions in the tables above.
@@ -69,13 +82,18 @@ def draw_bags(value: Batch, dice: Dice, size: int) -> Painting:
     away = (frame.u / 0.6).square() + ((frame.v + 0.01) / 0.07).square()
     painter.flat((1 - away).clamp_(0, 1) * 0.5, _DARK)
     height, distance = _outline(value["shape"], frame, dice)
-    _draw_strap(painter, value["strap"], height)
-    _draw_body(painter, height, distance)
+    strap = _draw_strap(painter, value["strap"], height)
+    body = _draw_body(painter, height, distance)
+    bare = 1 - body.silhouette  # a strap begins behind the bag
+    sketch = Sketch(
+        torch.maximum(body.lines, strap.lines * bare),
+        body.silhouette + strap.silhouette * bare,
+    )
     slope = dice.between(-0.12, 0.12)[:, None]
     place = torch.arange(size) / size
     light = (0.98 + slope * (place - 0.5) - slope.abs() / 2)[:, None, None, :]
     share = painting.share * light
-    return Painting(painting.fixed * light, share * (share > _LEAST_SHARE))
+    return Painting(painting.fixed * light, share * (share > _LEAST_SHARE)), sketch
 
 
 def draw_prints(pattern: Tensor, dice: Dice, size: int) -> Tensor:
@@ -120,7 +138,12 @@ def _outline(shape: Tensor, frame: Frame, dice: Dice) -> tuple[Tensor, Tensor]:
     return height, torch.maximum(corner, torch.maximum(-frame.v, frame.v - column(height)))
 
 
-def _draw_strap(p: Painter, strap: Tensor, height: Tensor) -> None:
+def _line(frame: Frame, distance: Tensor) -> Tensor:
+    """Return the coverage of the line at which a signed distance is 0."""
+    return frame.coverage(distance.abs() - _LINE / frame.pixels)
+
+
+def _draw_strap(p: Painter, strap: Tensor, height: Tensor) -> Sketch:
     """Draw half an elliptical ring that begins behind the bag."""
     least, most = _STRAPS[strap].unbind(2)
     half, rise = torch.lerp(least, most, p.dice.several(2, 0, 1)).unbind(1)
@@ -129,12 +152,14 @@ def _draw_strap(p: Painter, strap: Tensor, height: Tensor) -> None:
     across, upward = p.frame.u / half, (p.frame.v - column(height) + 0.05) / rise
     level = (across.square() + upward.square()).sqrt()
     slope = ((across / half).square() + (upward / rise).square()).sqrt_() / level.clamp(min=1e-3)
-    ring = p.frame.coverage(((level - 1) / slope.clamp(min=1e-3)).abs_() - column(thick))
-    above = p.frame.coverage(column(height) - 0.05 - p.frame.v)
-    paint(p.painting.fixed, ring * above * column((strap > 0).float()), tone)
+    away = ((level - 1) / slope.clamp(min=1e-3)).abs_() - column(thick)
+    shown = p.frame.coverage(column(height) - 0.05 - p.frame.v) * column((strap > 0).float())
+    ring = p.frame.coverage(away) * shown
+    paint(p.painting.fixed, ring, tone)
+    return Sketch(_line(p.frame, away) * shown, ring)
 
 
-def _draw_body(p: Painter, height: Tensor, distance: Tensor) -> None:
+def _draw_body(p: Painter, height: Tensor, distance: Tensor) -> Sketch:
     """Draw the leather, and either a flap with a clasp or a zip."""
     frame, dice = p.frame, p.dice
     flap = dice.between(0, 1) < 0.6
@@ -145,12 +170,15 @@ def _draw_body(p: Painter, height: Tensor, distance: Tensor) -> None:
     shade = 0.86 + 0.14 * (frame.v / column(height)).clamp(0, 1) - 0.25 * rim
     shade -= frame.coverage(seam - 0.012) * column(dice.between(0.03, 0.08))
     shade *= 1 + _leather(dice, frame.u.shape[-1])
-    p.coloured(frame.coverage(distance), shade, _gloss(frame, height, dice))
+    body = frame.coverage(distance)
+    p.coloured(body, shade, _gloss(frame, height, dice))
     # So large that it hides at least one pixel at 32: readers of the leather can keep away from it.
     clasp = torch.maximum(frame.u.abs() - 0.07, seam - 0.05)
     shown = frame.coverage(clasp) * column(flap.float())
     paint(p.painting.fixed, shown, _METALS[dice.below(len(_METALS))])
     p.painting.share.mul_(1 - shown[:, None])
+    lines = torch.maximum(_line(frame, distance), _line(frame, seam) * body * (1 - shown))
+    return Sketch(torch.maximum(lines, _line(frame, clasp) * column(flap.float())), body)
 
 
 def _gloss(frame: Frame, height: Tensor, dice: Dice) -> Tensor:

@@ -1,5 +1,6 @@
 """A world of handbags whose colour and texture change alone."""
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from datamodules.worlds.bags.drawing import (
     OUTLINES,
     PATTERNS,
     STRAPS,
+    Sketch,
     draw_bags,
     draw_prints,
 )
@@ -86,12 +88,29 @@ class Bags(LabelledWorld):
             raise DataError(f"image_size is {image_size}; give {_SIZES[0]} to {_SIZES[1]} pixels.")
 
     def render(self, index: Tensor, given: Batch, style: int = 0) -> Batch:
+        return self._in_parts(index, given, lambda some, asked: self._render(some, asked, style)[0])
+
+    def render_with_edges(self, index: Tensor, given: Batch) -> Batch:
+        """Render bags `index` (N,) in front of white, and their `edges`, uint8 (N, 1, H, W).
+
+        Edges are the outlines and seams of what is drawn, black on white: they depend on no colour,
+        texture or shade.
+
+        Args:
+            index: See `render`.
+            given: See `render`.
+        """
+        return self._in_parts(index, given, self._render_with_edges)
+
+    def _in_parts(
+        self, index: Tensor, given: Batch, render: Callable[[Tensor, Batch], Batch]
+    ) -> Batch:
         count = max(1, _PIXELS // self.image_size**2)
         parts = []
         for first in range(0, max(1, len(index)), count):
             some = slice(first, first + count)
             asked = {name: value[some] for name, value in given.items()}
-            parts.append(self._render(index[some], asked, style))
+            parts.append(render(index[some], asked))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def verdicts(self, images: Tensor, fields: Batch) -> Batch:
@@ -128,10 +147,18 @@ class Bags(LabelledWorld):
     def _least_energy(self) -> float:
         return max(_LEAST_ENERGY, self.faintest / 10)
 
-    def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
+    def _render_with_edges(self, index: Tensor, given: Batch) -> Batch:
+        made, sketch = self._render(index, given, style=0)
+        lines, shown = sketch.lines[:, None], sketch.silhouette[:, None]
+        image = torch.lerp(torch.tensor(255.0), made["image"].float(), shown)
+        edges = (1 - lines).mul_(255)
+        pixels = {"image": image, "edges": edges}
+        return made | {name: each.round_().to(torch.uint8) for name, each in pixels.items()}
+
+    def _render(self, index: Tensor, given: Batch, style: int) -> tuple[Batch, Sketch]:
         value = self._values(index, given)
         dice = Dice(3 * self.world_seed + 1, index)
-        painting = draw_bags(value, dice, self.image_size)
+        painting, sketch = draw_bags(value, dice, self.image_size)
         contrast = self.faintest * (_BOLDEST / self.faintest) ** dice.between(0, 1)
         print_ = draw_prints(value["pattern"], dice, self.image_size)
         print_ *= (contrast * value["texture"])[:, None, None, None]
@@ -139,13 +166,14 @@ class Bags(LabelledWorld):
         tone = _tone(value["colour"], rolls)[:, :, None, None]
         ink = _INKS[value["colour"]][:, None, None, None]
         pixels = painting.fixed + painting.share * torch.lerp(tone, ink, print_)
-        return {
+        fields = {
             "image": pixels.clamp_(0, 1).mul_(255).round_().to(torch.uint8),
             **value,
             "shade": rolls[:, 2],
             "contrast": contrast,
             "mask": painting.mask,
         }
+        return fields, sketch
 
     def _values(self, index: Tensor, given: Batch) -> Batch:
         """Return the value of each attribute (N,): as given, or rolled."""

@@ -41,6 +41,20 @@ MEASURES = {
 }
 HEAD = "head"  # marked as attributes are: where the head shows
 
+# What a pixel can show, and its colour. Lenses belong to the glasses, ears and neck to the skin.
+PARTS = {
+    "background": (0, 0, 0),
+    "skin": (230, 180, 150),
+    "hair": (120, 70, 30),
+    "brows": (60, 170, 75),
+    "eyes": (70, 120, 220),
+    "glasses": (150, 60, 200),
+    "nose": (245, 130, 48),
+    "mouth": (220, 30, 60),
+    "hat": (250, 210, 40),
+    "clothes": (120, 140, 150),
+}
+
 SKIN = {"pale": (0.97, 0.83, 0.74), "medium": (0.78, 0.57, 0.44), "dark": (0.44, 0.29, 0.22)}
 # The darkest and the lightest shade of each.
 HAIR = {
@@ -96,6 +110,8 @@ class Painter:
         colour: Of the skin, the hair and what the style rolls: name -> (N, 3).
         head: Coordinates of the head.
         features: The same, moved to where the face looks.
+        shares: How much of each pixel each of `PARTS` makes up so far, (len(PARTS), N, H, W); None:
+            nobody asks.
     """
 
     canvas: Tensor
@@ -106,6 +122,7 @@ class Painter:
     colour: Batch
     head: Frame
     features: Frame
+    shares: Tensor | None = None
 
     @property
     def eye(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -125,7 +142,10 @@ class Painter:
         head, features = copy(self.head), copy(self.features)
         head.v, features.v = head.v[:, rows], features.v[:, rows]
         canvas, marks = self.canvas[:, :, rows], self.marks[:, :, rows]
-        return replace(self, canvas=canvas, marks=marks, head=head, features=features)
+        shares = None if self.shares is None else self.shares[:, :, rows]
+        return replace(
+            self, canvas=canvas, marks=marks, head=head, features=features, shares=shares
+        )
 
     def only(self, name: str, cover: Cover | Tensor) -> Cover:
         """Return a layer that is there where an attribute's value is 1."""
@@ -140,13 +160,16 @@ class Painter:
         now = torch.where(is_second, second, first)
         return Cover(now, {name: torch.where(is_second, first, second)})
 
-    def layer(self, cover: Cover | Tensor, colour: Tensor, *toned_by: str) -> None:
+    def layer(
+        self, cover: Cover | Tensor, colour: Tensor, *toned_by: str, part: str | None = None
+    ) -> None:
         """Paint a layer.
 
         Args:
             cover: Its opacity.
             colour: (3,), (N, 3) or (N, 3, H or 1, W or 1).
             toned_by: Attributes that its colour depends on; `HEAD` where it is part of the head.
+            part: What it shows; None: light, shadow or paint on what lies below.
         """
         drawn = cover if isinstance(cover, Cover) else Cover(cover)
         colour = colour.expand(len(self.canvas), 3) if colour.dim() == 1 else colour
@@ -156,6 +179,16 @@ class Painter:
             self.marks[self.names.index(name)] |= drawn.now > 0
         for name, other in drawn.otherwise.items():
             self.marks[self.names.index(name)] |= drawn.now != other
+        if part is not None:
+            self.belong(part, drawn)
+
+    def belong(self, part: str, cover: Cover | Tensor) -> None:
+        """Count what a layer covers as one of `PARTS`."""
+        if self.shares is None:
+            return
+        now = cover.now if isinstance(cover, Cover) else cover
+        self.shares *= 1 - now
+        self.shares[list(PARTS).index(part)] += now
 
 
 def oval(
@@ -203,9 +236,9 @@ def _power(x: Tensor, power: Tensor | None) -> Tensor:
 
 
 def draw_portraits(
-    value: Batch, measure: Batch, photo: Dice, style: Dice, size: int
-) -> tuple[Tensor, Batch]:
-    """Return pictures (N, 3, size, size) in [0, 1], and marks.
+    value: Batch, measure: Batch, photo: Dice, style: Dice, size: int, parts: bool = False
+) -> tuple[Tensor, Batch, Tensor | None]:
+    """Return pictures (N, 3, size, size) in [0, 1], marks, and parts.
 
     Args:
         value: Attribute -> value (N,).
@@ -213,10 +246,12 @@ def draw_portraits(
         photo: Roll pose, clothes, light and what lies behind.
         style: Roll colours that are neither attributes nor the person's.
         size: Side in pixels.
+        parts: Tell what each pixel shows?
 
     Returns:
-        The pictures, and for each attribute and `HEAD` a mask, bool (N, size, size): the pixels
-        that the attribute's value can have an influence on, and those of the head.
+        The pictures; for each attribute and `HEAD` a mask, bool (N, size, size): the pixels that
+        the attribute's value can have an influence on, and those of the head; and, if they are
+        asked for, which of `PARTS` makes up most of each pixel, uint8 (N, size, size).
     """
     canvas = _draw_backdrop(photo, size)
     names = [*value, HEAD]
@@ -227,9 +262,12 @@ def draw_portraits(
     marks = torch.zeros(len(names), len(canvas), size, size, dtype=torch.bool)
     colour = _colours(value, measure, style)
     columns = {name: column(each) for name, each in measure.items()}
-    painter = Painter(canvas, marks, names, value, columns, colour, head, features)
+    shares = torch.zeros(len(PARTS), len(canvas), size, size) if parts else None
+    if shares is not None:
+        shares[0] = 1
+    painter = Painter(canvas, marks, names, value, columns, colour, head, features, shares)
     outline = _hair_outline(painter)
-    painter.layer(outline, painter.colour["hair"] * 0.62, "hair", HEAD)
+    painter.layer(outline, painter.colour["hair"] * 0.62, "hair", HEAD, part="hair")
     _draw_body(painter.band(-3, -0.5), photo)
     _draw_head(painter.band(-1.3, 1.2), photo)
     _draw_age(painter.band(-1, 0.8))
@@ -241,7 +279,8 @@ def draw_portraits(
     _draw_glasses(painter.band(-0.35, 0.4))
     _draw_hat(painter.band(0.3, 1.7))
     canvas *= _light(photo, size)
-    return canvas, dict(zip(names, marks, strict=True))
+    shown = None if shares is None else shares.argmax(0).to(torch.uint8)
+    return canvas, dict(zip(names, marks, strict=True)), shown
 
 
 def _colours(value: Batch, measure: Batch, style: Dice) -> Batch:
@@ -262,11 +301,11 @@ def _draw_body(p: Painter, photo: Dice) -> None:
     """Draw neck and shoulders."""
     u, v, skin = p.head.u, p.head.v, p.colour["skin"] * 0.88
     clothes = _hsv(photo, (0, 1), (0, 0.7), (0.2, 0.9))
-    p.layer(oval(p.head, u, v + 2.2, 1.22, 0.92, _SQUARE), clothes)
-    p.layer(oval(p.head, u, v + 1.22, 0.40, 0.26), skin, "skin")
+    p.layer(oval(p.head, u, v + 2.2, 1.22, 0.92, _SQUARE), clothes, part="clothes")
+    p.layer(oval(p.head, u, v + 1.22, 0.40, 0.26), skin, "skin", part="skin")
     neck = p.either("gender", p.head.coverage(u.abs() - 0.27), p.head.coverage(u.abs() - 0.37))
     neck = neck * p.head.coverage((v + 0.87).abs() - 0.37)
-    p.layer(neck, skin, "skin")
+    p.layer(neck, skin, "skin", part="skin")
     p.layer(neck * oval(p.head, u, v + 0.9, 0.6, 0.34) * 0.25, _DARK)
 
 
@@ -274,13 +313,13 @@ def _draw_head(p: Painter, photo: Dice) -> None:
     """Draw ears and face, and the shadow of a beard."""
     u, v, m, skin = p.head.u, p.head.v, p.measure, p.colour["skin"]
     ear = oval(p.head, u.abs() - m["width"] - 0.02, v + 0.08, 0.1 * m["ears"], 0.19 * m["ears"])
-    p.layer(ear, skin * 0.88, "skin", HEAD)
+    p.layer(ear, skin * 0.88, "skin", HEAD, part="skin")
     height = torch.where(v > 0, 1.0, m["chin"])
     narrow = oval(p.head, u, v, m["width"], height, m["square"])
     broad = oval(p.head, u, v, m["width"] * 1.03, height, m["square"] + 0.75)
     side = column(torch.where(photo.between(0, 1) < 0.5, -1.0, 1.0))
     lit = skin[:, :, None, None] * (1 - 0.16 * (0.5 + 0.8 * side * u).clamp(0, 1))[:, None]
-    p.layer(p.either("gender", narrow, broad), lit, "skin", HEAD)
+    p.layer(p.either("gender", narrow, broad), lit, "skin", HEAD, part="skin")
     cheeks = (p.features.u / m["width"]).square() + ((v - 0.1) / 0.75).square()
     beard = broad * (1.8 * cheeks - 0.8).clamp(0, 1) * (-0.4 - 4 * v).clamp(0, 1) * m["beard"]
     p.layer(p.either("gender", torch.zeros_like(beard), beard), _BEARD)
@@ -311,16 +350,16 @@ def _draw_eyes(p: Painter) -> None:
     painted = oval(f, x, y - 0.6 * height - 0.03, 1.45 * width, 1.3 * height + 0.03)
     p.layer(p.only("make_up", painted * 0.8), p.colour["shadow"])
     lashes = oval(f, x - 0.02, y - 0.03, 1.25 * width, 1.25 * height)
-    p.layer(p.only("make_up", lashes), _DARK)
-    p.layer(oval(f, x, y - 0.022, 1.08 * width, 1.1 * height), _DARK * 2)
+    p.layer(p.only("make_up", lashes), _DARK, part="eyes")
+    p.layer(oval(f, x, y - 0.022, 1.08 * width, 1.1 * height), _DARK * 2, part="eyes")
     white = oval(f, x, y, width, height)
-    p.layer(white, _WHITE)
+    p.layer(white, _WHITE, part="eyes")
     p.layer(white * oval(f, x, f.v, 0.075, 0.085), through(_IRIS, m["iris"]))
     p.layer(white * oval(f, x, f.v, 0.035, 0.04), _DARK)
     up, arch = f.v - m["brow_height"] - m["brow_slant"] * x, x.square()
     thin = oval(f, x, up + 1.6 * arch - 0.03, 0.16, 0.026)
     thick = oval(f, x, up + 0.8 * arch + 0.02, 0.185, 0.055)
-    p.layer(p.either("gender", thin, thick), through(_BROWS, m["brow_tone"]))
+    p.layer(p.either("gender", thin, thick), through(_BROWS, m["brow_tone"]), part="brows")
 
 
 def _draw_nose(p: Painter) -> None:
@@ -328,9 +367,13 @@ def _draw_nose(p: Painter) -> None:
     f, m, skin = p.features, p.measure, p.colour["skin"]
     bridge = oval(f, f.u, f.v + 0.55 * m["nose_length"], 0.045, 0.5 * m["nose_length"])
     p.layer(bridge * 0.5, torch.lerp(skin, torch.ones(3), 0.25), "skin")
+    p.belong("nose", bridge)
     up = f.v + m["nose_length"]
-    p.layer(oval(f, f.u, up, m["nose_width"], 0.05) * 0.8, skin * 0.72, "skin")
-    p.layer(oval(f, f.u.abs() - 0.5 * m["nose_width"], up + 0.015, 0.026, 0.022), _DARK * 2)
+    tip = oval(f, f.u, up, m["nose_width"], 0.05)
+    p.layer(tip * 0.8, skin * 0.72, "skin")
+    p.belong("nose", tip)
+    nostrils = oval(f, f.u.abs() - 0.5 * m["nose_width"], up + 0.015, 0.026, 0.022)
+    p.layer(nostrils, _DARK * 2, part="nose")
 
 
 def _draw_mouth(p: Painter) -> None:
@@ -341,11 +384,11 @@ def _draw_mouth(p: Painter) -> None:
     p.layer(p.only("make_up", rouge), p.colour["lipstick"])
     closed, smiling = _mouth(p, 1.0, 0.0, 0.0), _mouth(p, 1.4, 0.9, 0.06)
     lips = p.either("smile", closed[0], smiling[0])
-    p.layer(lips, skin * _LIPS, "skin")
+    p.layer(lips, skin * _LIPS, "skin", part="mouth")
     p.layer(p.only("make_up", lips * 0.9), p.colour["lipstick"])
     line = f.coverage((f.v + m["mouth_height"]).abs() - 0.016) * closed[0]
     p.layer(p.either("smile", line, torch.zeros_like(line)), _MOUTH)
-    p.layer(p.only("smile", smiling[1]), _WHITE)
+    p.layer(p.only("smile", smiling[1]), _WHITE, part="mouth")
 
 
 def _mouth(p: Painter, width: float, bend: float, open_by: float) -> tuple[Tensor, Tensor]:
@@ -368,7 +411,7 @@ def _draw_fringe(p: Painter) -> None:
     below = f.coverage(0.33 + 0.14 * strand - f.v)
     cover = below * oval(p.head, p.head.u, p.head.v - 0.1, m["width"] + 0.03, 0.9)
     tone = p.colour["hair"][:, :, None, None] * (0.92 - 0.25 * strand)[:, None]
-    p.layer(p.only("fringe", cover), tone, "hair", HEAD)
+    p.layer(p.only("fringe", cover), tone, "hair", HEAD, part="hair")
 
 
 def _hair_outline(p: Painter) -> Cover:
@@ -391,7 +434,7 @@ def _draw_hair(p: Painter, outline: Cover) -> None:
     face = oval(p.features, p.features.u, up, 0.93 * p.measure["width"], 0.9, _SQUARE)
     shine = 1 - 0.9 * (p.head.v - 0.8).abs().clamp(max=0.35)
     tone = p.colour["hair"][:, :, None, None] * shine[:, None]
-    p.layer(outline * (1 - face), tone, "hair", HEAD)
+    p.layer(outline * (1 - face), tone, "hair", HEAD, part="hair")
 
 
 def _draw_glasses(p: Painter) -> None:
@@ -402,9 +445,10 @@ def _draw_glasses(p: Painter) -> None:
         oval(f, x, f.v + 0.02, 0.24 + more, 0.19 + more, _SQUARE) for more in (-0.03, 0.045)
     )
     p.layer(p.only("glasses", lens * 0.25), _LENS)
+    p.belong("glasses", p.only("glasses", lens))
     bridge = f.coverage((f.v - 0.05).abs() - 0.035) * f.coverage(f.u.abs() - m["width"])
     frame = torch.maximum(rim * (1 - lens), bridge * (1 - oval(f, x, f.v, 0.24, 0.19, _SQUARE)))
-    p.layer(p.only("glasses", frame), p.colour["frame"], HEAD)
+    p.layer(p.only("glasses", frame), p.colour["frame"], HEAD, part="glasses")
 
 
 def _draw_hat(p: Painter) -> None:
@@ -412,10 +456,10 @@ def _draw_hat(p: Painter) -> None:
     u, v, m = p.head.u, p.head.v, p.measure
     crown = oval(p.head, u, v - 0.62, m["width"] + 0.16, 0.80, _SQUARE) * p.head.coverage(0.62 - v)
     lit = p.colour["hat"][:, :, None, None] * (1 - 0.2 * (0.5 + 0.6 * u).clamp(0, 1))[:, None]
-    p.layer(p.only("hat", crown), lit, HEAD)
+    p.layer(p.only("hat", crown), lit, HEAD, part="hat")
     p.layer(p.only("hat", crown * p.head.coverage(v - 0.86)), p.colour["hat"] * 0.55, HEAD)
     brim = oval(p.head, u, v - 0.66 + 0.1 * u.square(), m["width"] + 0.42, 0.1, _SQUARE)
-    p.layer(p.only("hat", brim), lit, HEAD)
+    p.layer(p.only("hat", brim), lit, HEAD, part="hat")
 
 
 def through(colours: Tensor, share: Tensor) -> Tensor:

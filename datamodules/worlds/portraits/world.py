@@ -9,7 +9,14 @@ from datamodules.errors import DataError
 from datamodules.items.splits import Batch
 from datamodules.labelled.source import IMAGES, LabelledWorld
 from datamodules.worlds.canvas.dice import Dice, GivenDice, rolls_of
-from datamodules.worlds.portraits.drawing import HAIR, HEAD, MEASURES, SKIN, draw_portraits
+from datamodules.worlds.portraits.drawing import (
+    HAIR,
+    HEAD,
+    MEASURES,
+    PARTS,
+    SKIN,
+    draw_portraits,
+)
 
 _NO_YES = ("no", "yes")
 _SIZES = (32, 128)  # pixels
@@ -41,6 +48,8 @@ class Portraits(LabelledWorld):
         world_seed: Names the world.
         people: How many there are; None: every photo is of somebody else.
         rolls: Have as a field `rolls` too: all that a photo is made from, see `sample_rolls`.
+        parts: Have as a field `parts` too: what each pixel shows, uint8 (N, H, W), numbered as in
+            `PARTS`.
     """
 
     attributes = MappingProxyType(
@@ -63,6 +72,7 @@ class Portraits(LabelledWorld):
         world_seed: int = 0,
         people: int | None = None,
         rolls: bool = False,
+        parts: bool = False,
     ) -> None:
         super().__init__(image_size, world_seed)
         if not _SIZES[0] <= image_size <= _SIZES[1]:
@@ -74,6 +84,7 @@ class Portraits(LabelledWorld):
                 f"rolls is true, but {people} people are no uniform rolls of a face; drop people."
             )
         self.people, self.rolls = people, rolls
+        self.parts = PARTS if parts else {}
 
     def render(self, index: Tensor, given: Batch, style: int = 0) -> Batch:
         n = max(1, _PIXELS // self.image_size**2)
@@ -119,7 +130,7 @@ class Portraits(LabelledWorld):
             values, person, style, photo = (
                 GivenDice(each) for each in torch.split(some, parts, dim=1)
             )
-            drawn, _ = draw_portraits(
+            drawn, *_ = draw_portraits(
                 self._rolled(values), _measures(person), photo, style, self.image_size
             )
             images.append(_in_bytes(drawn))
@@ -155,12 +166,13 @@ class Portraits(LabelledWorld):
     def _render(self, index: Tensor, given: Batch, style: int) -> Batch:
         person = index if self.people is None else index % self.people
         value = self._values(index, given)
-        canvas, marks = draw_portraits(
+        canvas, marks, parts = draw_portraits(
             value,
             self.measures(person),
             Dice(4 * self.world_seed + 2, index),
             Dice(4 * self.world_seed + 3, index + style * _STYLE),
             self.image_size,
+            bool(self.parts),
         )
         masks = {name: mark[:, None].to(torch.uint8) for name, mark in marks.items()}
         return {
@@ -168,6 +180,7 @@ class Portraits(LabelledWorld):
             **value,
             "identity": person,
             **({"rolls": self.sample_rolls(index, value, style)} if self.rolls else {}),
+            **({} if parts is None else {"parts": parts}),
             "mask": masks.pop(HEAD),
             **{f"mask_{name}": mask for name, mask in masks.items()},
         }

@@ -20,9 +20,10 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from rich.console import Console
 from rich.table import Table
 
+from lit_synth.baselines import BicycleGAN
 from lit_synth.callbacks import Checkpoint, Evaluate, SampleGrid
 from lit_synth.callbacks.trainer_queries import callback_of, images_per_iteration
-from lit_synth.commands.bench import sdit, udit
+from lit_synth.commands.bench import bicyclegan, sdit, udit
 from lit_synth.commands.bench.minegan import selective_against_full
 from lit_synth.commands.bench.mmnets import shared_against_recomputed
 from lit_synth.commands.bench.timing import peak_rss, synchronise
@@ -214,6 +215,10 @@ class Bench(pl.Callback):
         if isinstance(method, SDIT):
             with self.loop.attached():
                 self.report |= sdit.rearranged_against_released(method, self.loop.batch, PAIRS)
+        if isinstance(method, BicycleGAN):
+            with self.loop.attached():
+                batch = self.loop.batch
+                self.report |= bicyclegan.rearranged_against_released(method, batch, PAIRS)
         self.report["peak memory of the process, MiB"] = peak_rss() / 2**20
         if method.device.type == "cuda":
             self.report["peak GPU memory, MiB"] = torch.cuda.max_memory_allocated() / 2**20

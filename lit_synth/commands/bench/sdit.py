@@ -135,7 +135,7 @@ def released(game: Game) -> None:
 
     real = judge(x)
     y = make(x, game.c_trg, game.z)
-    fake = judge(y.detach())
+    fake = judge(y.detach(), x)
     d_adv = wasserstein_critic_loss(real.realness, fake.realness)
     d_gp = gradient_penalty(method.penalised, x, y.detach(), game.alpha)
     d_cls, d_lat = method.label_loss(real.logits, c), F.l1_loss(fake.code, game.z)
@@ -144,7 +144,7 @@ def released(game: Game) -> None:
 
     if (method.iteration + 1) % method.n_critic == 0:
         y = make(x, game.c_trg, game.z)
-        fake = judge(y)
+        fake = judge(y, x)
         g_adv = wasserstein_generator_loss(fake.realness)
         g_cls, g_lat = method.label_loss(fake.logits, game.c_trg), F.l1_loss(fake.code, game.z)
         g_rec = F.l1_loss(make(y, c, game.z), x)

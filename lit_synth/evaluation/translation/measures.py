@@ -1,11 +1,17 @@
 """All that is measured of methods that translate: each translation, styles, bias, other runs."""
 
-from lit_synth.contracts.data import HasIdentities, HasJudges, TranslationData
-from lit_synth.contracts.translator import HasAttention, HasStyles, Translator
+from lit_synth.contracts.data import HasIdentities, HasJudges, HasPools, TranslationData
+from lit_synth.contracts.translator import (
+    HasAttention,
+    HasStyles,
+    Translator,
+)
 from lit_synth.errors import InputError
 from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.bias import BiasJudges
+from lit_synth.evaluation.translation.codes import measure_codes
 from lit_synth.evaluation.translation.oracles import Oracles
+from lit_synth.evaluation.translation.people import PeopleMeasures
 from lit_synth.evaluation.translation.reverse import ReverseClassification
 from lit_synth.evaluation.translation.scenes import SceneMeasures
 from lit_synth.evaluation.translation.styles import MEAN, TRUE, StyleMeasures, over_translations
@@ -43,6 +49,7 @@ class TranslationEvaluation:
         beside = settings.beside or {}
         self.others = {name: self._other(name, folder) for name, folder in beside.items()}
         self.styles = self._style_measures()
+        self.people = PeopleMeasures(data, settings.segmenter)
         extractor = None
         if settings.metrics or settings.extractor is not None:
             extractor = load_extractor(settings.extractor or "auto").to(method.device)
@@ -80,6 +87,9 @@ class TranslationEvaluation:
     def _measured(self, method: Translator, split: str, testing: bool) -> dict[str, float]:
         self.scenes.prepare(method, split)
         values = self.scenes.measure(method, split, testing)
+        if _scored(method, self.data):
+            values |= self.people.measure(method, split)
+        values |= measure_codes(method, self.data, split, self.settings)
         if self.styles is not None:
             values |= self.styles.measure(method, split)
             values |= over_translations(values, method.translations())
@@ -132,3 +142,12 @@ class TranslationEvaluation:
         if isinstance(self.data, HasIdentities) and (photos := self.data.identity_set()):
             return learned_identity(*photos, cache_folder())
         return None
+
+
+def _scored(method: Translator, data: TranslationData) -> bool:
+    """Tell whether a method makes grey images of people, which OpenEDS scores, of masks."""
+    ways = method.translations()
+    if not isinstance(data, HasPools) or len(ways) != 1 or len(ways[0].sources) != 1:
+        return False
+    source, target = data.modalities[ways[0].sources[0]], data.modalities[ways[0].target]
+    return source.kind == "labels" and (target.kind, target.channels) == ("image", 1)

@@ -16,7 +16,7 @@ from lit_synth.evaluation.settings import EvaluationSettings
 from lit_synth.evaluation.translation.styles import direct
 from lit_synth.features.classifier import Recipe, fit_classifier, trained_classifier
 from lit_synth.inference.ask import translate
-from lit_synth.inference.styles import STYLE
+from lit_synth.inference.styles import STYLE, styles_of
 from lit_synth.metrics.classification import accuracy
 
 RECIPE = Recipe(seed=103)
@@ -162,8 +162,8 @@ class ReverseClassification:
                 parts.append(x[way.source].cpu())
                 continue
             if isinstance(method, HasStyles):
-                style = torch.randn(len(x[way.source]), method.style_dim, generator=rng)
-                x[STYLE] = style.to(device)
+                noise = torch.randn(len(x[way.source]), method.style_dim, generator=rng)
+                x[STYLE] = styles_of(method, noise).to(device)
             parts.append(translate(method, x, way.translation).cpu())
         return torch.cat(parts)
 

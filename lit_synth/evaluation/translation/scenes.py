@@ -23,7 +23,7 @@ from lit_synth.evaluation.translation.prior import CHUNK, SCENES, priors
 from lit_synth.evaluation.translation.tally import Tally, compare, meter_of
 from lit_synth.features.base import Extractor, Features
 from lit_synth.inference.ask import latents, swap, translate
-from lit_synth.inference.styles import STYLE, fixed_styles
+from lit_synth.inference.styles import STYLE, fixed_styles, styles_of
 from lit_synth.metrics.by_kind import Meter
 from lit_synth.metrics.card import Card, caution
 from lit_synth.metrics.suite import OF_TWO_SETS, measure
@@ -229,8 +229,8 @@ class SceneMeasures:
             x = {name: value.to(device) for name, value in scenes.fetch(positions).items()}
             if isinstance(method, HasStyles):
                 # One for each scene, all different, and the same in every evaluation.
-                styles = fixed_styles(n, method.style_dim, self.settings.seed)
-                x[STYLE] = styles[positions].to(device)
+                noise = fixed_styles(n, method.style_dim, self.settings.seed)
+                x[STYLE] = styles_of(method, noise[positions]).to(device)
             yield x, min(size, n - start)
 
 

@@ -13,7 +13,7 @@ from lit_synth.evaluation.translation.bias import KEPT, Aim, BiasJudges, aim_of,
 from lit_synth.features.identity import IdentityEmbedding
 from lit_synth.features.perceptual import PerceptualDistance
 from lit_synth.inference.styled import Styled
-from lit_synth.inference.styles import fixed_styles
+from lit_synth.inference.styles import fixed_styles, styles_of
 from lit_synth.metrics.diversity import (
     kept_difference,
     masked_mean,
@@ -102,7 +102,8 @@ class StyleMeasures:
         self.prepare(method, split)
         styles, means = None, _Means()
         if isinstance(method, HasStyles):
-            styles = fixed_styles(self.n_styles, method.style_dim, self.settings.seed)
+            noise = fixed_styles(self.n_styles, method.style_dim, self.settings.seed)
+            styles = styles_of(method, noise)
         allowed = self._calibrate(method, split, styles)
         for x, first in self._batches(split, 1 if styles is None else len(styles)):
             for way in self._direct(method):

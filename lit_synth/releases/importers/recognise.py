@@ -12,15 +12,19 @@ from lit_synth.errors import InputError
 from lit_synth.networks.parts.rebuilding import WithoutRandomStart
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
     cyclegan,
     dcgan,
+    deeplab,
     munit,
     oasis,
     pgan,
     pix2pix,
     rosinality,
+    seg2eye,
     spade,
+    stargan_v2,
     stylegan2_ada,
     stylegan2_tf,
 )
@@ -35,10 +39,14 @@ LAYOUTS = (
     rosinality.LAYOUT,
     biggan.LAYOUT,
     pgan.LAYOUT,
+    stargan_v2.LAYOUT,
     dcgan.LAYOUT,
+    deeplab.LAYOUT,
     cyclegan.LAYOUT,
     pix2pix.LAYOUT,
     munit.LAYOUT,
+    seg2eye.LAYOUT,
+    bicyclegan.LAYOUT,
     spade.LAYOUT,
     oasis.LAYOUT,
 )
@@ -130,11 +138,13 @@ def _account(imported: Imported, place: str, part: Part, tensors: dict[str, Tens
 def _read(path: Path) -> tuple[list[StateDict], str]:
     if not path.is_dir():
         return _states(path), _digest(path)
-    files = [file for file in sorted(path.glob("*.pth")) if _is_network(file.stem)]
+    files = _of_an_epoch(path) or [
+        file for file in sorted(path.glob("*.pth")) if _is_network(file.stem)
+    ]
     if not files:
         raise InputError(
-            f"the folder '{path}' has no G_ema.pth, G.pth or D.pth: give a folder of "
-            "BigGAN-PyTorch, or a file of weights."
+            f"the folder '{path}' has no G_ema.pth, G.pth or D.pth, nor EPOCH_net_G.pth: give a "
+            "folder of BigGAN-PyTorch, SPADE or Seg2Eye, or a file of weights."
         )
     states = [state for file in files for state in _states(file, file.stem)]
     digests = "".join(f"{file.name} {_digest(file)}\n" for file in files)
@@ -145,6 +155,16 @@ def _states(file: Path, path: str = "") -> list[StateDict]:
     content = read_weights(file)
     with told_of(file):
         return states_of(content, path)
+
+
+def _of_an_epoch(folder: Path) -> list[Path]:
+    """Return the files `<epoch>_net_<network>.pth` of the epoch `latest`, else of the last one."""
+    epochs: dict[str, list[Path]] = {}
+    for file in sorted(folder.glob("*_net_[GDE].pth")):
+        epochs.setdefault(file.stem.partition("_net_")[0], []).append(file)
+    numbered = {int(name): name for name in epochs if name.isdecimal()}
+    last = "latest" if "latest" in epochs else numbered[max(numbered)] if numbered else ""
+    return epochs.get(last, [])
 
 
 def _is_network(stem: str) -> bool:

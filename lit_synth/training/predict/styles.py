@@ -17,6 +17,7 @@ from lit_synth.contracts.data import Batch
 from lit_synth.contracts.translator import HasStyles, ReadsStyles, Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.ask import read_styles
+from lit_synth.inference.styles import styles_of
 
 STYLE = "style"
 
@@ -65,10 +66,7 @@ class StyleChoice:
     @property
     def endings(self) -> list[str]:
         """What follows the name of a scene in the names of its files."""
-        if self.steps is not None:
-            return ["_interpolation"]
-        n = len(self.labels)
-        return [f"_style{k}" for k in range(1, n + 1)] if n > 1 else [""]
+        return endings_of(len(self.labels), self.steps)
 
     def drawn(self, positions: Sequence[int]) -> Batch:
         """Return as `style` what is drawn for scenes, (N, n, style_dim): a function of the seed."""
@@ -87,6 +85,9 @@ class StyleChoice:
             like = next(iter(x.values()))
             read = read_styles(method, self.references.to(like.device), self.domain)
             given = read.expand(len(like), -1, -1)
+        elif given is not None:
+            n, k, _ = given.shape
+            given = styles_of(method, given.flatten(0, 1)).view(n, k, -1)
         if given is None:
             return [x]
         if self.steps is not None:
@@ -127,16 +128,13 @@ def choose_styles(
     )
     if not asked.reference:
         return drawn
-    files = _files(asked.reference)
+    files = files_of(asked.reference)
     if asked.interpolate is not None and len(files) != 2:
         raise InputError(
             f"--reference names {len(files)} images and --interpolate goes from one to another: "
             "give two."
         )
-    stored = [read_modality(file, str(file), modality, size, resize) for file in files]
-    names = tuple(file.stem for file in files)
-    references = MemoryScenes({domain: modality}, {domain: torch.stack(stored)}, names)
-    images = references.fetch(range(len(files)))[domain]
+    images, names = read_images(files, modality, size, resize), tuple(file.stem for file in files)
     return replace(drawn, references=images, reference_names=names, domain=domain)
 
 
@@ -167,7 +165,22 @@ def _check(method: Translator, asked: AskedStyles) -> None:
         )
 
 
-def _files(references: Sequence[str]) -> list[Path]:
+def endings_of(n: int, steps: int | None) -> list[str]:
+    """Return what follows the name of a scene in the names of the files of its `n` results."""
+    if steps is not None:
+        return ["_interpolation"]
+    return [f"_style{k}" for k in range(1, n + 1)] if n > 1 else [""]
+
+
+def read_images(files: Sequence[Path], modality: Modality, size: Size, resize: Resize) -> Tensor:
+    """Return images (R, C, H, W) in [-1, 1] of files; DataError if one cannot be read."""
+    stored = [read_modality(file, str(file), modality, size, resize) for file in files]
+    names = [str(file) for file in files]
+    images = MemoryScenes({"image": modality}, {"image": torch.stack(stored)}, names)
+    return images.fetch(range(len(files)))["image"]
+
+
+def files_of(references: Sequence[str]) -> list[Path]:
     """Return the files that are named, and those of the folders that are, in order."""
     files: list[Path] = []
     for each in map(Path, references):

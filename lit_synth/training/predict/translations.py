@@ -19,11 +19,12 @@ from datamodules.unpaired import read_folder
 from lit_synth.batches.labels import ATTRIBUTES, HasLabels, check_data
 from lit_synth.callbacks.prediction_writers import TranslationWriter
 from lit_synth.contracts.data import Batch, Scenes
-from lit_synth.contracts.translator import Translation, Translator
+from lit_synth.contracts.translator import TakesReferences, Translation, Translator
 from lit_synth.errors import InputError
 from lit_synth.inference.ask import translate
 from lit_synth.pictures.interpolation import write_interpolation
 from lit_synth.pictures.translations import preview
+from lit_synth.training.predict.people import PeopleChoice, choose_people
 from lit_synth.training.predict.styles import STYLE, AskedStyles, StyleChoice, choose_styles
 
 AT_ONCE = 32  # scenes translated together
@@ -56,7 +57,7 @@ class Job(NamedTuple):
     scenes: Scenes
     names: list[str]
     keep: list[str]
-    styles: StyleChoice
+    styles: StyleChoice | PeopleChoice
 
 
 def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> Job:
@@ -72,7 +73,11 @@ def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> J
     steps, size = steps_of(method, translation), _size(data)
     resize: Resize = getattr(data, "resize", "crop")
     target = data.modalities[translation.target]
-    styles = choose_styles(method, translation.target, asked, target, size, resize)
+    styles: StyleChoice | PeopleChoice
+    if isinstance(method, TakesReferences):
+        styles = choose_people(method, asked, target, size, resize)
+    else:
+        styles = choose_styles(method, translation.target, asked, target, size, resize)
     if asked.input is not None:
         modalities = {name: data.modalities[name] for name in translation.sources}
         scenes = read_folder(Path(asked.input), modalities, size, resize)
@@ -83,6 +88,8 @@ def prepare(method: Translator, data: pl.LightningDataModule, asked: Asked) -> J
     n = len(split) if asked.n_images is None else min(asked.n_images, len(split))
     known = [translation.target] if data.aligned else []
     keep = list(dict.fromkeys([*translation.sources, *known, ATTRIBUTES]))
+    if isinstance(styles, PeopleChoice) and not styles.people:
+        keep.append(styles.references)
     return Job(translation, steps, split, [f"{index:06d}" for index in range(n)], keep, styles)
 
 
@@ -100,8 +107,8 @@ def _size(data: TranslationData) -> Size:
 def choose(method: Translator, data: TranslationData, asked: Asked) -> Translation:
     """Return the translation asked for.
 
-    Of methods on images alone the first one, if none is asked for; and a source or a target is
-    enough where only one translation has it.
+    Of methods on images alone, or with one translation, the first one, if none is asked for; and
+    a source or a target is enough where only one translation has it.
     """
     offered = method.translations()
     known = list(dict.fromkeys(name for each in offered for name in (*each.sources, *each.route)))
@@ -119,7 +126,8 @@ def choose(method: Translator, data: TranslationData, asked: Asked) -> Translati
             )
     if sources and asked.target:
         return Translation(sources, (*via, asked.target))
-    if not via and {data.modalities[name].kind for name in known} == {"image"}:
+    of_images = {data.modalities[name].kind for name in known} == {"image"}
+    if not via and (of_images or len(offered) == 1):
         fitting = [
             each
             for each in offered

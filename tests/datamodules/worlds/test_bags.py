@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from datamodules.errors import DataError
 from datamodules.items.splits import to_unit_range
 from datamodules.labelled.source import Hand
+from datamodules.worlds.bags.pairs import BagEdges
 from datamodules.worlds.bags.world import COLOURS, Bags, texture_energy
 
 INDEX = torch.arange(48)
@@ -215,3 +216,46 @@ def test_values_are_given_or_rolled_evenly_and_independently():
 def test_impossible_worlds_are_named(arguments, message):
     with pytest.raises(DataError, match=message):
         Bags(**arguments)
+
+
+def edges(size=32, **values):
+    given = {name: torch.full_like(INDEX, value) for name, value in values.items()}
+    return Bags(size).render_with_edges(INDEX, given)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_edges_tell_nothing_of_the_style(size):
+    first, second = (edges(size, colour=c, texture=t, pattern=1) for c, t in ((0, 0), (4, 1)))
+    assert torch.equal(first["edges"], second["edges"])
+    assert not torch.equal(first["image"], second["image"])
+    assert not torch.equal(edges(size, shape=0)["edges"], edges(size, shape=2)["edges"])
+
+
+def test_edges_are_at_the_borders_of_what_is_drawn():
+    made = edges(64)
+    body, lines = made["mask"].float(), made["edges"] < 128
+    border = F.max_pool2d(body, 3, 1, 1) - -F.max_pool2d(-body, 3, 1, 1) > 0
+    near = F.max_pool2d(lines.float(), 3, 1, 1) > 0
+    assert near[border].float().mean() > 0.99
+    assert 0.03 < lines.float().mean() < 0.15
+    white = (made["image"] == 255).all(1)
+    assert 0.3 < white.float().mean() < 0.9  # blank but for the bag
+
+
+def test_pairs_are_known_in_one_split_each_with_their_styles():
+    data = BagEdges(32, pairs=12, val_pairs=5, test_pairs=4)
+    data.setup("fit")
+    ids = [each for part in (data.training_set("pairs"), data.split("val"), data.split("test"))
+           for each in part.ids]  # fmt: skip
+    assert len(set(ids)) == 21
+    fetched = data.training_set("pairs").fetch(range(12))
+    assert fetched["edges"].shape == (12, 1, 32, 32)
+    truth = data.style_truth(fetched)
+    inside = fetched["mask"][0] == 1
+    expected = (fetched["image"][0][:, inside] / 2 + 0.5).mean(1)
+    torch.testing.assert_close(truth["tone"][0], expected)
+    flat = fetched["texture"] == 0
+    assert (truth["pattern"].sum(1) == 1 - flat.float()).all()
+    assert (truth["print"][flat] == 0).all()
+    with pytest.raises(DataError, match="The number of pairs is 0"):
+        BagEdges(pairs=0)

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from datamodules.attributes import Attributes
 from datamodules.biased import Biased
 from datamodules.errors import DataError
-from datamodules.worlds.portraits.drawing import MEASURES, Painter
+from datamodules.segmented import Segmented
+from datamodules.worlds.portraits.drawing import HAIR, MEASURES, PARTS, Painter
 from datamodules.worlds.portraits.world import Portraits
 from lit_synth.features.identity import FEWEST
 from lit_synth.tensors.hashing import image_digests
@@ -166,3 +168,53 @@ def test_people_can_be_learned_from_photos_that_no_part_of_the_data_has():
 def test_impossible_requests_are_named(options, message):
     with pytest.raises(DataError, match=message):
         Portraits(**options)
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_parts_are_where_their_attributes_show(size):
+    made = render(size=size, parts=True)
+    parts, names = made["parts"], list(PARTS)
+    assert parts.dtype == torch.uint8
+    assert torch.equal(render(size=size)["image"], made["image"])
+    for name in ("hat", "glasses"):
+        worn = made[name] == 1
+        shown = parts == names.index(name)
+        assert torch.equal(shown.flatten(1).any(1), worn)
+        assert (made[f"mask_{name}"][:, 0][shown] == 1).all()
+    inside = -F.max_pool2d(-made["mask"].float(), 3, 1, 1)[:, 0] == 1  # of the head, off its rim
+    assert (parts[inside] == 0).float().mean() < 0.02
+    off = {name: torch.zeros(80, dtype=torch.int64) for name in ("hat", "glasses", "fringe")}
+    bare = render({**chosen(made), **off}, size=size, parts=True)["parts"]
+    counts = torch.stack([(bare == k).flatten(1).any(1).float().mean() for k in range(len(PARTS))])
+    assert (counts[[names.index("hat"), names.index("glasses")]] == 0).all()
+    everybodys = [names.index(name) for name in ("skin", "hair", "brows", "eyes", "nose", "mouth")]
+    assert (counts[everybodys] > 0.9).all()
+
+
+def test_a_part_has_the_colour_that_its_attribute_says():
+    made = render({"hat": torch.zeros(80, dtype=torch.int64)}, size=64, parts=True)
+    x = made["image"].float() / 255
+    hair = (made["parts"] == list(PARTS).index("hair"))[:, None]
+    mean = (x * hair).sum((2, 3)) / hair.sum((2, 3))
+    shades = 0.75 * torch.tensor(list(HAIR.values())).mean(1)
+    assert ((mean[:, None] - shades).abs().sum(2).argmin(1) == made["hair"]).float().mean() > 0.9
+
+
+def test_pairs_of_labels_and_images_are_disjoint_between_parts_of_the_data():
+    data = Segmented(Portraits(32, parts=True), images=8, n_val=4, n_test=4, batch_size=2)
+    data.setup("fit")
+    batch = next(iter(data.train_dataloader()))["pairs"]
+    assert batch["parts"].shape == (2, 32, 32)
+    assert batch["parts"].dtype == torch.int64
+    assert batch["image"].shape == (2, 3, 32, 32)
+    assert data.modalities["parts"].class_names == tuple(PARTS)
+    complete = data.complete_set(["image"])
+    assert list(complete.modalities) == ["image"]
+    sets = [data.training_set("pairs"), data.split("val"), data.split("test"), complete]
+    ids = [i for scenes in sets for i in scenes.ids]
+    assert len(ids) == len(set(ids)) == 24
+
+
+def test_a_source_without_parts_is_refused():
+    with pytest.raises(DataError, match="parts: true"):
+        Segmented(WORLD)

@@ -6,12 +6,16 @@ from public_files import manifest, shapes
 
 from lit_synth.networks.parts.rebuilding import WithoutRandomStart
 from lit_synth.releases.importers import (
+    bicyclegan,
     biggan,
+    deeplab,
     munit,
     oasis,
     pgan,
     rosinality,
+    seg2eye,
     spade,
+    stargan_v2,
     stylegan2_ada,
 )
 from lit_synth.releases.importers.layout import Options, to_own, to_public
@@ -25,7 +29,13 @@ FILES = {
     "rosinality-1024": (rosinality, {"g_ema": "rosinality_G_1024", "d": "rosinality_D_1024"}),
     "ada-256": (stylegan2_ada, {"G_ema": "sg2ada_G_256_paper256", "D": "sg2ada_D_256_paper256"}),
     "ada-1024": (stylegan2_ada, {"G_ema": "sg2ada_G_1024_configf", "D": "sg2ada_D_1024_configf"}),
+    "deeplab": (deeplab, {"state_dict": "deeplab_resnet101_voc21"}),
+    "bicyclegan": (
+        bicyclegan,
+        {"G": "bicycle_G_unet256", "E": "bicycle_E_resnet256", "D": "bicycle_D_256multi"},
+    ),
     "munit": (munit, {"a": "munit_gen", "b": "munit_gen"}),
+    "seg2eye": (seg2eye, {"G": "seg2eye_G", "E": "seg2eye_E", "D": "seg2eye_D"}),
     **{
         f"spade-{data}": (spade, {"G": f"spade_G_{data}", "D": f"spade_D_{data}"})
         for data in ("ade20k", "coco")
@@ -38,6 +48,18 @@ FILES = {
         f"oasis-{data}": (oasis, {"G": f"oasis_G_{data}", "D": f"oasis_D_{data}"})
         for data in ("ade20k", "cityscapes", "coco")
     },
+}
+STARGAN_V2 = {
+    "mapping_network": "stargan2_mapping_3dom",
+    "style_encoder": "stargan2_style_256_3dom",
+    "discriminator": "stargan2_disc_256_3dom",
+}
+FILES |= {
+    f"stargan-v2{which}": (
+        stargan_v2,
+        {"generator": f"stargan2_generator_256{which}", **STARGAN_V2},
+    )
+    for which in ("", "_hpf1")
 }
 W_AVG = "../latent_avg"
 
@@ -86,6 +108,18 @@ def test_sizes_are_read_from_shapes():
         "class_dim": 128,
         "attention": [64],
     }
+
+
+def test_counts_of_stargan_v2_are_those_that_its_authors_tell():
+    places = FILES["stargan-v2_hpf1"][1]
+    found = stargan_v2.read([state_of(name, place) for place, name in places.items()], Options())
+    counts = []
+    for part in found.parts.values():
+        ((cls, init_args),) = part.networks.values()
+        with torch.device("meta"):
+            network = cls(**init_args | ({"n_domains": 2} if "n_domains" in init_args else {}))
+        counts.append(sum(p.numel() for p in network.parameters()))
+    assert counts == [43_467_395, 2_438_272, 20_916_928, 20_852_290]
 
 
 def test_counts_of_parameters_are_those_that_the_authors_code_prints():

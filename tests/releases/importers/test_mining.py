@@ -10,12 +10,17 @@ from public_files import filled
 from tiny import CONF
 
 from lit_synth.cli import main
+from lit_synth.losses.games import Logistic
+from lit_synth.methods.minegan import MineGAN
+from lit_synth.methods.transfergan import TransferGAN
 from lit_synth.networks.dcgan import DCGANGenerator
 from lit_synth.networks.pgan import PGANCritic, PGANGenerator
+from lit_synth.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lit_synth.networks.wgan_gp_resnet import ResNetCritic
 from lit_synth.releases.format import load_release
-from lit_synth.releases.importers import dcgan, pgan
+from lit_synth.releases.importers import dcgan, pgan, rosinality, stylegan2_ada
 from lit_synth.releases.importers.layout import to_public
+from lit_synth.stages import Stage
 
 LICENCE = "for research only"
 FRESH = {
@@ -61,6 +66,18 @@ def test_what_is_mined_carries_the_licence(tmp_path, capsys):
     assert "MineGAN and TransferGAN need a fresh one" in card  # quoted from the source's card
     assert load_release(release).network("generator").latent_dim == 5
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("layout", [stylegan2_ada, rosinality])
+def test_an_imported_stylegan2_plays_the_logistic_game(tmp_path, layout):
+    networks = StyleGAN2Generator(16, 3, 5, 5, 64, 4, 2), StyleGAN2Discriminator(16, 3, 64, 4)
+    source = imported(tmp_path, layout, **dict(zip(("generator", "critic"), networks, strict=True)))
+    for game in (
+        MineGAN([source], [Stage("mine", 1)]).game,
+        TransferGAN(None, None, [Stage("train", 1)], source).game,
+    ):
+        assert isinstance(game, Logistic)
+        assert game.gamma == 0.0002 * 16**2 / 32
 
 
 @pytest.mark.parametrize("name", ["minegan", "transfergan"])

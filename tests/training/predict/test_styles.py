@@ -17,7 +17,7 @@ from datamodules.items.scenes import MemoryScenes
 from lit_synth.batches.labels import ATTRIBUTES
 from lit_synth.cli import main
 from lit_synth.contracts.translator import Translation
-from lit_synth.pictures.sheet import GAP_PX, TILE_PX
+from lit_synth.pictures.sheet import APART_PX, GAP_PX, TILE_PX
 
 OUT = Path("runs/toy/seed0/predictions")
 NAMES = ("a", "b", "sub/c")
@@ -106,7 +106,7 @@ def test_several_styles(run):
     assert levels("a_style2", "b_style3") == before
     assert "sub/c_style1.png" not in written()
     preview = Image.open(OUT / "preview.png")
-    assert preview.width == 4 * WIDTH
+    assert preview.width == 4 * WIDTH + APART_PX
     assert json.loads((OUT / ".predictions.json").read_text())["styles"] == [
         "style 1", "style 2", "style 3"
     ]  # fmt: skip
@@ -138,8 +138,8 @@ def test_from_one_reference_to_another(capsys):
     files = [f"{name}_interpolation.{kind}" for name in NAMES for kind in ("gif", "png")]
     assert written() == [".predictions.json", *files[:4], "preview.png", *files[4:]]
     strip = pil_to_tensor(Image.open(OUT / "a_interpolation.png").convert("L"))
-    assert strip.shape[-1] == 6 * WIDTH
-    tiles = strip[0, -WIDTH:, WIDTH:].float().view(WIDTH, 5, WIDTH)[20:-20, :, 20:-20]
+    assert strip.shape[-1] == 6 * WIDTH + APART_PX
+    tiles = strip[0, -WIDTH:, WIDTH + APART_PX :].float().view(WIDTH, 5, WIDTH)[20:-20, :, 20:-20]
     found = tiles.mean((0, 2)) / 127.5 - 1
     way = torch.linspace(-1, 1, 5) * torch.tensor(0.8).atanh()
     torch.testing.assert_close(found, way.tanh(), atol=0.07, rtol=0)
