@@ -8,6 +8,8 @@ import time
 import pytest
 import torch
 import yaml
+from jsonargparse import _typehints
+from torch import nn
 
 from lit_synth import __version__
 from lit_synth.cli import COMMANDS, TRAINING, main
@@ -160,6 +162,23 @@ def test_the_configuration_can_be_printed(config, capsys):
     assert call("fit", "--config", config, "--print_config") == 0
     printed = yaml.safe_load(capsys.readouterr().out.partition("\n\n")[0])
     assert printed["model"]["init_args"]["n_critic"] == 1
+
+
+def test_a_network_is_found_by_its_name_without_a_look_through_all_of_torch(
+    config, capsys, monkeypatch
+):
+    looked, look = [], _typehints.get_all_subclass_paths
+    monkeypatch.setattr(
+        _typehints,
+        "get_all_subclass_paths",
+        lambda cls, **settings: (looked.append(cls), look(cls, **settings))[1],
+    )
+    given = "--model.init_args.critic={class_path: SmallCritic, init_args: {width: 4}}"
+    assert call("fit", "--config", config, given, "--print_config") == 0
+    printed = yaml.safe_load(capsys.readouterr().out.partition("\n\n")[0])
+    assert printed["model"]["init_args"]["critic"]["class_path"] == "lit_synth.networks.SmallCritic"
+    assert looked
+    assert nn.Module not in looked
 
 
 def test_help_of_a_verb_fits_a_screen_and_names_options_that_there_are(capsys):

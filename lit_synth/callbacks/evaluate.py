@@ -96,7 +96,7 @@ class Evaluate(pl.Callback):
         self._verb(trainer, cast("Method", pl_module), "test")
 
     def _verb(self, trainer: pl.Trainer, method: Method, split: str) -> None:
-        self._measure(trainer, method, split, self._trained or method.iteration, split)
+        self._measure(trainer, method, split, max(self._trained, method.iteration), split)
 
     def _measure(
         self, trainer: pl.Trainer, method: Method, split: str, iteration: int, card_name: str

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from lit_synth.batches.labels import ATTRIBUTES
@@ -40,6 +39,7 @@ from lit_synth.pictures.sheet import sheet
 from lit_synth.pictures.styles import style_columns
 from lit_synth.pictures.translations import columns, truths
 from lit_synth.runs.files import write_atomically, writing
+from lit_synth.runs.loggers import log_picture
 from lit_synth.tensors.pixels import middle
 
 MOST_SCENES = 8  # in a grid of translations
@@ -99,7 +99,7 @@ class SampleGrid(pl.Callback):
             (name, _other(name, release, method)) for name, release in self.beside.items()
         ]
         if not (folder / "real.png").is_file():
-            _write(folder / "real.png", self._real(trainer, method))
+            _write(folder / "real.png", png(self._real(trainer, method)))
         if method.iteration == 0:
             self._sample(trainer, method)
 
@@ -121,8 +121,9 @@ class SampleGrid(pl.Callback):
     def _sample(self, trainer: pl.Trainer, method: Method) -> None:
         with averaged_weights(trainer, method):
             pixels = self._made(trainer, method)
-        _write(samples_folder(trainer) / f"{method.iteration:08d}.png", pixels)
-        _log(trainer, pixels, method.iteration)
+        file = png(pixels)
+        _write(samples_folder(trainer) / f"{method.iteration:08d}.png", file)
+        log_picture(trainer.loggers, "samples", pixels, file, method.iteration)
 
     def _made(self, trainer: pl.Trainer, method: Method) -> Tensor:
         if isinstance(method, Translator):
@@ -209,16 +210,7 @@ def _classes_in_rows(prior: Batch) -> tuple[Batch, int]:
     return {**{name: draws[: len(label)] for name, draws in prior.items()}, "label": label}, columns
 
 
-def _write(path: Path, pixels: Tensor) -> None:
+def _write(path: Path, file: bytes) -> None:
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, png(pixels))
-
-
-def _log(trainer: pl.Trainer, pixels: Tensor, iteration: int) -> None:
-    """Send a picture to the loggers that show pictures."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image("samples", pixels, iteration)
-        elif isinstance(logger, WandbLogger):
-            logger.log_image("samples", [pixels.permute(1, 2, 0).numpy()], step=iteration)
+        write_atomically(path, file)

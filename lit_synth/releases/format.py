@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart, rebuilt, spec_of
+from lit_synth.networks.parts.rebuilding import WithoutRandomStart, rebuilt, spec_of
 from lit_synth.runs.yaml_files import read_mapping
 
 FORMAT = 1
@@ -183,7 +183,7 @@ def _check_config(config: dict[str, Any], folder: Path) -> None:
 def _build(spec: dict[str, Any], folder: Path) -> nn.Module:
     try:
         # Its random weights are replaced: leave no trace.
-        with torch.random.fork_rng(devices=[]), WithoutOrthogonalStart():
+        with torch.random.fork_rng(devices=[]), WithoutRandomStart():
             return rebuilt(spec, lambda path: _trusted_class(path, folder))
     except InputError:
         raise

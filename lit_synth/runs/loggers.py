@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from jsonargparse import Namespace
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from torch import Tensor
 
 from lit_synth.runs.environment import wandb_id
 from lit_synth.runs.settings import CONFIG, flattened, settings_of
@@ -59,6 +60,33 @@ def log_settings(loggers: Iterable[Logger], folder: Path) -> None:
             logger.experiment.config.update(flat, allow_val_change=True)
         elif isinstance(logger, TensorBoardLogger):
             _to_tensorboard(logger, settings, flat, (folder / CONFIG).read_text())
+
+
+def log_picture(
+    loggers: Iterable[Logger], name: str, pixels: Tensor, file: bytes, iteration: int
+) -> None:
+    """Send a picture to the loggers that show pictures.
+
+    Args:
+        loggers: The run's.
+        name: What the picture is called.
+        pixels: RGB, (3, H, W), uint8.
+        file: The same as a PNG file.
+        iteration: That the picture shows.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            from tensorboard.compat.proto.summary_pb2 import Summary  # takes a second to import
+
+            channels, height, width = pixels.shape
+            # Not by `add_image`, which makes another file of the pixels, slowly.
+            image = Summary.Image(
+                height=height, width=width, colorspace=channels, encoded_image_string=file
+            )
+            summary = Summary(value=[Summary.Value(tag=name, image=image)])
+            logger.experiment._get_file_writer().add_summary(summary, iteration)
+        elif isinstance(logger, WandbLogger):
+            logger.log_image(name, [pixels.permute(1, 2, 0).numpy()], step=iteration)
 
 
 def _to_tensorboard(

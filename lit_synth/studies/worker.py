@@ -107,13 +107,11 @@ def _carry_out(job: Job) -> tuple[Metrics, dict[str, Any], Curves]:
 
         return {"accuracy": train_judge(job.config["classifier"], job.release)}, {}, {}
 
-    from lit_synth.runs.resume import find_checkpoint
     from lit_synth.training.cli import SynthCLI
 
     run = SynthCLI(["fit", "--config", str(job.config_file), "--runs_dir", str(job.runs_dir)])
-    # What `lit-synth test` does, without building the command line again.
-    last = find_checkpoint(job.folder, None)
-    run.trainer.test(run.model, datamodule=run.datamodule, ckpt_path=last, verbose=False)
+    # What `lit-synth test` does, without building the command line and reading the end again.
+    run.trainer.test(run.model, datamodule=run.datamodule, verbose=False)
     report = json.loads((job.folder / "cards" / "test.json").read_text())
     curves = _curves(job.folder / "metrics.csv")
     metrics = {**report["values"], **_released_numbers(job), **_curve_metrics(curves)}

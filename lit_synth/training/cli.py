@@ -31,6 +31,7 @@ from lit_synth.releases.format import find_release, read_release
 from lit_synth.reports.run import FILE as REPORT
 from lit_synth.runs import loggers, prepared
 from lit_synth.runs.folder import claim_folder, run_folder, run_with
+from lit_synth.runs.lightning_internals import lighten
 from lit_synth.runs.resume import checkpoint_folder, find_checkpoint
 from lit_synth.runs.settings import CONFIG, settings_of
 from lit_synth.runs.yaml_files import read_mapping, refuse_unbounded
@@ -274,8 +275,23 @@ class SynthCLI(LightningCLI):
         settings = config[config.subcommand]
         if settings.prepare:
             settings.prepare = prepared.find(settings.prepare, run.config.parent)
-        dumped = self.parser.dump(config, skip_link_targets=False, skip_unset=False, format="yaml")
-        return yaml.safe_load(dumped)[config.subcommand]
+        return self._dumped(config)
+
+    def _dump_config(self) -> None:
+        """Keep all settings as the run's config.yaml holds them, once, before more is filled in."""
+        if not hasattr(self, "config_dump"):
+            self.config_dump = self._dumped(self.config)
+
+    def _dumped(self, config: Any) -> dict[str, Any]:
+        # Not validated: `parse_args` has done so, and it takes as long as all the rest.
+        text = self.parser.dump(
+            config,
+            skip_link_targets=False,
+            skip_unset=False,
+            skip_validation=True,
+            format="yaml",
+        )
+        return yaml.safe_load(text)[config.subcommand]
 
     def instantiate_classes(self) -> None:
         try:
@@ -296,7 +312,9 @@ class SynthCLI(LightningCLI):
             trainer_callbacks.append(self._writer())
         self.trainer_defaults["callbacks"] = trainer_callbacks
         with explaining_machine():
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
+        lighten(trainer)
+        return trainer
 
     def _writer(self) -> pl.Callback:
         out = Path(self._settings.out or self.folder / "predictions")
@@ -421,4 +439,19 @@ def _bounded_yaml(text: str) -> Any:
         refuse_unbounded(text)
     except ValueError as error:
         raise InputError(f"what is given as '{text:.40}...' cannot be read: {error}.") from None
-    return _read_yaml(text)
+    return _with_paths(_read_yaml(text))
+
+
+def _with_paths(value: Any) -> Any:
+    """Return what was read with our networks by their paths.
+
+    By its name alone jsonargparse would look for each among all modules of torch, a thousand.
+    """
+    if isinstance(value, list):
+        return [_with_paths(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_paths(each) for key, each in value.items()}
+    if found.get("class_path") in lit_synth.networks.__all__:
+        found["class_path"] = f"{lit_synth.networks.__name__}.{found['class_path']}"
+    return found

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from forkserver import server
 from torch import nn
 from torch.utils._pytree import tree_leaves
-from translator_ranks import gradients, run_rank, run_rank_one
+from translator_ranks import gradients, run_rank
 
 from lit_synth.cli import main
 from lit_synth.releases.format import load_release, save_release
@@ -250,9 +250,8 @@ def two_processes(tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = port, str(folder), [*TURNS, *OTHER_STAGES]
-    other = mp.spawn(run_rank_one, arguments, join=False)
-    run_rank(0, *arguments)
-    other.join()
+    with server().other_rank("translator_ranks.run_rank", *arguments):
+        run_rank(0, *arguments)
     return folder
 
 

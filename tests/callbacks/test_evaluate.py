@@ -23,6 +23,7 @@ from lit_synth.features.random import RandomFeatures
 from lit_synth.metrics.card import read_card
 from lit_synth.metrics.fid import fid
 from lit_synth.runs.resume import find_checkpoint
+from lit_synth.stages import Stage
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,21 @@ def test_validate_measures_what_fit_measured(tmp_path):
     assert judge.latest == in_fit.latest
     assert judge.iteration == 8
     assert read_card(tmp_path / "cards" / "val.json")[1] == in_fit.latest
+
+
+def test_a_run_that_was_gone_on_with_is_tested_as_it_ended(tmp_path):
+    fit(tmp_path, Checkpoint(best=None), method=lambda: ToyGAN([Stage("only", 4)]))
+    judge = evaluate(every_n_iterations=None)
+    trainer = trainer_of(tmp_path, judge, Checkpoint(best=None))
+    method, found = ToyGAN(), find_checkpoint(tmp_path)
+    trainer.fit(method, ToyData(), ckpt_path=found, weights_only=True)
+    trainer.test(method, ToyData())
+    card, values = read_card(tmp_path / "cards" / "test.json")
+    assert "Iteration 8, the networks' own weights." in card.note
+    again = evaluate(every_n_iterations=None)
+    other = trainer_of(tmp_path, again, Checkpoint(best=None))
+    other.test(ToyGAN(), ToyData(), ckpt_path=find_checkpoint(tmp_path), weights_only=True)
+    assert values["fid"] == again.latest["fid"]
 
 
 def test_the_checkpoint_keeps_the_best(tmp_path):

@@ -23,8 +23,8 @@ def folders(tmp_path_factory):
     """Where all studies here run: sources that two of them share are trained once.
 
     The plans are those that are shipped, but for how many scenes are held out to look at, how many
-    images domains consist of and styles are measured. Judges learn from few images, too, and
-    nothing is taken from a cache.
+    images domains consist of, and how many styles are measured and shown. Judges learn from few
+    images, too, and nothing is taken from a cache.
     """
     root = tmp_path_factory.mktemp("studies")
     (root / "plans").mkdir()
@@ -33,6 +33,8 @@ def folders(tmp_path_factory):
         fewer = re.sub(r"(data\.init_args\.n_(?:val|test)): \d+", r"\1: 8", text)
         fewer = re.sub(r"\{images: (\d+)00,", lambda n: f"{{images: {4 * int(n[1])},", fewer)
         fewer = re.sub(r"(evaluate: \{.*styles): 8", r"\1: 2", fewer)
+        fewer = re.sub(r"(samples: \{.*\bn): \d+", r"\1: 2", fewer)
+        fewer = re.sub(r"(samples: \{.*styles): \d+", r"\1: 1", fewer)
         (root / "plans" / f"{id_}.yaml").write_text(fewer)
     places = {"--studies": "plans", "--runs_dir": "runs", "--results": "docs/results"}
     with pytest.MonkeyPatch.context() as patch:

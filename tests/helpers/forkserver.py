@@ -5,7 +5,9 @@ Each child is a process of its own, with the environment, arguments and exit cod
 """
 
 import atexit
+import contextlib
 import functools
+import importlib
 import json
 import os
 import signal
@@ -55,6 +57,23 @@ class ForkServer:
 
     def run(self, log, *argv, env=None, **tampering):
         return self.wait(self.start(log, *argv, env=env, **tampering))
+
+    @contextlib.contextmanager
+    def other_rank(self, function, *arguments):
+        """Have a function of a helper module run in another process, in this folder, meanwhile.
+
+        Args:
+            function: Its dotted name; its first argument is the rank, 1.
+        """
+        log = Path(f"{function}.log").absolute()
+        pid = self.start(log, env={"RANK": "1"}, call=[str(Path.cwd()), function, 1, *arguments])
+        try:
+            yield
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)  # it would wait for this one
+            self.wait(pid)
+            raise
+        assert self.wait(pid) == 0, log.read_text()
 
     def run_two(self, log, run_id, *argv, tampering=({}, {})):
         """Run a command in two processes that train together; return their exit codes."""
@@ -208,6 +227,14 @@ def record_gradients(path):
         torch.save(gradients, path)
 
     Method.minimize = recording
+
+
+def call(folder_function_and_arguments):
+    """Call a function of a helper module, by its dotted name, in a folder."""
+    folder, function, *arguments = folder_function_and_arguments
+    module, _, name = function.rpartition(".")
+    os.chdir(folder)
+    getattr(importlib.import_module(module), name)(*arguments)
 
 
 def run_notebook(paths):

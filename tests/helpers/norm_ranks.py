@@ -1,4 +1,4 @@
-"""One of two processes that share a batch: a module of its own, since a new process imports it."""
+"""One of two processes that share a batch: a module of its own, which the other imports."""
 
 from datetime import timedelta
 
@@ -38,7 +38,3 @@ def run_rank(rank, folder):
     torch.save(result, f"{folder}/{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
-
-
-def run_rank_one(_index, folder):
-    run_rank(1, folder)

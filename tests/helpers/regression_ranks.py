@@ -59,7 +59,3 @@ def run_rank(rank, folder):
         losses(*joint_batch(), alone=True)
     dist.barrier()
     dist.destroy_process_group()
-
-
-def run_rank_one(_index, folder):
-    run_rank(1, folder)

@@ -1,4 +1,4 @@
-"""One of two processes with other winners: a module of its own, since a new process imports it."""
+"""One of two processes with other winners: a module of its own, which the other imports."""
 
 import torch
 import torch.distributed as dist
@@ -16,7 +16,3 @@ def run_rank(rank, folder):
     torch.save((selector.probabilities(), selector.count), f"{folder}/{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
-
-
-def run_rank_one(_index, folder):
-    run_rank(1, folder)

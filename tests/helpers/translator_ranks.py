@@ -1,4 +1,4 @@
-"""One of two processes that train together: a module of its own, since a new process imports it."""
+"""One of two processes that train together: a module of its own, which the other imports."""
 
 import os
 
@@ -53,7 +53,3 @@ def run_rank(rank, port, folder, names):
         os.environ.update(before)
         if dist.is_initialized():
             dist.destroy_process_group()
-
-
-def run_rank_one(_index, *arguments):
-    run_rank(1, *arguments)

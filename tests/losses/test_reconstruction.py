@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from regression_ranks import gradients, run_rank, run_rank_one
+from forkserver import server
+from regression_ranks import gradients, run_rank
 
 from lit_synth.losses.reconstruction import berhu, masked_l1, masked_l2
 
@@ -90,10 +90,10 @@ def test_bfloat16_is_reduced_in_float32(loss):
     torch.testing.assert_close(value.double(), loss(y.double(), x.double()), rtol=1e-5, atol=0)
 
 
-def test_two_processes_that_know_unlike_shares_have_the_gradients_of_one(tmp_path):
-    other = mp.spawn(run_rank_one, (str(tmp_path),), join=False)
-    run_rank(0, str(tmp_path))
-    other.join()
+def test_two_processes_that_know_unlike_shares_have_the_gradients_of_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with server().other_rank("regression_ranks.run_rank", str(tmp_path)):
+        run_rank(0, str(tmp_path))
     expected = gradients(slice(None), alone=True)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from selector_ranks import run_rank, run_rank_one
+from forkserver import server
+from selector_ranks import run_rank
 
 from lit_synth.methods.minegan import Selector
 
@@ -28,10 +28,10 @@ def test_members_are_picked_by_their_share():
     assert selector.pick(r).tolist() == [0, 0, 2, 2]
 
 
-def test_processes_share_one_clock(tmp_path):
-    other = mp.spawn(run_rank_one, (tmp_path,), nprocs=1, join=False)
-    run_rank(0, tmp_path)
-    other.join()
+def test_processes_share_one_clock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with server().other_rank("selector_ranks.run_rank", str(tmp_path)):
+        run_rank(0, tmp_path)
     for rank in range(2):
         probabilities, count = torch.load(tmp_path / f"{rank}.pt")
         assert probabilities.tolist() == pytest.approx([(3 / 4 + 0) / 2, (1 / 4 + 1) / 2])

@@ -6,9 +6,9 @@ import socket
 import pytest
 import tiny
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
-from translator_ranks import gradients, run_rank, run_rank_one
+from forkserver import server
+from translator_ranks import gradients, run_rank
 
 from lit_synth.contracts.translator import Translation
 from lit_synth.errors import InputError
@@ -293,9 +293,8 @@ def test_two_processes_give_the_gradients_of_one(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = port, str(tmp_path), ["sisug_rearranger"]
-    other = mp.spawn(run_rank_one, arguments, join=False)
-    run_rank(0, *arguments)
-    other.join()
+    with server().other_rank("translator_ranks.run_rank", *arguments):
+        run_rank(0, *arguments)
     steps, end = gradients("sisug_rearranger", 4)
     assert len(steps) == 8  # in each of four iterations both players
     for rank in range(2):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lit_synth.errors import InputError
@@ -96,10 +97,20 @@ def _imported(class_path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-class WithoutOrthogonalStart(TorchFunctionMode):
-    """Under it networks do not start orthogonal: for those whose weights are replaced at once.
+_DRAWS = (
+    Tensor.normal_,
+    Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+)
 
-    The factors of BigGAN's matrices take most of a minute, and nothing of them would be left.
+
+class WithoutRandomStart(TorchFunctionMode):
+    """Under it networks draw no weights: for those whose weights are replaced at once.
+
+    The factors of BigGAN's matrices take most of a minute and the power iterations of OASIS's
+    spectral norms seconds, and nothing of them would be left.
     """
 
     def __torch_function__(
@@ -109,10 +120,17 @@ class WithoutOrthogonalStart(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
+        kwargs = kwargs or {}
+        if func in _DRAWS and kwargs.get("generator") is None:
+            return args[0] if args else kwargs["tensor"]
         if func is torch.linalg.qr:
             columns = args[0].shape[1]
             return args[0], args[0].new_ones(columns, columns)
-        return func(*args, **(kwargs or {}))
+        if func is torch.mv:
+            return args[0].new_ones(len(args[0]))
+        if func is F.normalize and kwargs.get("out") is not None:
+            return kwargs["out"]
+        return func(*args, **kwargs)
 
 
 class _UnknownError(Exception):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
+from lit_synth.networks.parts.rebuilding import WithoutRandomStart
 from lit_synth.releases.importers.states import StateDict
 from lit_synth.releases.importers.unpickling import shown
 
@@ -185,7 +185,7 @@ def _check_shapes(
     cls: type[nn.Module], init_args: dict[str, Any], own: Mapping[str, Tensor], where: str
 ) -> None:
     try:
-        with torch.device("meta"), WithoutOrthogonalStart():
+        with torch.device("meta"), WithoutRandomStart():
             built = cls(**init_args).state_dict()
     except InputError:
         raise

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_synth.errors import InputError
-from lit_synth.networks.parts.rebuilding import WithoutOrthogonalStart
+from lit_synth.networks.parts.rebuilding import WithoutRandomStart
 from lit_synth.networks.stylegan2 import StyleGAN2Generator
 from lit_synth.releases.importers import (
     bicyclegan,
@@ -120,7 +120,7 @@ def recognise(states: list[StateDict], options: Options, path: str) -> tuple[Lay
 
 def built(cls: type[nn.Module], init_args: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     """Return a network of these tensors, in eval mode; random generators stay as they were."""
-    with torch.random.fork_rng(devices=[]), WithoutOrthogonalStart():
+    with torch.random.fork_rng(devices=[]), WithoutRandomStart():
         network = cls(**init_args)
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)

@@ -2,8 +2,8 @@ import copy
 
 import pytest
 import torch
-import torch.multiprocessing as mp
-from norm_ranks import features, run_rank, run_rank_one, step
+from forkserver import server
+from norm_ranks import features, run_rank, step
 from torch import nn
 
 from lit_synth.errors import InputError
@@ -36,10 +36,10 @@ def test_classes_have_their_own_affine_but_share_statistics():
     torch.testing.assert_close(norm(x, label), expected)
 
 
-def test_two_processes_equal_one(tmp_path):
-    other = mp.spawn(run_rank_one, args=(str(tmp_path),), nprocs=1, join=False)
-    run_rank(0, tmp_path)
-    other.join()
+def test_two_processes_equal_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with server().other_rank("norm_ranks.run_rank", str(tmp_path)):
+        run_rank(0, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     norm = BatchNorm(2, running_stats=True).double()
     x = features()
