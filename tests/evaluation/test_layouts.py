@@ -7,6 +7,7 @@ import yaml
 
 from lit_synth.errors import InputError
 from lit_synth.evaluation.layouts import LayoutMeasures
+from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.releases.format import save_release
 
 pytestmark = pytest.mark.usefixtures("workdir")
@@ -43,14 +44,18 @@ def drawn(style, layout):
 @pytest.fixture
 def measures(monkeypatch):
     segmenter, _ = tiny.build("translation/segmenter")
-    save_release("judge", segmenter.release()[0], "# judge\n", method=tiny_settings())
+    save_release(
+        "judge", segmenter.release()[0], "# judge\n", method=tiny_settings(segmenter.network)
+    )
     found = LayoutMeasures("judge", torch.device("cpu"))
     monkeypatch.setattr(found, "_read", lambda images: (images[:, 0] > 0).long())
     return found
 
 
-def tiny_settings():
-    return yaml.safe_load((tiny.CONF / "translation" / "segmenter.yaml").read_text())["model"]
+def tiny_settings(network):
+    settings = yaml.safe_load((tiny.CONF / "translation" / "segmenter.yaml").read_text())
+    arguments = {**settings["model"]["init_args"], "network": spec_of(network)}
+    return {"class_path": "lit_synth.methods.segmenter.Segmenter", "init_args": arguments}
 
 
 @pytest.mark.parametrize(
