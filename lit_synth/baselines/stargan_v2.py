@@ -325,7 +325,7 @@ class StarGANv2(Method):
         style = x.get("style", image.new_zeros(len(image), self.style_dim))
         drawn = style.shape[1] == self.style_dim
         s = self.mapping(style, domains_of(image, k)) if drawn else style
-        edges = x[EDGES].split(1, dim=1) if EDGES in x and self.generator.high_pass else None
+        edges = torch.split(x[EDGES], 1, dim=1) if EDGES in x and self.generator.high_pass else None
         return self.generator(image, s, edges).to(image.dtype)
 
     @torch.no_grad()

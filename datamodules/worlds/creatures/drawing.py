@@ -80,7 +80,7 @@ class Painter:
                 length = ((u2 - u) ** 2 + (v2 - v) ** 2) ** 0.5
                 across, up = self.frame.u * side - u, self.frame.v - v
                 edges.append((across * (v2 - v) - up * (u2 - u)) / length)
-            inside = torch.stack(torch.broadcast_tensors(*edges)).amax(0)
+            inside = torch.stack(edges).amax(0)
             paint(self.canvas, self.frame.coverage(inside), colour.expand(len(self.canvas), 3))
 
     def muzzle(self, radii: tuple[float, float], v: float) -> None:

@@ -92,8 +92,9 @@ def encoder_part(init_args: dict[str, Any]) -> Part:
 
 def discriminator_part(init_args: dict[str, Any]) -> Part:
     """Return what is what in a discriminator, whose branches are its last convolution."""
-    layers = len(_meta(StarGANv2Discriminator, init_args).trunk)
-    last = {"domains": f"main.{layers - 1}", "trunk": "main"}
+    with torch.device("meta"):
+        trunk = StarGANv2Discriminator(**init_args).trunk
+    last = {"domains": f"main.{len(trunk) - 1}", "trunk": "main"}
     return _part("discriminator", StarGANv2Discriminator, init_args, last, "trunk")
 
 
