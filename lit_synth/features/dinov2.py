@@ -63,11 +63,11 @@ def resampled(positions: Tensor, side: int) -> Tensor:
         positions: (1, 1 + n², D), the first of the class token.
         side: Height and width of the new grid.
     """
-    token, grid = positions.float().split([1, positions.shape[1] - 1], dim=1)
+    token, grid = positions[:, :1].float(), positions[:, 1:].float()
     old = round(grid.shape[1] ** 0.5)
     if old == side:
         return positions
-    grid = grid.unflatten(1, (old, old)).permute(0, 3, 1, 2)
+    grid = grid.reshape(1, old, old, -1).permute(0, 3, 1, 2)
     scale = (side + OFFSET) / old
     grid = F.interpolate(grid, scale_factor=(scale, scale), mode="bicubic")
     return torch.cat([token, grid.flatten(2).transpose(1, 2)], dim=1)

@@ -179,7 +179,7 @@ class StEP(Method):
         # Encoder: the code of an image is nearer to its like's than to another's, by a margin.
         with self.toggled_optimizer(opt_g):
             z = self.code(y).chunk(3)
-            e_triplet = triplet_loss(*z, self.margin)
+            e_triplet = triplet_loss(z[0], z[1], z[2], self.margin)
             e_size = total(each.square().mean() for each in z)
             loss = e_triplet + self.lambda_l2 * e_size
             self.minimize(self.stage.weights["triplet"] * loss, opt_g)

@@ -274,7 +274,8 @@ class _Residual(nn.Sequential):
         super().__init__(convs[0], norms[0], nn.ReLU(), convs[1], norms[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
+        change: Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # of torch
+        return x + change
 
 
 class _Enlarging(nn.Module):

@@ -45,8 +45,8 @@ class _NoProfiler(PassThroughProfiler):
 
 def lighten(trainer: pl.Trainer) -> None:
     """Spare a run what does nothing in its iterations and takes a percent or two of short ones."""
-    if type(trainer.profiler) is PassThroughProfiler:
-        trainer.profiler = _NoProfiler()
+    if type(trainer.profiler) is PassThroughProfiler:  # type: ignore[attr-defined]
+        trainer.profiler = _NoProfiler()  # type: ignore[attr-defined]  # set late
     if not torch.cuda.is_available():
         # Lightning asks for it, and without GPUs each step of Adam then looks for their library.
         os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
