@@ -23,7 +23,7 @@ def gradients(name, batch_size, **settings):
     method, data = tiny.build(f"{folder}{name}", lr=1e-6, **overrides)
     method.stages, data.batch_size = [method.stages[int(stage or 0)]], batch_size
     record = tiny.Minimized(method)
-    precision = "64-true" if name == "mmnets_unpaired" else "32-true"
+    precision = "64-true" if name in ("mmnets_unpaired", "remix") else "32-true"
     tiny.fit(method, data, precision=precision, **settings)
     return record.gradients, method.state_dict()
 
