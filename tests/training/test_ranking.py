@@ -89,12 +89,12 @@ def test_what_cannot_rank_is_refused(capsys, segmenter):  # noqa: ARG001
     rank_references(data, Ranking("release", candidates=1))
     with pytest.raises(InputError, match="a Segmenter of 4 classes, and the masks have 5"):
         data.references("train")
-    words = ["--ranking.segmenter", "release", "--ranking.candidates", "1"]
+    words = ["--ranking", "{segmenter: release, candidates: 1}"]
     assert "has none: set ranking to null" in refused(capsys, "fit", "--config", str(CONF), *words)
 
 
 def test_a_run_may_not_go_on_with_another_ranking(segmenter, capsys):  # noqa: ARG001
     config = ["--config", str(tiny.CONF / "translation" / "seg2eye.yaml")]
-    words = ["--ranking.segmenter", "release", "--ranking.candidates"]
-    assert main(["fit", *config, *words, "3"]) == 0
-    assert "ranking" in refused(capsys, "fit", *config, *words, "2")
+    assert main(["fit", *config, "--ranking", "{segmenter: release, candidates: 3}"]) == 0
+    other = ["--ranking", "{segmenter: release, candidates: 2}"]
+    assert "ranking.candidates = 3, but now it is 2" in refused(capsys, "fit", *config, *other)
