@@ -119,10 +119,9 @@ def _columns(
 
 
 def _lines(given: list[Column], blocks: list[list[Column]]) -> list[list[Column]]:
-    """Put blocks beside each other, as many as fit, behind what is given."""
-    lines = [list(given)]
-    for block in blocks:
-        if len(lines[-1]) > len(given) and len(lines[-1]) + len(block) > MOST_COLUMNS:
-            lines.append(list(given))
-        lines[-1] += block
-    return lines
+    """Put blocks beside each other behind what is given: as many as fit, equally many a line."""
+    room, widest = MOST_COLUMNS - len(given), max(len(block) for block in blocks)
+    most = max(1, room // widest)
+    each = max(k for k in range(1, most + 1) if len(blocks) % k == 0)
+    parts = [blocks[first : first + each] for first in range(0, len(blocks), each)]
+    return [given + [column for block in part for column in block] for part in parts]

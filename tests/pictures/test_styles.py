@@ -124,17 +124,17 @@ class Flips(ToyStyles):
 
 
 def test_attributes_share_their_input_which_begins_every_line():
-    data, method = Attributed(5), Flips(5).eval()
+    data, method = Attributed(4), Flips(4).eval()
     x = {**TinyDomains().split("val").fetch(range(2)), ATTRIBUTES: torch.eye(2)}
     x["a0"] = x["bright"]
     lines = style_columns([("Flips", method)], data, x, 4, 0, truth=True)
-    assert [len(line) for line in lines] == [17, 11]
+    assert [len(line) for line in lines] == [12, 11]
     assert {said(line)[0] for line in lines} == {("input", "grey")}
     assert said(lines[0])[1] == ("truth", "a0")
     assert said(lines[0])[2] == ("Flips", "grey", "to a0", "style 1")
     assert said(lines[0])[7] == ("Flips", "grey", "to a1", "style 1")
     assert all(torch.equal(each, torch.eye(2)) for each in method.labels)
-    assert sheet(lines).shape[2] == 17 * WIDTH + 2 * APART_PX
+    assert sheet(lines).shape[2] == 12 * WIDTH + 2 * APART_PX
 
 
 def test_lines_are_never_cut_and_never_too_wide():
