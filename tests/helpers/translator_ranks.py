@@ -23,7 +23,8 @@ def gradients(name, batch_size, **settings):
     method, data = tiny.build(f"{folder}{name}", lr=1e-6, **overrides)
     method.stages, data.batch_size = [method.stages[int(stage or 0)]], batch_size
     record = tiny.Minimized(method)
-    precision = "64-true" if name in ("mmnets_unpaired", "remix") else "32-true"
+    sensitive = ("mmnets_unpaired", "remix", "seg2eye", "sisug_mapper")
+    precision = "64-true" if name in sensitive else "32-true"
     tiny.fit(method, data, precision=precision, **settings)
     return record.gradients, method.state_dict()
 
