@@ -302,7 +302,7 @@ def wait_until(true, seconds=90):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux for children")
 def test_it_ends_with_a_killed_parent_and_the_same_command_takes_over(home):
     long = copy.deepcopy(PLAIN)
-    long["model"]["init_args"]["stages"][0]["iterations"] = 10**6
+    long["model"]["init_args"]["stages"][0]["iterations"] = 20_000
     long["checkpoint"] = {"every_n_iterations": 10**6}
     write(plain=long)
     command = ["fit", "--config", home / "configs/mine.yaml", "--runs_dir", home / RUNS]
