@@ -16,7 +16,7 @@ def gradients(name, batch_size, **settings):
     method, data = tiny.build(f"translation/{name}", lr=1e-6)
     method.stages, data.batch_size = method.stages[:1], batch_size
     record = tiny.Minimized(method)
-    precision = "64-true" if name == "mmnets_unpaired" else "32-true"
+    precision = "64-true" if name in ("mmnets_unpaired", "seg2eye") else "32-true"
     tiny.fit(method, data, precision=precision, **settings)
     return record.gradients, method.state_dict()
 
