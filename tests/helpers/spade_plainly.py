@@ -13,7 +13,7 @@ def drawn(network):
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter)
-    for _ in range(60):
+    for _ in range(300):
         for layer in network.modules():
             if hasattr(layer, "parametrizations"):
                 layer.weight  # noqa: B018 - moves its vectors on
