@@ -47,7 +47,7 @@ RUNS = {
     "spade": ("translation/spade", {}),
     "oasis": ("translation/oasis", {}),
     "inade": ("translation/inade", {}),
-    "sisug": ("translation/sisug_mapper", {}),
+    "sisug": ("translation/sisug_mapper", {"source": "parts", "target": "image"}),
     "pix2pix": (
         "translation/pix2pix",
         {"source": "a", "target": "b", "generator": SIDE, **CODINGS},
