@@ -89,7 +89,7 @@ def find_neighbours(
 def nearest(points: Tensor, pool: Tensor) -> Tensor:
     """Return the position (N,) in a pool (M, D) that is nearest to each of points (N, D)."""
     found = []
-    for some in points.split(BLOCK):
+    for some in torch.split(points, BLOCK):
         found.append(torch.cdist(some, pool).argmin(dim=1))
     return torch.cat(found)
 

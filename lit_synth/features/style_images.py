@@ -60,7 +60,7 @@ class StyleImages:
 
         def embedded(first: int, end: int) -> Tensor:
             found = []
-            for places in self.chosen[first:end].split(AT_ONCE):
+            for places in torch.split(self.chosen[first:end], AT_ONCE):
                 images, inside = self._fetch(places.tolist())
                 inside = None if inside is None else inside.to(device)
                 found.append(distance.embed(images.to(device), inside))

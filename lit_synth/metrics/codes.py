@@ -44,6 +44,6 @@ def off_and_cover(drawn: Tensor, real: Tensor) -> tuple[float, float]:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    _, which, counts = values.unique(return_inverse=True, return_counts=True)
+    _, which, counts = torch.unique(values, return_inverse=True, return_counts=True)
     ends = counts.cumsum(0).double()
     return (ends - (counts - 1) / 2)[which]
