@@ -178,9 +178,9 @@ class StEP(Method):
 
         # Encoder: the code of an image is nearer to its like's than to another's, by a margin.
         with self.toggled_optimizer(opt_g):
-            z = self.code(y).chunk(3)
-            e_triplet = triplet_loss(z[0], z[1], z[2], self.margin)
-            e_size = total(each.square().mean() for each in z)
+            z_a, z_p, z_n = self.code(y).chunk(3)
+            e_triplet = triplet_loss(z_a, z_p, z_n, self.margin)
+            e_size = total(z.square().mean() for z in (z_a, z_p, z_n))
             loss = e_triplet + self.lambda_l2 * e_size
             self.minimize(self.stage.weights["triplet"] * loss, opt_g)
         self.track(e_triplet=e_triplet, e_size=e_size)

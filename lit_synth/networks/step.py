@@ -274,8 +274,7 @@ class _Residual(nn.Sequential):
         super().__init__(convs[0], norms[0], nn.ReLU(), convs[1], norms[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        change: Tensor = super().forward(x)  # type: ignore[no-untyped-call]  # of torch
-        return x + change
+        return x + super().forward(x)  # type: ignore[no-untyped-call]
 
 
 class _Enlarging(nn.Module):
