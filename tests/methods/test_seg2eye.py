@@ -26,7 +26,7 @@ def seg2eye(**settings):
     for network in (*networks, judge):
         drawn(tiny.randomise(network, rng))
     with torch.no_grad():
-        generator.to_image.weight.mul_(0.1)  # so that no pixel is at its limit
+        generator.to_image.weight.mul_(0.02)  # so that no pixel is at its limit
         x = tiny_people.batch()["pairs"]
         for _ in range(40):  # statistics that have met what they normalise
             generator(
