@@ -23,6 +23,7 @@ OF_GENERATION = {
     "fid_low": Meaning(NONE, "Lower end of FID's 95 % bootstrap interval."),
     "fid_high": Meaning(NONE, "Upper end of FID's 95 % bootstrap interval."),
     "fid_floor": Meaning(NONE, "FID of the training images themselves: what there is to be had."),
+    "cmmd": Meaning(DOWN, "Distance between CLIP embeddings by a Gaussian kernel, times 1000."),
     "mind": Meaning(DOWN, "Distance between features along many lines (MIND); 0 is equal."),
     "kid": Meaning(DOWN, "Distance between features by a kernel, unbiased for few images."),
     "kid_std": Meaning(NONE, "Standard deviation of KID over its subsets."),

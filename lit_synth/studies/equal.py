@@ -143,8 +143,12 @@ def _facts(job: Job, by_release: Mapping[str, Job]) -> Facts:
 
 
 def _rates(settings: Config, stages: list[Stage], players: Iterable[str]) -> dict[str, float]:
-    """Return the highest learning rate of each player in a stage that does not freeze it."""
-    named = {name.removeprefix("lr_"): settings[name] for name in settings if name[:3] == "lr_"}
+    """Return the highest learning rate of each player in a stage that does not freeze it.
+
+    A player's own rate may be null, which stands for `lr`.
+    """
+    own_rates = {name for name in settings if name[:3] == "lr_" and settings[name] is not None}
+    named = {name.removeprefix("lr_"): settings[name] for name in own_rates}
     own = {player: settings["lr"] for player in players if "lr" in settings} | named
     scales = {
         player: [s.lr_scale for s in stages if not {player, f"{player}s"} & set(s.freeze)]

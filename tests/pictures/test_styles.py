@@ -232,5 +232,5 @@ def test_pairs_are_shown_in_their_own_style_and_what_is_drawn_beside_independent
     for name, style in drawn.items():
         expected = torch.tensor(style).tanh().expand(2)
         torch.testing.assert_close(named[name], expected, atol=0.06, rtol=0)
-    assert (named["attention"] > -1).all()
+    assert (named["where it may change"] > -1).all()
     assert said(line)[-1] == ("truth", "bright")
