@@ -14,11 +14,13 @@ from lit_synth.networks.bicyclegan import (
 from lit_synth.releases.importers.layout import (
     Found,
     Layout,
+    Maker,
     Options,
     Pair,
     Part,
-    chosen,
     numbers,
+    parts_of,
+    recognised,
 )
 from lit_synth.releases.importers.states import StateDict
 
@@ -34,30 +36,24 @@ def read(states: list[StateDict], options: Options) -> Found | None:
         "model_0.0.weight": lambda s: discriminator_part(_discriminator_args(s)),
     }
     found = Found({})
-    for key, make in kinds.items():
-        mine = [state for state in states if state.shape(key)]
-        state = chosen(mine, options.key if len(mine) > 1 else None)
-        if state is not None:
-            found.parts[state.path] = make(state)
+    for key, state in recognised(kinds, states, options):
+        found.parts[state.path] = kinds[key](state)
     return found if found.parts else None
 
 
 def write(networks: Mapping[str, nn.Module]) -> dict[str, Part] | None:
     """Return the parts of a release's file: of a generator alone, or `G`, `E` and `D`."""
-    makers = {
+    generator = networks.get("generator")
+    if not isinstance(generator, BicycleGANGenerator):
+        return None
+    if vars(generator)["init_args"]["style_at"] != "all":
+        return None
+    makers: dict[str, Maker] = {
         "G": ("generator", BicycleGANGenerator, generator_part),
         "E": ("encoder", BicycleGANEncoder, encoder_part),
         "D": ("discriminator", BicycleGANDiscriminator, discriminator_part),
     }
-    args = {
-        path: vars(networks[name])["init_args"]
-        for path, (name, cls, _) in makers.items()
-        if isinstance(networks.get(name), cls)
-    }
-    if "G" not in args or args["G"]["style_at"] != "all":
-        return None
-    parts = {path: makers[path][2](given) for path, given in args.items()}
-    return {"": parts["G"]} if len(parts) == 1 else parts
+    return parts_of(networks, makers)
 
 
 def generator_part(init_args: dict[str, Any]) -> Part:

@@ -1,6 +1,6 @@
 """A public layout: which of its tensors is which of ours, in both directions."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,6 +63,10 @@ class Part:
     pairs: list[Pair]
     constants: dict[str, Tensor] = field(default_factory=dict)
     inert: dict[str, Tensor | None] = field(default_factory=dict)
+
+
+# Name in a release, class, and what makes a part of constructor arguments.
+Maker = tuple[str, type[nn.Module], Callable[[dict[str, Any]], Part]]
 
 
 @dataclass(frozen=True)
@@ -260,3 +264,30 @@ def chosen(states: list[StateDict], key: str | None) -> StateDict | None:
             f"{', '.join(repr(state.path) for state in states)}: choose one with --key."
         )
     return states[0] if states else None
+
+
+def recognised(
+    keys: Iterable[str], states: list[StateDict], options: Options
+) -> Iterator[tuple[str, StateDict]]:
+    """Give each key that marks a kind of network, with the state dict that has it, where one has.
+
+    `options.key` chooses among several of one kind.
+    """
+    for key in keys:
+        mine = [state for state in states if state.shape(key)]
+        state = chosen(mine, options.key if len(mine) > 1 else None)
+        if state is not None:
+            yield key, state
+
+
+def parts_of(networks: Mapping[str, nn.Module], makers: Mapping[str, Maker]) -> dict[str, Part]:
+    """Return the parts of a file for the networks of a release that have a maker, by its paths.
+
+    A network that stands alone is at the path "": its state dict is the file.
+    """
+    parts = {
+        path: make(vars(networks[name])["init_args"])
+        for path, (name, cls, make) in makers.items()
+        if isinstance(networks.get(name), cls)
+    }
+    return {"": next(iter(parts.values()))} if len(parts) == 1 else parts

@@ -9,7 +9,17 @@ from torch import nn
 from lit_synth.networks.parts.rebuilding import spec_of
 from lit_synth.networks.seg2eye import Seg2EyeEncoder, Seg2EyeGenerator
 from lit_synth.networks.spade import SPADEDiscriminator
-from lit_synth.releases.importers.layout import Found, Layout, Options, Pair, Part, chosen, numbers
+from lit_synth.releases.importers.layout import (
+    Found,
+    Layout,
+    Maker,
+    Options,
+    Pair,
+    Part,
+    numbers,
+    parts_of,
+    recognised,
+)
 from lit_synth.releases.importers.spade import (
     BLOCKS,
     STATISTICS,
@@ -31,11 +41,8 @@ NOTE = (
 def read(states: list[StateDict], options: Options) -> Found | None:
     """Take a file's state dicts for Seg2Eye's networks, as far as they are there."""
     found = Found({})
-    for key in (OF_GENERATOR, OF_ENCODER, OF_DISCRIMINATOR):
-        mine = [state for state in states if state.shape(key)]
-        state = chosen(mine, options.key if len(mine) > 1 else None)
-        if state is None:
-            continue
+    keys = (OF_GENERATOR, OF_ENCODER, OF_DISCRIMINATOR)
+    for key, state in recognised(keys, states, options):
         if key == OF_GENERATOR:
             found.parts[state.path] = generator_part(_generator_args(state))
         elif key == OF_ENCODER:
@@ -52,19 +59,15 @@ def read(states: list[StateDict], options: Options) -> Found | None:
 
 def write(networks: Mapping[str, nn.Module]) -> dict[str, Part] | None:
     """Return the parts of a release's file: of one network alone, or `G`, `E` and `D`."""
-    makers = {
+    makers: dict[str, Maker] = {
         "G": ("generator", Seg2EyeGenerator, generator_part),
         "E": ("encoder", Seg2EyeEncoder, encoder_part),
-        "D": ("discriminator", SPADEDiscriminator, discriminator_part),
     }
-    parts = {
-        path: make(vars(networks[name])["init_args"])
-        for path, (name, cls, make) in makers.items()
-        if isinstance(networks.get(name), cls)
-    }
-    if not {"G", "E"} & parts.keys():
+    if not any(isinstance(networks.get(name), cls) for name, cls, _ in makers.values()):
         return None
-    return {"": next(iter(parts.values()))} if len(parts) == 1 else parts
+    return parts_of(
+        networks, {**makers, "D": ("discriminator", SPADEDiscriminator, discriminator_part)}
+    )
 
 
 def generator_part(init_args: dict[str, Any]) -> Part:

@@ -12,11 +12,13 @@ from lit_synth.releases.importers.layout import (
     Form,
     Found,
     Layout,
+    Maker,
     Options,
     Pair,
     Part,
-    chosen,
     numbers,
+    parts_of,
+    recognised,
 )
 from lit_synth.releases.importers.states import StateDict
 
@@ -44,31 +46,23 @@ def read(states: list[StateDict], options: Options) -> Found | None:
         "layer1.0.weight_orig": lambda s: encoder_part(_encoder_args(s)),
     }
     found = Found({})
-    for key, make in kinds.items():
-        mine = [state for state in states if state.shape(key)]
-        state = chosen(mine, options.key if len(mine) > 1 else None)
-        if state is not None:
-            found.parts[state.path] = make(state)
-            if key.startswith("head") and state.shape(key)[1] not in PUBLISHED:
-                found.notes.append(NOTE)
+    for key, state in recognised(kinds, states, options):
+        found.parts[state.path] = kinds[key](state)
+        if key.startswith("head") and state.shape(key)[1] not in PUBLISHED:
+            found.notes.append(NOTE)
     return found if found.parts else None
 
 
 def write(networks: Mapping[str, nn.Module]) -> dict[str, Part] | None:
     """Return the parts of a release's file: of a generator alone, or `G`, `D` and `E`."""
-    makers = {
+    if not isinstance(networks.get("generator"), SPADEGenerator):
+        return None
+    makers: dict[str, Maker] = {
         "G": ("generator", SPADEGenerator, generator_part),
         "D": ("discriminator", SPADEDiscriminator, discriminator_part),
         "E": ("encoder", SPADEEncoder, encoder_part),
     }
-    parts = {
-        path: make(vars(networks[name])["init_args"])
-        for path, (name, cls, make) in makers.items()
-        if isinstance(networks.get(name), cls)
-    }
-    if "G" not in parts:
-        return None
-    return {"": parts["G"]} if len(parts) == 1 else parts
+    return parts_of(networks, makers)
 
 
 def generator_part(init_args: dict[str, Any]) -> Part:
