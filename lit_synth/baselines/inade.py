@@ -1,6 +1,7 @@
 """INADE: many images of one label map, each instance its own (Tan et al. 2021, 2103.06878)."""
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -60,8 +61,8 @@ class INADE(Method):
     ) -> None:
         super().__init__(stages)
         self.generator, self.discriminator = generator, discriminator
-        self.style_dim = int(generator.style_dim)  # type: ignore[arg-type]
-        self.num_classes = int(generator.num_classes)  # type: ignore[arg-type]
+        self.style_dim = cast("int", generator.style_dim)
+        self.num_classes = cast("int", generator.num_classes)
         self.source, self.target, self.instances = source, target, instances
         self.perceptual_path = perceptual
         self.lambda_features, self.lambda_perceptual = lambda_features, lambda_perceptual

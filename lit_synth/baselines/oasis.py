@@ -1,6 +1,7 @@
 """OASIS: images from label maps against a segmenter (Sushko et al. 2021, arXiv:2012.04781)."""
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ class OASIS(Method):
         super().__init__(stages)
         self.generator, self.discriminator = generator, discriminator
         if generator.noise_dim:
-            self.style_dim = int(generator.noise_dim)  # type: ignore[arg-type]
-        self.num_classes = int(generator.num_classes)  # type: ignore[arg-type]
+            self.style_dim = cast("int", generator.noise_dim)
+        self.num_classes = cast("int", generator.num_classes)
         self.source, self.target = source, target
         self.lambda_labelmix, self.lr, self.betas = lambda_labelmix, lr, betas
         self.to(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
 """SPADE: images from label maps (Park et al. 2019, arXiv:1903.07291)."""
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -68,8 +69,8 @@ class SPADE(Method):
         self.generator, self.discriminator = generator, discriminator
         if encoder is not None:
             self.encoder = encoder
-            self.style_dim = int(encoder.latent_dim)  # type: ignore[arg-type]
-        self.num_classes = int(generator.num_classes)  # type: ignore[arg-type]
+            self.style_dim = cast("int", encoder.latent_dim)
+        self.num_classes = cast("int", generator.num_classes)
         self.source, self.target, self.instances = source, target, instances
         self.perceptual_path = perceptual
         self.lambda_features, self.lambda_perceptual = lambda_features, lambda_perceptual

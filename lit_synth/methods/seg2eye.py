@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class Seg2Eye(Method):
         super().__init__(stages)
         self.generator, self.encoder = generator, encoder
         self.discriminator = uncoupled(discriminator)
-        self.num_classes = int(generator.num_classes)  # type: ignore[arg-type]
+        self.num_classes = cast("int", generator.num_classes)
         self.source, self.target, self.references = source, target, "references"
         self.aggregated, self.compared = AGGREGATES[aggregate], PIXEL_LOSSES[pixels]
         self.lambda_features, self.lambda_pixels = lambda_features, lambda_pixels

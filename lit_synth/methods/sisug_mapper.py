@@ -110,7 +110,7 @@ class SISUGMapper(Method):
         self.reader = None
         if reader is not None:
             self.reader = load_release(reader).network("network").requires_grad_(False).eval()
-        self.num_classes = int(mapper.num_classes)  # type: ignore[arg-type]
+        self.num_classes = cast("int", mapper.num_classes)
         if segmenter is not None and segmenter.num_classes != self.num_classes:
             raise InputError(
                 f"the segmenter has {segmenter.num_classes} classes and the mapper "
@@ -127,7 +127,7 @@ class SISUGMapper(Method):
         self.labels: Tensor | None = None  # of the annotated images
         self.pool: tuple[Samples, Tensor] | None = None
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002 - labels of other classes never fit
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - of all verbs
         data = getattr(self.trainer, "datamodule", None)
         known = isinstance(data, TranslationData) and data.modalities.get(self.source)
         if known and known.kind == "labels" and known.channels != self.num_classes:

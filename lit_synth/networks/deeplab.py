@@ -57,11 +57,11 @@ class DeepLab(nn.Module):
     def __init__(
         self,
         out_channels: int,
-        blocks: list[int] = [3, 4, 23],  # noqa: B006 - never changed
-        multi_grid: list[int] = [1, 2, 4],  # noqa: B006
+        blocks: list[int] = [3, 4, 23],  # noqa: B006 - only read - never changed
+        multi_grid: list[int] = [1, 2, 4],  # noqa: B006 - only read
         width: int = 64,
         stem_stride: Literal[1, 2, 4] = 4,
-        rates: list[int] = [6, 12, 18],  # noqa: B006
+        rates: list[int] = [6, 12, 18],  # noqa: B006 - only read
         pooled: int = 256,
         low: int = 48,
         dropout: bool = True,

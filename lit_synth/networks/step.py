@@ -274,7 +274,7 @@ class _Residual(nn.Sequential):
         super().__init__(convs[0], norms[0], nn.ReLU(), convs[1], norms[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)  # type: ignore[no-untyped-call]
+        return x + super().forward(x)  # type: ignore[no-untyped-call]  # of torch
 
 
 class _Enlarging(nn.Module):

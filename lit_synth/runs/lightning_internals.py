@@ -45,7 +45,7 @@ class _NoProfiler(PassThroughProfiler):
 
 def lighten(trainer: pl.Trainer) -> None:
     """Spare a run what does nothing in its iterations and takes a percent or two of short ones."""
-    if type(trainer.profiler) is PassThroughProfiler:  # type: ignore[attr-defined]
+    if type(trainer.profiler) is PassThroughProfiler:  # type: ignore[attr-defined]  # set late
         trainer.profiler = _NoProfiler()  # type: ignore[attr-defined]  # set late
     if not torch.cuda.is_available():
         # Lightning asks for it, and without GPUs each step of Adam then looks for their library.

@@ -62,7 +62,8 @@ def test_references_are_the_images_whose_masks_are_nearest(segmenter):
     )
 
 
-def test_a_ranking_is_kept_with_a_card(segmenter, monkeypatch):  # noqa: ARG001
+@pytest.mark.usefixtures("segmenter")
+def test_a_ranking_is_kept_with_a_card(monkeypatch):
     first = tiny_people.TinyPeople(references=1)
     rank_references(first, Ranking("release", candidates=2))
     ranked = first.references("train").ranking
@@ -74,14 +75,16 @@ def test_a_ranking_is_kept_with_a_card(segmenter, monkeypatch):  # noqa: ARG001
     assert torch.equal(again.references("train").ranking, ranked)
 
 
-def test_a_pool_smaller_than_asked_for_is_refused(segmenter):  # noqa: ARG001
+@pytest.mark.usefixtures("segmenter")
+def test_a_pool_smaller_than_asked_for_is_refused():
     data = tiny_people.TinyPeople(references=1)
     rank_references(data, Ranking("release", candidates=6))
     with pytest.raises(DataError, match="6 masks were asked for, of a pool of 5"):
         data.references("train")
 
 
-def test_what_cannot_rank_is_refused(capsys, segmenter):  # noqa: ARG001
+@pytest.mark.usefixtures("segmenter")
+def test_what_cannot_rank_is_refused(capsys):
     with pytest.raises(InputError, match="expected at least 1"):
         Ranking("release", candidates=0)
     data = tiny_people.TinyPeople(references=1)
@@ -93,7 +96,8 @@ def test_what_cannot_rank_is_refused(capsys, segmenter):  # noqa: ARG001
     assert "has none: set ranking to null" in refused(capsys, "fit", "--config", str(CONF), *words)
 
 
-def test_a_run_may_not_go_on_with_another_ranking(segmenter, capsys):  # noqa: ARG001
+@pytest.mark.usefixtures("segmenter")
+def test_a_run_may_not_go_on_with_another_ranking(capsys):
     config = ["--config", str(tiny.CONF / "translation" / "seg2eye.yaml")]
     assert main(["fit", *config, "--ranking", "{segmenter: release, candidates: 3}"]) == 0
     other = ["--ranking", "{segmenter: release, candidates: 2}"]

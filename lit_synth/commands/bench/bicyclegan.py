@@ -129,7 +129,7 @@ def released(game: Game) -> None:
 
 
 def _add_gradients(loss: Tensor, again: bool = False) -> None:
-    loss.backward(retain_graph=again)  # type: ignore[no-untyped-call]
+    loss.backward(retain_graph=again)  # type: ignore[no-untyped-call]  # of torch
 
 
 def _halves(pairs: Tensor) -> tuple[Tensor, Tensor]:
