@@ -103,6 +103,8 @@ class _Blocks:
         first = points(0, min(BLOCK, n))
         self.keep = first[0].nbytes * n <= KEPT
         self.mean = first.mean(dim=0)
+        if self.keep:
+            self.kept[0] = first - self.mean
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
         for start in range(0, self.n, BLOCK):
